@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class PhrConfig(AppConfig):
+    name = "phr"
+    verbose_name = "記録 Record"
+
+    def ready(self) -> None:
+        from phr import checks  # noqa: F401  (registers the system checks)

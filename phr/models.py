@@ -1,0 +1,21 @@
+"""The phr app's tables, gathered for Django."""
+
+from phr.records.models import Change, DataKey, Range, Resource, Text, Version
+from phr.smart.models import (
+    AccessToken,
+    Application,
+    AuthorizationCode,
+    AuthorizationRequest,
+    DeviceGrant,
+    IDToken,
+    Launch,
+    RefreshToken,
+    UsedAssertion,
+    UsedCode,
+)
+
+__all__ = [
+    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Change", "DataKey",
+    "DeviceGrant", "IDToken", "Launch", "Range", "RefreshToken", "Resource", "Text", "UsedAssertion",
+    "UsedCode", "Version",
+]  # fmt: skip

@@ -1,0 +1,172 @@
+"""The one settings file. Every value comes from the environment; `deploy/env.example` lists them all.
+
+A secret NAME may also be given as NAME_FILE, the path of a file that holds it. The embedded servers
+(`phr/embedded.py`) fill in the database, the broker and generated secrets for the demo and the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default)
+
+
+def flag(name: str, default: bool = False) -> bool:
+    return os.environ.get(name, str(int(default))).lower() in ("1", "true", "yes", "on")
+
+
+def secret(name: str) -> str:
+    path = os.environ.get(f"{name}_FILE")
+    return Path(path).read_text(encoding="utf-8").strip() if path else os.environ.get(name, "")
+
+
+def database(url: str) -> dict[str, Any]:
+    """postgresql://user:password@host:port/name?option=value -> Django's form; `host` may be a socket folder."""
+    parts = urlsplit(url)
+    options: dict[str, Any] = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "tsumugi",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
+        "PORT": options.pop("port", "") or str(parts.port or ""),
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": False,
+        "OPTIONS": options,
+    }
+
+
+DEMO = flag("PHR_DEMO")
+DEBUG = flag("PHR_DEBUG")
+SECRET_KEY = secret("PHR_SECRET_KEY") or "insecure: phr.E101 refuses to deploy with this"
+ALLOWED_HOSTS = text("PHR_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
+CSRF_TRUSTED_ORIGINS = [o for o in text("PHR_TRUSTED_ORIGINS").split(",") if o]
+
+# Where this server is reached: the FHIR base is PHR_BASE_URL + "/fhir".
+PHR_BASE_URL = text("PHR_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+# A date without a zone means this one (minutes east of UTC); Japan unless the deployment says otherwise.
+PHR_UTC_OFFSET_MINUTES = int(text("PHR_UTC_OFFSET_MINUTES", "540"))
+# Bodies larger than this are refused with 413 (bytes).
+PHR_MAX_BODY = int(text("PHR_MAX_BODY", str(10 * 1024 * 1024)))
+DATA_UPLOAD_MAX_MEMORY_SIZE = PHR_MAX_BODY
+
+# Key-encryption keys: "id:base64 of 32 bytes", comma separated; the first seals, all open.
+PHR_KEYS = secret("PHR_KEYS")
+# Key of the search index hashes (base64 of 32 bytes); changing it needs `manage.py reindex`.
+PHR_INDEX_KEY = secret("PHR_INDEX_KEY")
+# Ed25519 seed that signs audit batches (base64 of 32 bytes).
+PHR_AUDIT_KEY = secret("PHR_AUDIT_KEY")
+# RSA private key (PEM) that signs ID tokens.
+PHR_OIDC_KEY = secret("PHR_OIDC_KEY")
+
+INSTALLED_APPS = [
+    "consent",
+    "phr",
+    "integrations",
+    "oauth2_provider",
+    "rest_framework",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+INTEGRATIONS = ["integrations.jahis_qr.connector"]
+AUTH_USER_MODEL = "consent.Person"
+ROOT_URLCONF = "phr.urls"
+WSGI_APPLICATION = "phr.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Pages need sessions, CSRF and languages; the FHIR door is reached before them (phr.fhir.door) and needs none.
+MIDDLEWARE = [
+    "phr.fhir.door.FhirDoor",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "phr" / "web" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": database(text("DATABASE_URL", "postgresql://localhost/tsumugi"))}
+
+REDIS_URL = text("REDIS_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE = {
+    "seal-audit": {"task": "consent.tasks.seal_audit", "schedule": 60.0},
+    "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
+}
+
+LANGUAGE_CODE = "ja"
+LANGUAGES = [("ja", "日本語"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "phr" / "web" / "locale"]
+USE_TZ = True
+TIME_ZONE = "Asia/Tokyo"
+STATIC_URL = "/static/"
+STATIC_ROOT = text("PHR_STATIC_ROOT", str(BASE_DIR / "var" / "static"))
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/sign-in"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+
+_HTTPS = PHR_BASE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
+SESSION_COOKIE_AGE = 60 * 60
+SECURE_SSL_REDIRECT = _HTTPS and flag("PHR_SSL_REDIRECT", True)
+SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("PHR_BEHIND_PROXY") else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+# All six models are ours from the first migration on (phr/smart/models.py).
+OAUTH2_PROVIDER_APPLICATION_MODEL = "phr.Application"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "phr.AccessToken"
+OAUTH2_PROVIDER_GRANT_MODEL = "phr.AuthorizationCode"
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "phr.RefreshToken"
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "phr.IDToken"
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "phr.DeviceGrant"
+OAUTH2_PROVIDER: dict[str, Any] = {}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": text("PHR_LOG_LEVEL", "INFO")},
+}
