@@ -1,0 +1,23 @@
+"""Real PostgreSQL and Redis servers without installing any: for the demo, the tests and the benchmarks.
+
+The binaries come with two packages; nothing here stands in for a server. In production both servers are
+named by DATABASE_URL and REDIS_URL and this package is not used.
+"""
+
+from phr.embedded.household import Household, ensure, reset
+from phr.embedded.postgres import postgres
+from phr.embedded.redis import redis
+from phr.embedded.trouble import (
+    AlreadyRunning,
+    BinariesMissing,
+    BrokenFolder,
+    DidNotStart,
+    DiskFull,
+    PortInUse,
+    Trouble,
+)
+
+__all__ = [
+    "AlreadyRunning", "BinariesMissing", "BrokenFolder", "DidNotStart", "DiskFull", "Household", "PortInUse",
+    "Trouble", "ensure", "postgres", "redis", "reset",
+]  # fmt: skip

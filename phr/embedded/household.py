@@ -1,0 +1,166 @@
+"""Everything the embedded servers keep under one folder (`var/`): who runs them, and the keys of the demo."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from phr.embedded import postgres as postgres_server
+from phr.embedded import redis as redis_server
+from phr.embedded.trouble import AlreadyRunning, BrokenFolder, DiskFull, require_room
+
+PATIENCE = 60  # seconds to wait for servers that another process is starting
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """The folder and what stands in it."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "postgres"
+
+    @property
+    def broker(self) -> Path:
+        return self.folder / "redis"
+
+    @contextmanager
+    def running(self) -> Iterator[dict[str, str]]:
+        """Run both servers for the time of the block; yields the environment Django needs to use them.
+
+        Raises AlreadyRunning when another process runs them, and the servers' own Troubles.
+        """
+        with self._alone(), ExitStack() as stack:
+            require_room(self.folder)
+            environment = self.environment()
+            environment["DATABASE_URL"] = stack.enter_context(postgres_server.postgres(self.database))
+            environment["REDIS_URL"] = stack.enter_context(redis_server.redis(self.broker))
+            yield environment
+            self._wait_for_guests()
+
+    @contextmanager
+    def joined(self) -> Iterator[dict[str, str]]:
+        """Use the servers that another process runs here; they stay while we use them. Raises AlreadyRunning late."""
+        with self._locked("guests.lock", fcntl.LOCK_SH):
+            deadline = time.monotonic() + PATIENCE
+            while (broker := redis_server.url(self.broker)) is None:
+                if time.monotonic() > deadline:
+                    raise AlreadyRunning(self.folder, self._holder())
+                time.sleep(0.1)
+            yield {**self.environment(), "DATABASE_URL": postgres_server.url(self.database), "REDIS_URL": broker}
+
+    def environment(self) -> dict[str, str]:
+        """What whoever uses our servers has in common: the demo's keys, and the word that it is the demo."""
+        return {**self.keys(), "PHR_DEMO": "1"}
+
+    def keys(self) -> dict[str, str]:
+        """The demo's own secrets, made once and kept in `keys.json` (0600). Raises BrokenFolder, DiskFull."""
+        path = self.folder / "keys.json"
+        try:
+            if not path.exists():
+                _write_once(path, json.dumps(_fresh_keys()))
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise BrokenFolder(self.folder, f"{path}: {error}") from error
+        except OSError as error:
+            raise (DiskFull(self.folder) if error.errno == 28 else BrokenFolder(self.folder, str(error))) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._locked("lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as file:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    @contextmanager
+    def _locked(self, name: str, how: int) -> Iterator[IO[str]]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.folder / name, "a+", encoding="utf-8")
+        except OSError as error:
+            raise (DiskFull(self.folder) if error.errno == 28 else BrokenFolder(self.folder, str(error))) from error
+        with file:
+            try:
+                fcntl.flock(file, how)
+            except BlockingIOError as error:
+                raise AlreadyRunning(self.folder, self._holder()) from error
+            yield file
+
+    def _holder(self) -> str:
+        return f"pid {(self.folder / 'lock').read_text(encoding='utf-8') or '?'}"
+
+    def _wait_for_guests(self) -> None:
+        """Commands that joined our servers finish first."""
+        with self._locked("guests.lock", fcntl.LOCK_EX):
+            pass
+
+
+@contextmanager
+def ensure(folder: Path, environment: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """Put working servers' addresses and keys into `environment`: joined ones, or our own for this block.
+
+    What `environment` already names stays; with a DATABASE_URL nothing is started.
+    """
+    if environment.get("DATABASE_URL"):
+        yield
+        return
+    household = Household(folder)
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(household.running())
+        except AlreadyRunning:
+            found = stack.enter_context(household.joined())
+        for name, value in found.items():
+            environment.setdefault(name, value)
+        yield
+
+
+def reset(folder: Path) -> None:
+    """Delete everything the demo keeps under `folder`. Raises AlreadyRunning while it is in use."""
+    household = Household(folder)
+    with household._alone():  # noqa: SLF001
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name not in ("lock", "guests.lock"):
+                entry.unlink()
+
+
+def _write_once(path: Path, text: str) -> None:
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text, encoding="utf-8")
+    fresh.rename(path)
+
+
+def _fresh_keys() -> dict[str, str]:
+    def random(size: int = 32) -> str:
+        return base64.b64encode(secrets.token_bytes(size)).decode()
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    return {
+        "PHR_SECRET_KEY": random(48),
+        "PHR_KEYS": f"demo-1:{random()}",
+        "PHR_INDEX_KEY": random(),
+        "PHR_AUDIT_KEY": random(),
+        "PHR_OIDC_KEY": pem,
+    }
