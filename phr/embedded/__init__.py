@@ -5,8 +5,8 @@ named by DATABASE_URL and REDIS_URL and this package is not used.
 """
 
 from phr.embedded.household import Household, ensure, reset
-from phr.embedded.postgres import postgres
-from phr.embedded.redis import redis
+from phr.embedded.postgres_server import postgres
+from phr.embedded.redis_server import redis
 from phr.embedded.trouble import (
     AlreadyRunning,
     BinariesMissing,

@@ -18,8 +18,7 @@ from typing import IO
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from phr.embedded import postgres as postgres_server
-from phr.embedded import redis as redis_server
+from phr.embedded import postgres_server, redis_server
 from phr.embedded.trouble import AlreadyRunning, BrokenFolder, DiskFull, require_room
 
 PATIENCE = 60  # seconds to wait for servers that another process is starting
@@ -153,14 +152,17 @@ def _fresh_keys() -> dict[str, str]:
     def random(size: int = 32) -> str:
         return base64.b64encode(secrets.token_bytes(size)).decode()
 
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
     return {
         "PHR_SECRET_KEY": random(48),
         "PHR_KEYS": f"demo-1:{random()}",
         "PHR_INDEX_KEY": random(),
         "PHR_AUDIT_KEY": random(),
-        "PHR_OIDC_KEY": pem,
+        "PHR_OIDC_KEY": fresh_oidc_key(),
     }
+
+
+def fresh_oidc_key() -> str:
+    """A new RSA private key (2048 bits, PEM) as `PHR_OIDC_KEY` wants it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*form).decode()
