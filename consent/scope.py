@@ -135,7 +135,7 @@ class Clause:
 
     permit: bool
     purposes: frozenset[str] | None = None
-    actors: frozenset[str] | None = None  # "person:7", "org:3", "class:obstetric-clinic"
+    actors: frozenset[str] | None = None  # "person:7", "org:3", "class:clinic"
     actions: frozenset[str] | None = None  # FHIR consentaction: access, collect, correct, disclose
     valid_from: datetime | None = None
     valid_to: datetime | None = None

@@ -1,0 +1,113 @@
+"""Grants flattened to rows that searches join (trust rules, section 3.3).
+
+One row per Clause, purpose, action, author, item and choice of one actor from every naming node of its
+chain. A row says what its Clause matches; which rows count is `scope.by_rows`, and its SQL twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import product
+from typing import TypeVar
+from uuid import UUID
+
+from consent import clauses
+from consent.scope import Category, Clause, GrantRow
+
+T = TypeVar("T", str, int)
+
+
+def rows_of(grant: int, subject: UUID, root: Clause) -> tuple[GrantRow, ...]:
+    """All rows of one Grant. A Clause that can match nothing gives none."""
+    return tuple(_walk(grant, subject, (root,), "0"))
+
+
+def _walk(grant: int, subject: UUID, chain: tuple[Clause, ...], path: str) -> Iterator[GrantRow]:
+    yield from _rows(grant, subject, chain, path)
+    for place, child in enumerate(chain[-1].clauses):
+        yield from _walk(grant, subject, (*chain, child), f"{path}.{place}")
+
+
+def _rows(grant: int, subject: UUID, chain: tuple[Clause, ...], path: str) -> Iterator[GrantRow]:
+    permit = chain[-1].permit
+    data = clauses.data_chain(chain)
+    level, label_masks = _permit_labels(data) if permit else _deny_labels(data)
+    low, high = _common_period([(c.data_low, c.data_high) for c in data])
+    start, end = _common_period([(c.valid_from, c.valid_to) for c in chain])
+    masks = [_mask(c.categories, clauses.ORDINARY_NAMES, permit) for c in data]
+    impossible = (
+        level is None
+        or 0 in label_masks
+        or 0 in masks
+        or (low is not None and high is not None and low >= high)
+        or (start is not None and end is not None and start >= end)
+    )
+    if impossible:
+        return
+    for purpose, action, author, item, grantees in product(
+        _common([c.purposes for c in chain], clauses.PURPOSES.__contains__, permit),
+        _common([c.actions for c in chain], clauses.ACTIONS.__contains__, permit),
+        _common([c.authors for c in data], clauses.known_author, permit),
+        _common([c.items for c in data], clauses.known_item, permit),
+        _choices([c.actors for c in chain], permit),
+    ):
+        yield GrantRow(
+            grant=grant, path=path, permit=permit, subject=subject, grantees=grantees, purpose=purpose, action=action,
+            category_masks=tuple(dict.fromkeys(m for m in masks if m is not None)), label_masks=label_masks,
+            level=level or 0, data_low=low, data_high=high, author=author, item=item, valid_from=start, valid_to=end,
+        )  # fmt: skip
+
+
+def _understood(values: frozenset[T] | None, known: Callable[[T], bool], permit: bool) -> frozenset[T] | None:
+    """None = any. An unknown value is dropped from a permit and makes a deny speak of any."""
+    if values is None:
+        return None
+    kept = frozenset(filter(known, values))
+    return kept if permit or (kept == values and values) else None
+
+
+def _common(stated: Sequence[frozenset[T] | None], known: Callable[[T], bool], permit: bool) -> list[T | None]:
+    """The values all naming nodes share; [None] = any, [] = none is left."""
+    sets = [kept for values in stated if (kept := _understood(values, known, permit)) is not None]
+    if not sets:
+        return [None]
+    first, *rest = sets
+    return [*sorted(first.intersection(*rest))]
+
+
+def _choices(stated: Sequence[frozenset[str] | None], permit: bool) -> list[tuple[str, ...]]:
+    """One actor from every naming node. The last naming node is the most particular: it stands first, for the index."""
+    sets = [sorted(kept) for a in stated if (kept := _understood(a, clauses.known_actor, permit)) is not None]
+    return sorted({tuple(dict.fromkeys(choice)) for choice in product(*reversed(sets))})
+
+
+def _mask(names: frozenset[str] | None, known: frozenset[str], permit: bool) -> int | None:
+    kept = _understood(names, known.__contains__, permit)
+    return None if kept is None else int(sum(Category[name] for name in kept))
+
+
+def _permit_labels(data: Sequence[Clause]) -> tuple[int | None, tuple[int, ...]]:
+    """Ceiling and the one mask of the nearest naming node; None = not understood, permits nothing."""
+    naming = [c.labels for c in data if c.labels is not None]
+    stated = [c.level for c in data if c.level is not None]
+    ceiling = stated[-1] if stated else 3 if naming else 2
+    mask = (_mask(naming[-1], clauses.LABEL_NAMES, True) or 0,) if naming else ()
+    return (ceiling if ceiling in clauses.LEVELS else None), mask
+
+
+def _deny_labels(data: Sequence[Clause]) -> tuple[int, tuple[int, ...]]:
+    """Highest floor (the ceiling of a permit above is none) and the masks of all naming nodes."""
+    floors = [c.level for c in data if not c.permit and c.level is not None and c.level in clauses.LEVELS]
+    masks = [m for c in data if (m := _mask(c.labels, clauses.LABEL_NAMES, False)) is not None]
+    return max(floors, default=0), tuple(dict.fromkeys(masks))
+
+
+def _common_period(
+    periods: Iterable[tuple[datetime | None, datetime | None]],
+) -> tuple[datetime | None, datetime | None]:
+    lows, highs = zip(*periods, strict=True)
+    return (
+        max((x for x in lows if x is not None), default=None),
+        min((x for x in highs if x is not None), default=None),
+    )
