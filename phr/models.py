@@ -10,12 +10,13 @@ from phr.smart.models import (
     IDToken,
     Launch,
     RefreshToken,
+    SignInFailure,
     UsedAssertion,
     UsedCode,
 )
 
 __all__ = [
     "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Change", "DataKey",
-    "DeviceGrant", "IDToken", "Launch", "Range", "RefreshToken", "Resource", "Text", "UsedAssertion",
+    "DeviceGrant", "IDToken", "Launch", "Range", "RefreshToken", "Resource", "SignInFailure", "Text", "UsedAssertion",
     "UsedCode", "Version",
 ]  # fmt: skip

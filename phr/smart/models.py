@@ -6,10 +6,15 @@ The toolkit's `Grant` is an authorization code and is named so here, apart from 
 from __future__ import annotations
 
 import uuid
+from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
+from jwcrypto.jwk import JWK
 from oauth2_provider.models import (
     AbstractAccessToken,
     AbstractApplication,
@@ -21,6 +26,9 @@ from oauth2_provider.models import (
 )
 
 from consent.models import Guardianship, Organization, Subject
+
+
+LOOPBACK = frozenset({"127.0.0.1", "::1"})  # RFC 8252 section 7.3; the name localhost is not recommended
 
 
 class Application(AbstractApplication):
@@ -45,12 +53,74 @@ class Application(AbstractApplication):
 
     class Meta(AbstractApplication.Meta):
         constraints = [
-            models.CheckConstraint(condition=~Q(client_secret=""), name="client_secret_never_blank"),
+            models.CheckConstraint(
+                condition=~Q(client_secret="") & Q(hash_client_secret=True), name="client_secret_hashed_never_blank"
+            ),
             models.CheckConstraint(
                 condition=~Q(authorization_grant_type="client-credentials") | Q(organization__isnull=False),
                 name="system_client_has_an_organization",
             ),
+            models.CheckConstraint(
+                condition=Q(authorization_grant_type__in=["authorization-code", "client-credentials"]),
+                name="grant_types_served",
+            ),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not (self.client_secret or "").strip():  # the toolkit would hash "" into a working password
+            raise ValidationError({"client_secret": "A blank secret is refused. / 空のシークレットは登録できません。"})
+        super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Refuse what the toolkit lets pass: blank secrets, plain http, keyless key clients, private keys."""
+        super().clean()
+        faults: dict[str, str] = {}
+        if not (self.client_secret or "").strip():
+            faults["client_secret"] = "A blank secret is refused. / 空のシークレットは登録できません。"
+        if not all(redirect_is_safe(uri) for uri in self.redirect_uris.split()):
+            faults["redirect_uris"] = "https, a loopback address or a reverse-domain app scheme, please."
+        if self.token_endpoint_auth_method == self.AuthMethod.PRIVATE_KEY_JWT:
+            faults |= key_faults(self.client_jwks, self.client_jwks_uri)
+        elif self.authorization_grant_type == self.GRANT_CLIENT_CREDENTIALS and self.system_scopes:
+            faults["token_endpoint_auth_method"] = "A system client signs: private_key_jwt. / 署名鍵が必要です。"
+        if faults:
+            raise ValidationError(faults)
+
+    def get_allowed_schemes(self) -> list[str]:
+        """https, and the schemes this client registered (each checked when it was registered)."""
+        return sorted({"https", *(urlsplit(uri).scheme for uri in self.redirect_uris.split())})
+
+    def is_usable(self, request: object) -> bool:
+        return self.is_active
+
+    @property
+    def jwk_key(self) -> JWK:
+        """ID tokens are signed RS256 by the server's key, whichever client asks."""
+        return JWK.from_pem(settings.PHR_OIDC_KEY.encode())
+
+
+def redirect_is_safe(uri: str) -> bool:
+    """https; http on a loopback address; or a private-use scheme in reverse-domain form (RFC 8252 section 7.1)."""
+    parts = urlsplit(uri)
+    if "#" in uri or "@" in parts.netloc:
+        return False
+    if parts.scheme == "http":
+        return parts.hostname in LOOPBACK
+    return (parts.scheme == "https" and bool(parts.hostname)) or "." in parts.scheme
+
+
+def key_faults(jwks: object, uri: str) -> dict[str, str]:
+    """What is wrong with a key client's registration; empty when nothing is."""
+    if not jwks and not uri:
+        return {"client_jwks": "Public keys or their https address are needed. / 公開鍵が必要です。"}
+    if uri and urlsplit(uri).scheme != "https" and urlsplit(uri).hostname not in LOOPBACK:
+        return {"client_jwks_uri": "https only."}
+    keys = jwks.get("keys") if isinstance(jwks, dict) else [] if not jwks else None
+    if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
+        return {"client_jwks": "Not a JWK Set (RFC 7517 section 5)."}
+    if any("d" in key or key.get("kty") == "oct" for key in keys):
+        return {"client_jwks": "Private keys must never be sent to this server. / 秘密鍵は登録できません。"}
+    return {}
 
 
 class Launch(models.Model):
@@ -67,8 +137,9 @@ class Launch(models.Model):
     guardianship = models.ForeignKey(Guardianship, null=True, on_delete=models.PROTECT, related_name="+")
     capacity = models.CharField(max_length=10)
     purpose = models.CharField(max_length=16)
+    scope = models.TextField()  # what was agreed to: the most any token of this launch may carry
     created_at = models.DateTimeField()
-    ends_at = models.DateTimeField(null=True)  # the absolute cap of the refresh family
+    ends_at = models.DateTimeField()  # the absolute cap of the refresh family
     revoked_at = models.DateTimeField(null=True)
 
 
@@ -84,7 +155,9 @@ class AuthorizationRequest(models.Model):
 
 
 class AuthorizationCode(AbstractGrant):
-    launch = models.ForeignKey(Launch, null=True, on_delete=models.CASCADE, related_name="codes")
+    """`code` holds the SHA-256 of the code (hexadecimal), never the code."""
+
+    launch = models.ForeignKey(Launch, on_delete=models.CASCADE, related_name="codes")
 
     class Meta(AbstractGrant.Meta):
         pass
@@ -110,18 +183,29 @@ class UsedAssertion(models.Model):
 
 
 class AccessToken(AbstractAccessToken):
-    launch = models.ForeignKey(Launch, null=True, on_delete=models.CASCADE, related_name="access_tokens")
+    launch = models.ForeignKey(Launch, on_delete=models.CASCADE, related_name="access_tokens")
     revoked_at = models.DateTimeField(null=True)
 
     class Meta(AbstractAccessToken.Meta):
         pass
 
+    def revoke(self) -> None:
+        """Mark the token; the row stays (the toolkit would delete it)."""
+        AccessToken.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())
+
 
 class RefreshToken(AbstractRefreshToken):
-    launch = models.ForeignKey(Launch, null=True, on_delete=models.CASCADE, related_name="refresh_tokens")
+    launch = models.ForeignKey(Launch, on_delete=models.CASCADE, related_name="refresh_tokens")
 
     class Meta(AbstractRefreshToken.Meta):
         pass
+
+    @classmethod
+    def revoke_family(cls, token_family: uuid.UUID | None) -> None:
+        """A used refresh token came again: its whole launch ends, access tokens included (RFC 9700 4.14.2)."""
+        Launch.objects.filter(refresh_tokens__token_family=token_family, revoked_at=None).update(
+            revoked_at=timezone.now()
+        )
 
 
 class IDToken(AbstractIDToken):
@@ -134,3 +218,13 @@ class DeviceGrant(AbstractDeviceGrant):
 
     class Meta(AbstractDeviceGrant.Meta):
         pass
+
+
+class SignInFailure(models.Model):
+    """A wrong password: counted per name for a quarter of an hour, then forgotten. The name is hashed."""
+
+    digest = models.BinaryField(max_length=32)
+    failed_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["digest", "failed_at"], name="sign_in_failures")]
