@@ -36,7 +36,7 @@ class User:
 def server_user(*, needs: Sequence[Path]) -> User | None:
     """The user that servers run as: None = as we are. PostgreSQL refuses root, so root becomes `nobody`.
 
-    `needs`: programs to be read and folders to be entered by that user.
+    `needs`: programs to be run and folders to be entered by that user.
     """
     if os.geteuid() != 0:
         return None
@@ -49,7 +49,11 @@ def _reaches(user: User, path: Path) -> bool:
     """Asked of the kernel, not worked out from mode bits: access lists and mounts count too."""
     try:
         probe = subprocess.run(
-            ["test", "-r", str(path), "-a", "-x", str(path)], user=user.uid, group=user.gid, extra_groups=[], check=False
+            ["test", "-x", str(path)],
+            user=user.uid,
+            group=user.gid,
+            extra_groups=[],
+            check=False,
         )
     except OSError as error:
         raise DidNotStart("PostgreSQL", f"cannot become {user.name} (uid {user.uid}): {error}") from error

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from phr.embedded import postgres_server, redis_server
-from phr.embedded.trouble import AlreadyRunning, BrokenFolder, DiskFull, require_room
+from phr.embedded.trouble import AlreadyRunning, BrokenFolder, of_disk, require_room
 
 PATIENCE = 60  # seconds to wait for servers that another process is starting
 
@@ -44,7 +44,7 @@ class Household:
 
         Raises AlreadyRunning when another process runs them, and the servers' own Troubles.
         """
-        with self._alone(), ExitStack() as stack:
+        with self.alone(), ExitStack() as stack:
             require_room(self.folder)
             environment = self.environment()
             environment["DATABASE_URL"] = stack.enter_context(postgres_server.postgres(self.database))
@@ -77,10 +77,11 @@ class Household:
         except ValueError as error:
             raise BrokenFolder(self.folder, f"{path}: {error}") from error
         except OSError as error:
-            raise (DiskFull(self.folder) if error.errno == 28 else BrokenFolder(self.folder, str(error))) from error
+            raise of_disk(self.folder, error) from error
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Keep everybody else off this folder for the time of the block. Raises AlreadyRunning."""
         with self._locked("lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as file:
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -89,17 +90,19 @@ class Household:
 
     @contextmanager
     def _locked(self, name: str, how: int) -> Iterator[IO[str]]:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = open(self.folder / name, "a+", encoding="utf-8")
-        except OSError as error:
-            raise (DiskFull(self.folder) if error.errno == 28 else BrokenFolder(self.folder, str(error))) from error
-        with file:
+        with self._opened(name) as file:
             try:
                 fcntl.flock(file, how)
             except BlockingIOError as error:
                 raise AlreadyRunning(self.folder, self._holder()) from error
             yield file
+
+    def _opened(self, name: str) -> IO[str]:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return open(self.folder / name, "a+", encoding="utf-8")
+        except OSError as error:
+            raise of_disk(self.folder, error) from error
 
     def _holder(self) -> str:
         return f"pid {(self.folder / 'lock').read_text(encoding='utf-8') or '?'}"
@@ -133,7 +136,7 @@ def ensure(folder: Path, environment: MutableMapping[str, str] = os.environ) -> 
 def reset(folder: Path) -> None:
     """Delete everything the demo keeps under `folder`. Raises AlreadyRunning while it is in use."""
     household = Household(folder)
-    with household._alone():  # noqa: SLF001
+    with household.alone():
         for entry in folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from phr.embedded.children import User, as_user, server_user, spawn, stop
 from phr.embedded.places import private_folder, socket_folder
-from phr.embedded.trouble import BinariesMissing, BrokenFolder, DidNotStart, DiskFull, require_room
+from phr.embedded.trouble import BinariesMissing, BrokenFolder, DidNotStart, DiskFull, of_disk, require_room
 
 NAME = "tsumugi"  # role and database
 PATIENCE = 300  # seconds a start may take: recovery after a crash replays the write-ahead log
@@ -86,13 +86,13 @@ def _create(data: Path, user: User | None) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     private_folder(fresh, user)
     command = [
-        str(program("initdb")), "-D", str(fresh), "--encoding=UTF8", "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8", "--locale=C", "--auth=peer", "--username=postgres", "--no-sync", "--no-instructions",
+        str(program("initdb")), "-D", str(fresh), "--username=postgres", "--auth=peer", "--encoding=UTF8",
+        "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-sync", "--no-instructions",
     ]  # fmt: skip
     made = subprocess.run(**as_user(command, user), capture_output=True, check=False)
     if made.returncode:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise _named(data, made.stderr.decode(errors="replace"))
+        raise named(data, made.stderr.decode(errors="replace"))
     if data.exists():
         data.rmdir()
     fresh.rename(data)
@@ -142,7 +142,7 @@ def _let_us_in(data: Path, user: User | None) -> None:
             if user:
                 os.chown(data / name, user.uid, user.gid)
     except OSError as error:
-        raise (DiskFull(data) if error.errno == 28 else BrokenFolder(data, str(error))) from error
+        raise of_disk(data, error) from error
 
 
 def _start(data: Path, sockets: Path, user: User | None, options: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -164,25 +164,38 @@ def _prepare(child: subprocess.Popen[bytes], data: Path, sockets: Path) -> None:
             role = sql.Identifier(NAME)
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(role))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
-            connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(NAME), sql.Identifier(NAME)))
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(NAME), sql.Identifier(NAME))
+            )
 
 
-def _first_connection(child: subprocess.Popen[bytes], data: Path, sockets: Path) -> psycopg.Connection[tuple[object, ...]]:
+def _first_connection(
+    child: subprocess.Popen[bytes], data: Path, sockets: Path
+) -> psycopg.Connection[tuple[object, ...]]:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and child.poll() is None:
         try:
             return psycopg.connect(f"host={sockets} dbname=postgres user=postgres", autocommit=True)
         except psycopg.OperationalError:
             time.sleep(0.02)
-    raise _named(data, _log(data).read_text(errors="replace"))
+    raise named(data, _log(data).read_text(errors="replace"))
 
 
-def _named(data: Path, output: str) -> Exception:
+def named(data: Path, output: str) -> Exception:
     """The error that a failed start's output speaks of."""
     tail = "\n".join(output.strip().splitlines()[-8:])
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return DiskFull(data)
-    signs = ("PANIC", "incompatible", "invalid", "could not open", "could not read", "could not locate", "corrupt")
+    signs = (
+        "PANIC",
+        "incompatible",
+        "invalid",
+        "not a valid",
+        "could not open",
+        "could not read",
+        "could not locate",
+        "corrupt",
+    )
     if any(sign in output for sign in signs):
         return BrokenFolder(data, tail)
     return DidNotStart("PostgreSQL", tail)

@@ -60,7 +60,7 @@ def _program() -> Path:
 def _start(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     password, log = secrets.token_urlsafe(24), folder / "log"
     for _ in range(ATTEMPTS):
-        port = _free_port()
+        port = free_port()
         child = _spawn(program, log, port, password)
         address = f"redis://:{password}@127.0.0.1:{port}/0"
         if _answers(child, address):
@@ -72,7 +72,7 @@ def _start(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
 def _spawn(program: Path, log: Path, port: int, password: str) -> subprocess.Popen[bytes]:
     """Settings go in by standard input, so that the process list does not show the password."""
     settings = (
-        f"bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave \"\"\nappendonly no\n"
+        f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\nappendonly no\n'
         "daemonize no\ndir /\nmaxmemory 256mb\nmaxmemory-policy noeviction\nloglevel warning\n"
     )
     user = server_user(needs=[program])
@@ -94,7 +94,7 @@ def _answers(child: subprocess.Popen[bytes], address: str) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -85,3 +85,9 @@ def require_port(port: int, host: str = "127.0.0.1") -> None:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 raise PortInUse(port) from error
             raise
+
+
+def of_disk(folder: Path, error: OSError) -> Trouble:
+    """What a failed file operation under `folder` means to people."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return DiskFull(folder) if full else BrokenFolder(folder, str(error))
