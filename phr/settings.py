@@ -86,9 +86,8 @@ ROOT_URLCONF = "phr.urls"
 WSGI_APPLICATION = "phr.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Pages need sessions, CSRF and languages; the FHIR door is reached before them (phr.fhir.door) and needs none.
+# Pages need sessions, CSRF and languages; the FHIR door pays for them little and uses none.
 MIDDLEWARE = [
-    "phr.fhir.door.FhirDoor",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -1,0 +1,199 @@
+"""The reading half of the gateway. Use it through `gateway.Records`.
+
+Every read is written to the audit log before it leaves. Forbidden and nonexistent look the same:
+`NotFound`, with nothing in it that differs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from consent import audit, effective
+from consent.audit import Event
+from consent.decide import Caller, Deny, Permit, decide
+from consent.in_force import in_force_for
+from consent.scope import Facts, GrantRow
+from phr.records import store
+from phr.records.scoping import Params, scope_sql
+from phr.records.search import compile as compiler
+from phr.records.search import cursor as paging
+from phr.records.search.parse import Query
+from phr.records.store import Stored
+
+alarm = logging.getLogger("phr.alarm")
+
+
+class Refused(Exception):
+    """The decision denies this caller as a whole."""
+
+
+class NotFound(Exception):
+    """No such resource for this caller: it does not exist, or it is not shown."""
+
+
+class Gone(Exception):
+    """Deleted, and the caller could have read it (FHIR R4 http.html, read)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search: `cursor` asks for the next one, `total` only when it was wanted."""
+
+    entries: list[Stored]
+    cursor: str | None
+    total: int | None
+
+
+class Reading:
+    """What one caller may read. Opened by `Records.opened_by`."""
+
+    def __init__(self, caller: Caller, permit: Permit, *, now: datetime) -> None:
+        self.caller = caller
+        self.scope = permit.scope
+        self.now = now
+        self._granular = any(door.terms for door in permit.scope.doors)
+
+    def read(self, type: str, id: str) -> Stored:
+        """The current version. Raises NotFound or Gone."""
+        found = self._current(type, id, letter="r")
+        self._log(Event.RECORD_READ, found)
+        return _alive(found)
+
+    def vread(self, type: str, id: str, version: int) -> Stored:
+        """One version by number. Raises NotFound, or Gone where that version is the deletion."""
+        found = self._current(type, id, letter="r")
+        if found.version != version:
+            earlier = self._earlier(found, limit=1, exactly=version)
+            if not earlier:
+                raise NotFound(found.reference)
+            found = earlier[0]
+        self._log(Event.RECORD_READ, found)
+        return _alive(found)
+
+    def history(self, type: str, id: str, *, limit: int, before: int | None = None) -> list[Stored]:
+        """Versions below `before`, newest first; none is shown unless the current one is covered too."""
+        current = self._current(type, id, letter="r")
+        head = [current] if before is None or current.version < before else []
+        self._log(Event.RECORD_HISTORY, current)
+        return (head + self._earlier(current, limit=limit, before=before))[:limit]
+
+    def search(self, query: Query, *, cursor: str | None = None) -> Page:
+        """One page. Raises search.parse.BadSearch for a cursor that is not this caller's."""
+        mark = paging.opened(cursor, caller=self.caller, query=query) if cursor else None
+        total = self._count(query) if query.total == "accurate" or query.count == 0 else None
+        rows: list[Any] = []
+        if query.count:
+            p = Params()
+            sql = compiler.page_sql(query, scope_sql(self.scope, "s", p), p, mark, terms=self._granular)
+            rows = _fetch(sql, p)
+        page, more = rows[: query.count], len(rows) > query.count
+        entries = self._opened(page, letter="s")
+        self._log_search(query, entries)
+        if not more:
+            return Page(entries, None, total)
+        last = page[-1]
+        high_water = mark.high_water if mark else _fetch("SELECT max(id) FROM phr_resource", Params())[0][0]
+        after = paging.Mark(high_water, (*last[store.WIDTH :], last[0]))
+        return Page(entries, paging.sealed(after, caller=self.caller, query=query), total)
+
+    def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
+        """Up to `limit` matches for a condition (If-None-Exist); not a disclosure, so not logged."""
+        p = Params()
+        sql = compiler.page_sql(query, scope_sql(self.scope, letter, p), p, None, terms=self._granular)
+        return self._opened(_fetch(sql, p)[:limit], letter=letter)
+
+    def _count(self, query: Query) -> int:
+        p = Params()
+        return int(_fetch(compiler.count_sql(query, scope_sql(self.scope, "s", p), p), p)[0][0])
+
+    def _current(self, type: str, id: str, *, letter: str, lock: bool = False) -> Stored:
+        p = Params()
+        sql = (
+            f"{store.select(terms=self._granular)} WHERE r.type = {p(type)} AND r.fhir_id = {p(id)}"
+            f" AND {scope_sql(self.scope, letter, p)}{' FOR UPDATE OF r' if lock else ''}"
+        )
+        found = self._opened(_fetch(sql, p), letter=letter)
+        if not found:
+            raise NotFound(f"{type}/{id}")
+        return found[0]
+
+    def _earlier(
+        self, current: Stored, *, limit: int, before: int | None = None, exactly: int | None = None
+    ) -> list[Stored]:
+        p = Params()
+        conditions = [f"v.resource_id = {p(current.pk)}", scope_sql(self.scope, "r", p, alias="v", named="r")]
+        if before is not None:
+            conditions.append(f"v.version < {p(before)}")
+        if exactly is not None:
+            conditions.append(f"v.version = {p(exactly)}")
+        sql = (
+            f"{store.select_versions(terms=self._granular)} WHERE {' AND '.join(conditions)}"
+            f" ORDER BY v.version DESC LIMIT {p(limit)}"
+        )
+        return self._opened(_fetch(sql, p), letter="r")
+
+    def _opened(self, rows: Sequence[Any], *, letter: str) -> list[Stored]:
+        """Check each row again by the Python form, then open it. A disagreement drops the row and alarms."""
+        facts = [store.facts_of_row(row) for row in rows]
+        grants = self._grant_rows(facts)
+        passed = []
+        for row, fact in zip(rows, facts, strict=True):
+            if self.scope.covers(fact, letter=letter, rows=grants):
+                passed.append(store.stored(row, fact))
+            else:
+                alarm.error("scope forms disagree: a row was withheld (resource row %s)", row[0])
+        return passed
+
+    def _grant_rows(self, facts: Iterable[Facts]) -> Sequence[GrantRow]:
+        subjects = {s for f in facts for s in f.subjects} if self.scope.grants else set()
+        return effective.rows_for(subjects, self.scope.actors) if subjects else ()
+
+    def _log(self, event: Event, found: Stored) -> None:
+        detail = {"resource": found.reference, "version": found.version, "categories": found.facts.categories}
+        subjects = found.facts.subjects or (None,)
+        for subject in subjects:
+            audit.record(event, by=self.caller, subject=subject, now=self.now, detail=detail)
+
+    def _log_search(self, query: Query, entries: Sequence[Stored]) -> None:
+        """One event per patient found; one without a patient where none was."""
+        seen: dict[Any, list[int]] = {}
+        for entry in entries:
+            for subject in entry.facts.subjects or (None,):
+                tally = seen.setdefault(subject, [0, 0])
+                tally[0] += 1
+                tally[1] |= entry.facts.categories
+        about = {"type": query.type, "parameters": sorted({c.param.name for c in query.conditions})}
+        audit.record_many(
+            Event.RECORD_SEARCHED,
+            by=self.caller,
+            now=self.now,
+            entries=[(s, about | {"count": n, "categories": c}) for s, (n, c) in seen.items()] or [(None, about)],
+        )
+
+
+def _alive(found: Stored) -> Stored:
+    if found.deleted:
+        raise Gone(found.reference)
+    return found
+
+
+def _fetch(sql: str, p: Params) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, p.values or None)
+        return cursor.fetchall()
+
+
+def open_permit(caller: Caller, *, now: datetime) -> Permit:
+    """Decide for this caller. Raises Refused (audited)."""
+    match decide(caller, in_force_for(caller, now=now), now=now):
+        case Deny(because=why):
+            audit.record(Event.RECORD_REFUSED, by=caller, subject=caller.subject, now=now, detail={"because": why})
+            raise Refused(why)
+        case permit:
+            return permit

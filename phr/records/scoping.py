@@ -1,0 +1,158 @@
+"""Scope -> SQL: the twin of `consent.scope.Scope.covers`, applied to every table reference.
+
+The generated condition speaks of one alias of `phr_resource` (or `phr_version`). Values travel as
+named parameters. An empty scope compiles to FALSE. Equality with the Python form is a property test (M-5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from consent.scope import ACTION_OF, ANYONE, LABELS, OPEN_TYPES, Basis, Door, Scope
+
+SQL = str
+Row = tuple[str, str]  # the alias that carries the Facts, the alias that carries type and id
+
+
+@dataclass(slots=True)
+class Params:
+    """Names each value as it is written into SQL."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, value: Any) -> str:
+        name = f"p{len(self.values)}"
+        self.values[name] = value
+        return f"%({name})s"
+
+
+def scope_sql(scope: Scope, letter: str, p: Params, *, alias: str = "r", named: str = "") -> SQL:
+    """The condition under which a row of `alias` may be touched by the interaction `letter` (c r u d s).
+
+    `named`: the alias that carries type and id, where that is another one (a version's resource).
+    """
+    named = named or alias
+    doors = _any([_door(d, p, alias, named) for d in scope.doors if letter in d.letters])
+    if doors == "FALSE":
+        return "FALSE"
+    owned = _owned(scope, letter, p, alias, named)
+    if letter not in scope.open_letters:
+        return f"({doors} AND {owned})"
+    free = f"({alias}.subject_id IS NULL AND {named}.type = ANY({p(sorted(OPEN_TYPES))}))"
+    return f"({doors} AND ({owned} OR {free}))"
+
+
+def _any(conditions: list[SQL]) -> SQL:
+    if "TRUE" in conditions:
+        return "TRUE"
+    conditions = [c for c in conditions if c != "FALSE"]
+    return "(" + " OR ".join(conditions) + ")" if conditions else "FALSE"
+
+
+def _door(door: Door, p: Params, alias: str, named: str) -> SQL:
+    parts = [] if door.type == "*" else [f"{named}.type = {p(door.type)}"]
+    parts += [f"{alias}.terms && {p(sorted(choice))}::bigint[]" for choice in door.terms]
+    return "(" + " AND ".join(parts) + ")" if parts else "TRUE"
+
+
+def _owned(scope: Scope, letter: str, p: Params, alias: str, named: str) -> SQL:
+    first = _permits(scope, letter, p, (alias, named), f"{alias}.subject_id")
+    if first == "FALSE":
+        return "FALSE"
+    second = _permits(scope, letter, p, (alias, named), f"{alias}.subject2_id")
+    marks = f" AND {alias}.marks & {p(int(scope.barred_marks))} = 0" if scope.barred_marks else ""
+    return (
+        f"({alias}.subject_id IS NOT NULL AND {first}"
+        f" AND ({alias}.subject2_id IS NULL OR {second}){marks})"
+    )
+
+
+def _permits(scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQL:
+    """One subject's verdict: a basis no deny can touch, or no deny and some basis or permit."""
+    bound = ""
+    if scope.subjects is not None:
+        if not scope.subjects:
+            return "FALSE"
+        bound = f"{subject} = ANY({p(sorted(scope.subjects))}) AND "
+    bases = [b for b in scope.bases if letter in b.letters]
+    strong = _any([_basis(b, p, row[0], subject) for b in bases if b.beats_deny])
+    weak = _any([_basis(b, p, row[0], subject) for b in bases if not b.beats_deny])
+    if not scope.grants:
+        verdict = _any([strong, weak])
+        return "FALSE" if verdict == "FALSE" else f"({bound}{verdict})"
+    deny = _deny(scope, letter, p, row, subject)
+    permit = _exists("g", _match("g", True, scope, letter, p, row, subject))
+    return f"({bound}{_any([strong, f'(NOT {deny} AND {_any([weak, permit])})'])})"
+
+
+def _basis(basis: Basis, p: Params, alias: str, subject: SQL) -> SQL:
+    parts = []
+    if basis.subject is not None:
+        parts.append(f"{subject} = {p(basis.subject)}")
+    if basis.author is None:
+        parts.append(f"{alias}.author IS NULL")
+    elif basis.author != ANYONE:
+        parts.append(f"{alias}.author = {p(basis.author)}")
+    parts.append(f"{alias}.categories & ~{p(int(basis.categories))}::bigint = 0")
+    parts.append(f"{alias}.level <= {p(int(basis.level))}")
+    return "(" + " AND ".join(parts) + ")"
+
+
+def _exists(alias: str, condition: SQL) -> SQL:
+    return f"EXISTS (SELECT 1 FROM consent_effectivegrant {alias} WHERE {condition})"
+
+
+def _deny(scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQL:
+    """A deny row counts unless a permit row of the same grant below it matches too."""
+    deny = _match("d", False, scope, letter, p, row, subject)
+    below = _match("e", True, scope, letter, p, row, subject)
+    exception = _exists("e", f"e.grant_id = d.grant_id AND starts_with(e.path, d.path || '.') AND {below}")
+    return _exists("d", f"{deny} AND NOT {exception}")
+
+
+def _match(g: str, permit: bool, scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQL:
+    (r, named), unknown = row, "FALSE" if permit else "TRUE"
+    actors = sorted(scope.actors)
+    parts = [
+        f"{g}.subject_id = {subject}",
+        f"{g}.permit = {'TRUE' if permit else 'FALSE'}",
+        f"{g}.grantee = ANY({p(['', *actors])})",
+        f"{g}.grantees <@ {p(actors)}::varchar[]",
+        f"coalesce({g}.valid_from <= {p(scope.now)}, TRUE)",
+        f"coalesce({g}.valid_to > {p(scope.now)}, TRUE)",
+        f"coalesce({g}.purpose = {p(scope.purpose)}, TRUE)",
+        f"coalesce({g}.action = {p(ACTION_OF[letter])}, TRUE)",
+        f"NOT EXISTS (SELECT 1 FROM unnest({g}.category_masks) m WHERE {r}.categories & m = 0)",
+        f"coalesce({g}.item = {named}.type || '/' || {named}.fhir_id, TRUE)",
+        f"({g}.author IS NULL OR coalesce({g}.author = {r}.author, {unknown}))",
+        _labels(g, permit, p, r),
+        _time(g, permit, r),
+    ]
+    return " AND ".join(parts)
+
+
+def _labels(g: str, permit: bool, p: Params, r: str) -> SQL:
+    labels = f"{r}.categories & {p(int(LABELS))}::bigint"
+    if not permit:
+        return (
+            f"{r}.level >= {g}.level"
+            f" AND NOT EXISTS (SELECT 1 FROM unnest({g}.label_masks) m WHERE {labels} & m = 0)"
+        )
+    return (
+        f"{r}.level <= {g}.level"
+        f" AND (cardinality({g}.label_masks) > 0) = ({labels} <> 0)"
+        f" AND NOT EXISTS (SELECT 1 FROM unnest({g}.label_masks) m WHERE {labels} & ~m <> 0)"
+    )
+
+
+def _time(g: str, permit: bool, r: str) -> SQL:
+    stated = f"({g}.data_low IS NULL AND {g}.data_high IS NULL)"
+    unknown = f"({r}.clinical_low IS NULL OR {r}.clinical_high IS NULL)"
+    if permit:
+        inside = (
+            f"coalesce({r}.clinical_low >= {g}.data_low, TRUE) AND coalesce({r}.clinical_high <= {g}.data_high, TRUE)"
+        )
+        return f"({stated} OR (NOT {unknown} AND {inside}))"
+    overlap = f"coalesce({r}.clinical_high > {g}.data_low, TRUE) AND coalesce({r}.clinical_low < {g}.data_high, TRUE)"
+    return f"({stated} OR {unknown} OR ({overlap}))"

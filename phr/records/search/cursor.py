@@ -1,0 +1,53 @@
+"""Page cursors: sealed, and bound to the caller and the search, so that none can be forged or lent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from consent.decide import Caller
+from phr.records import vault
+from phr.records.search.parse import BadSearch, Query
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a page ended. Rows stored after `high_water` do not enter; `after` = sort values and row id."""
+
+    high_water: int
+    after: tuple[Any, ...]
+
+
+@lru_cache(maxsize=1)
+def _cipher() -> AESGCM:
+    return AESGCM(hashlib.blake2b(b"page cursor", key=vault.index_key(), digest_size=32).digest())
+
+
+def _bound(caller: Caller, query: Query) -> bytes:
+    who = f"{caller.client}|{caller.person}|{caller.organization}|{caller.subject}"
+    return hashlib.blake2b(f"{who}|{query.fingerprint}".encode(), digest_size=16).digest()
+
+
+def sealed(mark: Mark, *, caller: Caller, query: Query) -> str:
+    nonce = os.urandom(12)
+    text = msgspec.json.encode([mark.high_water, *mark.after])
+    return base64.urlsafe_b64encode(nonce + _cipher().encrypt(nonce, text, _bound(caller, query))).decode().rstrip("=")
+
+
+def opened(text: str, *, caller: Caller, query: Query) -> Mark:
+    """Read a cursor. Raises BadSearch when it is not one of ours, another caller's, or another search's."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        high_water, *after = msgspec.json.decode(_cipher().decrypt(raw[:12], raw[12:], _bound(caller, query)))
+    except (binascii.Error, ValueError, InvalidTag, msgspec.DecodeError):
+        raise BadSearch("_page", "this page link is not valid for this search") from None
+    return Mark(high_water, tuple(after))

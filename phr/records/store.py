@@ -1,0 +1,215 @@
+"""Rows of the record: how a resource is written to its tables and how a row becomes a resource again.
+
+No rule is decided here; `gateway` is the only caller. Writers run inside the gateway's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from consent.scope import Facts
+from phr.records import vault
+from phr.records.index import Indexed
+
+FACTS = "{r}.subject_id, {r}.subject2_id, {r}.categories, {r}.level, {r}.clinical_low, {r}.clinical_high, {r}.author, {r}.marks"
+STATE = "{r}.version, {r}.updated_at, {r}.deleted, {r}.key_version, {r}.body"
+FACT_COLUMNS = "subject_id, subject2_id, categories, level, clinical_low, clinical_high, author, marks"
+
+
+WIDTH = 19  # columns that `select` returns
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One version as stored. `body` is the JSON text (None when deleted)."""
+
+    pk: int
+    type: str
+    id: str
+    version: int
+    updated_at: datetime
+    deleted: bool
+    facts: Facts
+    body: bytes | None
+
+    @property
+    def reference(self) -> str:
+        return f"{self.type}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A resource ready to be stored: checked, classified, indexed, not yet sealed."""
+
+    facts: Facts
+    body: bytes
+    indexed: Indexed
+    version: int = 1
+
+
+def select(*, terms: bool = False, extra: str = "") -> str:
+    """The head of a query for current versions. `extra` columns follow from position WIDTH on."""
+    extra = (", r.terms" if terms else ", NULL") + extra
+    return (
+        f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='r')}, {STATE.format(r='r')}, k.kek, k.wrapped{extra}"
+        " FROM phr_resource r LEFT JOIN phr_datakey k ON k.subject_id = r.subject_id AND k.version = r.key_version"
+    )
+
+
+def select_versions(*, terms: bool = False) -> str:
+    """The head of a query for earlier versions `v` of the resource `r`."""
+    extra = ", v.terms" if terms else ", NULL"
+    return (
+        f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='v')}, {STATE.format(r='v')}, k.kek, k.wrapped{extra}"
+        " FROM phr_version v JOIN phr_resource r ON r.id = v.resource_id"
+        " LEFT JOIN phr_datakey k ON k.subject_id = v.subject_id AND k.version = v.key_version"
+    )
+
+
+def facts_of_row(row: Sequence[Any]) -> Facts:
+    subjects = tuple(s for s in row[3:5] if s is not None)
+    return Facts(
+        row[1], row[2], subjects, row[5], row[6], row[7], row[8], row[9], row[10], frozenset(row[18] or ())
+    )  # fmt: skip
+
+
+def stored(row: Sequence[Any], facts: Facts) -> Stored:
+    """Open one row's body. Raises vault.CannotOpen when it was altered, moved or shredded."""
+    body = None
+    if row[15] is not None:
+        key = None if row[17] is None else vault.Key(row[14], row[16], bytes(row[17]))
+        body = open_body(row[15], facts, version=row[11], key_version=row[14], key=key)
+    return Stored(row[0], row[1], row[2], row[11], row[12], row[13], facts, body)
+
+
+def open_body(sealed: bytes, facts: Facts, *, version: int, key_version: int, key: vault.Key | None) -> bytes:
+    keys: list[vault.Key | None] = [key]
+    if not facts.subjects:
+        keys = [_commons(key_version)]
+    elif key is None and len(facts.subjects) == 2:
+        second = vault.all_keys(facts.subjects[1])
+        keys.append(second.get(int.from_bytes(bytes(sealed[1:3]), "big")))
+    place = f"{facts.type}/{facts.id}/{version}"
+    return vault.unseal(sealed, place=place, subjects=facts.subjects, keys=keys, version=key_version)
+
+
+@lru_cache(maxsize=64)
+def _commons(version: int) -> vault.Key:
+    return vault.all_keys(None)[version]
+
+
+def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:
+    """Store new resources; returns their keys in order. Raises IntegrityError when an id is taken."""
+    if not drafts:
+        return []
+    sealed = _sealed(drafts)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence('phr_resource', 'id')) FROM generate_series(1, %s)", [len(drafts)]
+        )
+        pks = [row[0] for row in cursor.fetchall()]
+        with cursor.copy(
+            f"COPY phr_resource (id, type, fhir_id, version, updated_at, deleted, key_version, body, {FACT_COLUMNS},"
+            " terms) FROM STDIN"
+        ) as copy:
+            for pk, d, (key_version, body) in zip(pks, drafts, sealed, strict=True):
+                copy.write_row(
+                    (pk, d.facts.type, d.facts.id, d.version, now, False, key_version, body,
+                     *fact_values(d.facts), d.indexed.terms)
+                )  # fmt: skip
+        _copy_index(cursor, zip(pks, drafts, strict=True))
+        with cursor.copy("COPY phr_change (resource_id, version, method) FROM STDIN") as copy:
+            for pk, d in zip(pks, drafts, strict=True):
+                copy.write_row((pk, d.version, "create"))
+    return pks
+
+
+def fact_values(facts: Facts) -> tuple[Any, ...]:
+    first, second = (*facts.subjects, None, None)[:2]
+    return (first, second, facts.categories, facts.level, facts.low, facts.high, facts.author, int(facts.marks))
+
+
+def _sealed(drafts: Sequence[Draft]) -> list[tuple[int, bytes]]:
+    owners: set[UUID | None] = {s for d in drafts for s in (d.facts.subjects or (None,))}
+    keys = vault.keys_for(owners)
+    out = []
+    for d in drafts:
+        own = tuple(keys[s] for s in (d.facts.subjects or (None,)))
+        place = f"{d.facts.type}/{d.facts.id}/{d.version}"
+        out.append((own[0].version, vault.seal(d.body, place=place, subjects=d.facts.subjects, keys=own)))
+    return out
+
+
+def _copy_index(cursor: Any, drafts: Iterable[tuple[int, Draft]]) -> None:
+    pairs = list(drafts)
+    with cursor.copy("COPY phr_range (resource_id, param, low, high) FROM STDIN") as copy:
+        for pk, d in pairs:
+            for param, low, high in d.indexed.ranges:
+                copy.write_row((pk, param, low, high))
+    if any(d.indexed.texts for _, d in pairs):
+        with cursor.copy("COPY phr_text (resource_id, param, text) FROM STDIN") as copy:
+            for pk, d in pairs:
+                for param, text in d.indexed.texts:
+                    copy.write_row((pk, param, text))
+
+
+def replace(current: Stored, draft: Draft, *, now: datetime) -> None:
+    """Move the current version to `phr_version` and put the draft in its place."""
+    [(key_version, body)] = _sealed([draft])
+    with connection.cursor() as cursor:
+        _keep_version(cursor, current.pk)
+        cursor.execute(
+            "UPDATE phr_resource SET version = %s, updated_at = %s, deleted = FALSE, key_version = %s, body = %s,"
+            f" ({FACT_COLUMNS}) = (%s, %s, %s, %s, %s, %s, %s, %s), terms = %s::bigint[] WHERE id = %s",
+            [draft.version, now, key_version, body, *fact_values(draft.facts), draft.indexed.terms, current.pk],
+        )
+        _drop_index(cursor, current.pk)
+        _copy_index(cursor, [(current.pk, draft)])
+        _changed(cursor, current.pk, draft.version, "update")
+
+
+def remove(current: Stored, *, now: datetime) -> None:
+    """Delete: the last version moves to `phr_version`; the row stays with its Facts, without body or index."""
+    with connection.cursor() as cursor:
+        _keep_version(cursor, current.pk)
+        cursor.execute(
+            "UPDATE phr_resource SET version = version + 1, updated_at = %s, deleted = TRUE, body = NULL,"
+            " terms = '{}' WHERE id = %s",
+            [now, current.pk],
+        )
+        _drop_index(cursor, current.pk)
+        _changed(cursor, current.pk, current.version + 1, "delete")
+
+
+def _keep_version(cursor: Any, pk: int) -> None:
+    columns = f"version, updated_at, deleted, key_version, body, {FACT_COLUMNS}, terms"
+    cursor.execute(
+        f"INSERT INTO phr_version (resource_id, {columns}) SELECT id, {columns} FROM phr_resource WHERE id = %s", [pk]
+    )
+
+
+def _drop_index(cursor: Any, pk: int) -> None:
+    cursor.execute("DELETE FROM phr_range WHERE resource_id = %s", [pk])
+    cursor.execute("DELETE FROM phr_text WHERE resource_id = %s", [pk])
+
+
+def _changed(cursor: Any, pk: int, version: int, method: str) -> None:
+    cursor.execute("INSERT INTO phr_change (resource_id, version, method) VALUES (%s, %s, %s)", [pk, version, method])
+
+
+def reindex(pk: int, indexed: Indexed) -> None:
+    """Rewrite one resource's index from its body; the body and version stay."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE phr_resource SET terms = %s::bigint[] WHERE id = %s", [indexed.terms, pk])
+        _drop_index(cursor, pk)
+        for param, low, high in indexed.ranges:
+            cursor.execute("INSERT INTO phr_range VALUES (%s, %s, %s, %s)", [pk, param, low, high])
+        for param, text in indexed.texts:
+            cursor.execute("INSERT INTO phr_text (resource_id, param, text) VALUES (%s, %s, %s)", [pk, param, text])
