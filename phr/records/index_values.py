@@ -1,0 +1,285 @@
+"""How one value becomes terms, ranges and texts, by parameter type and data type. Pure.
+
+`writer(param, data_type)` gives the function that index.py calls for every value it finds,
+or None where that data type says nothing to that kind of search (SampledData to a quantity).
+Source: FHIR R4 3.1.1.4.6 to 3.1.1.4.13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from math import inf, isfinite, nextafter
+from typing import Any
+
+from phr.records.search import ranges, terms
+from phr.records.search.normal import normal, normal_contact, normal_identifier
+from phr.records.search.params import SearchParam
+from phr.records.search.ranges import EVER, FOREVER
+from phr.records.systems import preferred
+
+
+class Sink:
+    """Collects the texts of terms, and finished ranges and texts."""
+
+    __slots__ = ("ranges", "terms", "texts")
+
+    def __init__(self) -> None:
+        self.terms: set[str] = set()
+        self.ranges: list[tuple[int, float, float]] = []
+        self.texts: list[tuple[int, str]] = []
+
+
+Write = Callable[[Any, Sink], None]
+_QUANTITIES = frozenset({"Quantity", "SimpleQuantity", "Age", "Duration", "Count", "Distance", "MoneyQuantity"})
+_TIMES = frozenset({"date", "dateTime", "instant"})
+_NAME_PARTS = ("family", "given", "prefix", "suffix", "text")
+_ADDRESS_PARTS = ("line", "city", "district", "state", "country", "postalCode", "text")
+
+
+def writer(param: SearchParam, data_type: str) -> Write | None:
+    """The writer for values of `data_type` found by `param`."""
+    match param.type:
+        case "token":
+            return _token(param, data_type)
+        case "reference":
+            return _reference(param, data_type)
+        case "date":
+            return _date(param.id, data_type)
+        case "string":
+            return _string(param, data_type)
+        case "uri":
+            return _uri(param)
+        case "number" | "quantity":
+            return _number(param, data_type)
+    return None
+
+
+# Tokens
+
+
+def _token(param: SearchParam, data_type: str) -> Write | None:
+    any_, none, coded, of_system = (terms.head(param.base, param.name, kind) for kind in "ancs")
+
+    def coding(node: Any, sink: Sink) -> None:
+        if isinstance(node, dict) and isinstance(code := node.get("code"), str):
+            put(node.get("system"), code, sink)
+
+    def put(system: Any, code: str, sink: Sink) -> None:
+        sink.terms.add(any_ + code)
+        if isinstance(system, str) and system:
+            sink.terms.add(coded + terms.joined(system, code))
+            sink.terms.add(of_system + preferred(system))
+        else:
+            sink.terms.add(none + code)
+
+    def concept(node: Any, sink: Sink) -> None:
+        codings = node.get("coding") if isinstance(node, dict) else None
+        if isinstance(codings, list):
+            for entry in codings:
+                coding(entry, sink)
+
+    def identifier(node: Any, sink: Sink) -> None:
+        if isinstance(node, dict) and isinstance(value := node.get("value"), str):
+            put(node.get("system"), normal_identifier(value), sink)
+
+    def contact(node: Any, sink: Sink) -> None:
+        if isinstance(node, dict) and isinstance(value := node.get("value"), str):
+            put(node.get("use"), normal_contact(value), sink)
+
+    def bare(node: Any, sink: Sink) -> None:
+        if isinstance(node, bool):
+            sink.terms.add(any_ + ("true" if node else "false"))
+        elif isinstance(node, str):
+            sink.terms.add(any_ + node)
+
+    known: dict[str, Write] = {"Coding": coding, "CodeableConcept": concept, "Identifier": identifier,
+                               "ContactPoint": contact}  # fmt: skip
+    if data_type[:1].isupper():
+        return known.get(data_type)
+    return bare
+
+
+# References and URIs
+
+
+def _reference(param: SearchParam, data_type: str) -> Write | None:
+    literal, by_id, logical = (terms.head(param.base, param.name, kind) for kind in "rid")
+    wide = not param.targets or len(param.targets) > terms.WIDE
+
+    def reference(node: Any, sink: Sink) -> None:
+        if not isinstance(node, dict):
+            return
+        if isinstance(value := node.get("reference"), str) and not value.startswith("#"):
+            value = terms.without_version(value)
+            sink.terms.add(literal + value)
+            if wide and (parts := terms.literal(value)):
+                sink.terms.add(by_id + parts[2])
+        identifier = node.get("identifier")
+        if isinstance(identifier, dict) and isinstance(value := identifier.get("value"), str):
+            value = normal_identifier(value)
+            system = identifier.get("system")
+            sink.terms.add(logical + terms.joined("*", value))
+            sink.terms.add(logical + terms.joined(system if isinstance(system, str) else "", value))
+
+    def canonical(node: Any, sink: Sink) -> None:
+        if isinstance(node, str):
+            sink.terms.add(literal + node)
+            sink.terms.add(literal + node.partition("|")[0])
+
+    def inline(node: Any, sink: Sink) -> None:
+        if isinstance(node, dict) and isinstance(node.get("id"), str):
+            reference({"reference": f"{node.get('resourceType')}/{node['id']}"}, sink)
+
+    return {"Reference": reference, "Resource": inline}.get(data_type, canonical)
+
+
+def _uri(param: SearchParam) -> Write:
+    head = terms.head(param.base, param.name, "u")
+
+    def uri(node: Any, sink: Sink) -> None:
+        if isinstance(node, str):
+            sink.terms.add(head + node)
+
+    return uri
+
+
+# Ranges
+
+
+def _date(param_id: int, data_type: str) -> Write | None:
+    def write(node: Any, sink: Sink) -> None:
+        found = span_of(node, data_type)
+        if found is not None:
+            sink.ranges.append((param_id, *found))
+
+    return write if data_type in _TIMES or data_type in ("Period", "Timing") else None
+
+
+def span_of(node: Any, data_type: str) -> ranges.Range | None:
+    """The half-open span of a date, dateTime, instant, Period or Timing (outer limits), or None."""
+    if data_type in _TIMES:
+        try:
+            return ranges.date_range(node) if isinstance(node, str) else None
+        except (ValueError, OverflowError):
+            return None
+    if not isinstance(node, dict):
+        return None
+    if data_type == "Period":
+        start, end = span_of(node.get("start"), "dateTime"), span_of(node.get("end"), "dateTime")
+        if start is None and end is None:
+            return None
+        return (start[0] if start else EVER), (end[1] if end else FOREVER)
+    events = node.get("event")
+    spans = [span_of(event, "dateTime") for event in events] if isinstance(events, list) else []
+    repeat = node.get("repeat")
+    if isinstance(repeat, dict):
+        spans.append(span_of(repeat.get("boundsPeriod"), "Period"))
+    sound = [span for span in spans if span is not None]
+    return (min(s[0] for s in sound), max(s[1] for s in sound)) if sound else None
+
+
+def _number(param: SearchParam, data_type: str) -> Write | None:
+    param_id = param.id
+    unit = _token(param, "Coding")
+
+    def number(node: Any, sink: Sink) -> None:
+        if (value := _float(node)) is not None:
+            sink.ranges.append((param_id, *ranges.point(value)))
+
+    def quantity(node: Any, sink: Sink) -> None:
+        if not isinstance(node, dict) or (value := _float(node.get("value"))) is None:
+            return
+        low, high = ranges.point(value)
+        match node.get("comparator"):
+            case "<":
+                low, high = EVER, low
+            case "<=":
+                low = EVER
+            case ">":
+                low, high = high, FOREVER
+            case ">=":
+                high = FOREVER
+        sink.ranges.append((param_id, low, high))
+        if unit is not None:
+            unit(node, sink)  # a Quantity has system and code as a Coding has
+        if isinstance(written := node.get("unit"), str) and written != node.get("code"):
+            sink.terms.add(terms.head(param.base, param.name, "a") + written)
+
+    def money(node: Any, sink: Sink) -> None:
+        if isinstance(node, dict):
+            quantity({"value": node.get("value"), "code": node.get("currency"), "system": "urn:iso:std:iso:4217"}, sink)
+
+    def span(node: Any, sink: Sink) -> None:
+        if isinstance(node, dict):
+            low, high = (_float(_inner(node.get(side), "value")) for side in ("low", "high"))
+            if low is not None or high is not None:
+                ends = EVER if low is None else low, FOREVER if high is None else nextafter(high, inf)
+                sink.ranges.append((param_id, *ends))
+
+    if data_type in _QUANTITIES:
+        return quantity
+    if data_type[:1].islower():
+        return number
+    return {"Money": money, "Range": span}.get(data_type)
+
+
+def _inner(node: Any, key: str) -> Any:
+    return node.get(key) if isinstance(node, dict) else None
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
+# Texts
+
+
+def _string(param: SearchParam, data_type: str) -> Write | None:
+    exact = terms.head(param.base, param.name, "x")
+
+    def put(text: str, sink: Sink) -> None:
+        sink.terms.add(exact + text)
+        if folded := normal(text):
+            sink.texts.append((param.id, folded))
+
+    def plain(node: Any, sink: Sink) -> None:
+        if isinstance(node, str):
+            put(node, sink)
+
+    def parts(node: Any, sink: Sink) -> None:
+        for text in _parts(node, _NAME_PARTS if data_type == "HumanName" else _ADDRESS_PARTS):
+            put(text, sink)
+
+    if data_type[:1].islower():
+        return plain
+    return parts if data_type in ("HumanName", "Address") else None
+
+
+def _parts(node: Any, names: tuple[str, ...]) -> Iterator[str]:
+    """The parts of a name or an address, and the whole as one would write it."""
+    if not isinstance(node, dict):
+        return
+    found: list[str] = []
+    for name in names:
+        value = node.get(name)
+        found += [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+        if isinstance(value, str):
+            found.append(value)
+    yield from found
+    if not isinstance(node.get("text"), str):
+        order = ("family", "given") if names is _NAME_PARTS else ("state", "city", "line")
+        whole: list[str] = []
+        for name in order:
+            value = node.get(name)
+            whole += [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+            if isinstance(value, str):
+                whole.append(value)
+        if len(whole) > 1:
+            yield " ".join(whole)

@@ -1,0 +1,134 @@
+"""Terms: every equality a search can ask for, as one keyed 64-bit number. Pure.
+
+The index stores terms, a search asks for terms, and both build them here. A term is the
+first 8 bytes (signed) of keyed BLAKE2b over type, parameter, kind and value, so the column
+tells nothing without the key. `name` is always the name a parameter is *kept* under
+(`SearchParam.kept`).
+
+Forms of a token (FHIR R4 3.1.1.4.10): `system|code`, `|code` (no system), `code` (any system),
+`system|` (any code). System URIs are folded to their preferred spelling; codes are case-sensitive
+(nearly all code systems in use here are; `:not-in`-like terminology is not the index's business).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from urllib.parse import unquote
+
+from phr.records.systems import preferred
+
+_SEP = "\x1f"  # cannot occur in a URI or a code
+# A reference that names a resource: [base/]Type/id[/_history/version]
+_LITERAL = re.compile(r"^((?:https?://|urn:)[^\s?#]*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
+WIDE = 8  # with more targets than this (or any), a reference is also kept by bare id
+
+
+@lru_cache(maxsize=1 << 16)
+def hashed(text: str, key: bytes) -> int:
+    """The term of a text, as the database keeps it: a signed 64-bit integer. `key`: 16 to 64 bytes."""
+    data = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8, key=key).digest(), "big", signed=True)
+
+
+def head(type_name: str, name: str, kind: str) -> str:
+    """What a term's text starts with. Kinds: c n a s (token), r i d (reference), u, m (present), x (exact)."""
+    return f"{type_name}.{name}{_SEP}{kind}{_SEP}"
+
+
+def joined(system: str, code: str) -> str:
+    """system and code as one value of a term's text."""
+    return preferred(system) + _SEP + code
+
+
+# What the index stores
+
+
+def token_texts(type_name: str, name: str, system: str | None, code: str) -> tuple[str, ...]:
+    """Stored forms of one token, before hashing."""
+    any_system = head(type_name, name, "a") + code
+    if not system:
+        return (any_system, head(type_name, name, "n") + code)
+    return (any_system, head(type_name, name, "c") + joined(system, code),
+            head(type_name, name, "s") + preferred(system))  # fmt: skip
+
+
+def token_terms(type_name: str, name: str, system: str | None, code: str, key: bytes) -> tuple[int, ...]:
+    """Stored forms of one token: any system; and either no system, or system with code and system alone."""
+    return tuple(hashed(text, key) for text in token_texts(type_name, name, system, code))
+
+
+def reference_terms(type_name: str, name: str, reference: str, key: bytes, *, wide: bool = False) -> tuple[int, ...]:
+    """Stored forms of a literal reference; `wide` (see WIDE) keeps the bare id also."""
+    kept = without_version(reference)
+    terms = [hashed(head(type_name, name, "r") + kept, key)]
+    if wide and (parts := literal(reference)):
+        terms.append(hashed(head(type_name, name, "i") + parts[2], key))
+    return tuple(terms)
+
+
+# What a search asks for
+
+
+def token_term(type_name: str, name: str, system: str | None, code: str | None, key: bytes) -> int:
+    """One asked form: system None = any, "" = none; code None = any (then system is needed)."""
+    if code is None:
+        return hashed(head(type_name, name, "s") + preferred(system or ""), key)
+    if system is None:
+        return hashed(head(type_name, name, "a") + code, key)
+    if system == "":
+        return hashed(head(type_name, name, "n") + code, key)
+    return hashed(head(type_name, name, "c") + joined(system, code), key)
+
+
+def reference_term(type_name: str, name: str, reference: str, key: bytes) -> int:
+    """`Type/id`, an absolute URL, a urn or a canonical (a version, if any, must be equal for canonicals)."""
+    return hashed(head(type_name, name, "r") + without_version(reference), key)
+
+
+def bare_id_term(type_name: str, name: str, id: str, key: bytes) -> int:
+    """A reference by bare id, where targets are too many to try (see WIDE)."""
+    return hashed(head(type_name, name, "i") + id, key)
+
+
+def logical_term(type_name: str, name: str, system: str | None, value: str, key: bytes) -> int:
+    """`:identifier`: a reference by `Reference.identifier`; system None = any, "" = none."""
+    kind = head(type_name, name, "d")
+    return hashed(kind + ("*" + _SEP + value if system is None else joined(system, value)), key)
+
+
+def uri_term(type_name: str, name: str, uri: str, key: bytes) -> int:
+    """A URI, compared as it stands."""
+    return hashed(head(type_name, name, "u") + uri, key)
+
+
+def present_term(type_name: str, name: str, key: bytes) -> int:
+    """The parameter has a value (`:missing`). By the parameter's own name, not the kept one."""
+    return hashed(head(type_name, name, "m"), key)
+
+
+def exact_term(type_name: str, name: str, text: str, key: bytes) -> int:
+    """`:exact`: the whole string, with case and accents."""
+    return hashed(head(type_name, name, "x") + text, key)
+
+
+# References
+
+
+def literal(reference: str) -> tuple[str | None, str, str] | None:
+    """(base URL or None, type, id) of a reference that names a resource, else None."""
+    match = _LITERAL.match(reference)
+    return (match.group(1), match.group(2), match.group(3)) if match else None
+
+
+def without_version(reference: str) -> str:
+    """The reference without `/_history/…`."""
+    cut = reference.find("/_history/")
+    return reference if cut < 0 else reference[:cut]
+
+
+def relative(reference: str, base: str) -> str:
+    """An absolute reference below our own `base` URL as `Type/id`; any other as it is."""
+    base = base.rstrip("/") + "/"
+    return unquote(reference[len(base) :]) if reference.startswith(base) else reference
