@@ -29,7 +29,7 @@ _ERA_DATE = re.compile(r"([MTSHR])(\d\d)(\d\d)(\d\d)\Z", re.ASCII | re.IGNORECAS
 class Row:
     """One line. `line` counts from 1; `number` is "201" and the like, "" if there is none; `raw` has no line end.
 
-    `fields` follow the record number, stripped of ASCII spaces, in the order of the record table.
+    `fields` follow the record number, without spaces around them, in the order of the record table.
     """
 
     line: int
@@ -110,7 +110,7 @@ def _text(field: bytes, encoding: Encoding, line: int, place: int, problems: lis
     if _CONTROL.search(text):
         text = _CONTROL.sub("\ufffd", text)
         problems.append(say("control-character", line=line, field=place or None))
-    return text.strip(" ")
+    return text.strip()
 
 
 def bytes_of(rows: list[Row] | tuple[Row, ...]) -> bytes:

@@ -1,0 +1,190 @@
+"""One record 201 with its 301 → one MedicationDispense. Pure.
+
+Profile JP_MedicationDispense (JP Core 1.2.0). Without a known quantity, which the profile demands, the resource is
+stored as a base MedicationDispense and a warning says so: never a quantity of 0.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from integrations.ids import digest, resource_id
+from integrations.jahis_qr.groups import Drug, Group
+from integrations.jahis_qr.rows import Row, amount
+from integrations.jahis_qr.table import MERIT9, RECORDS
+from integrations.jahis_qr.wording import say
+from integrations.problems import Problem
+from phr.records import systems
+
+PROFILE = "http://jpfhir.jp/fhir/core/StructureDefinition/JP_MedicationDispense"
+STRENGTH_TYPE = "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/MedicationIngredientStrengthStrengthType"
+DISPENSE_KEY = f"{systems.OWN}/IdSystem/dispense-key"
+RECEIPT_DRUG = f"{systems.OWN}/CodeSystem/receipt-drug-code"
+MHLW_DRUG = f"{systems.OWN}/CodeSystem/mhlw-drug-code"
+UNIT = f"{systems.OWN}/CodeSystem/jahis-unit"
+
+# 剤形コード: what 用量 means depends on it
+_PER_DAY = ("1", "6", "7")
+_PER_TIME = ("3",)
+
+# (薬品コード種別, length) -> system
+_DRUG_SYSTEMS = {
+    ("2", 9): RECEIPT_DRUG,
+    ("3", 12): MHLW_DRUG,
+    ("4", 12): systems.YJ,
+    ("6", 9): systems.HOT9,
+    ("6", 13): systems.HOT13,
+}
+
+Resource = dict[str, Any]
+
+
+def to_dispense(drug: Drug, group: Group, *, patient_id: str, performers: list[Resource],
+                problems: list[Problem]) -> Resource:  # fmt: skip
+    """The MedicationDispense of one drug. Its id and its key follow from what was dispensed to whom, when and where."""
+    key = _key(drug, group, patient_id)
+    quantity = _quantity(drug)
+    if quantity is None:
+        problems.append(say("unknown-quantity", line=drug.row.line, field=RECORDS["201"].position["用量"] + 1))
+    resource: Resource = {"resourceType": "MedicationDispense", "id": resource_id("MedicationDispense", patient_id, key)}
+    if quantity is not None:
+        resource["meta"] = {"profile": [PROFILE]}
+    resource |= {
+        "identifier": [
+            {"system": systems.RP_NUMBER, "value": drug.row.get("RP番号")},
+            {"system": systems.ORDER_IN_RP, "value": str(drug.order)},
+            {"system": DISPENSE_KEY, "value": key},
+        ],
+        "status": "completed",
+        "medicationCodeableConcept": _medication(drug.row, problems),
+        "subject": {"reference": f"Patient/{patient_id}"},
+    }
+    if performers:
+        resource["performer"] = performers
+    if prescriber := _prescriber(drug, group):
+        resource["authorizingPrescription"] = [{"type": "MedicationRequest", "display": prescriber}]
+    if quantity is not None:
+        resource["quantity"] = quantity
+    if (days := _days(drug.usage)) is not None:
+        resource["daysSupply"] = _duration(days)
+    resource["whenHandedOver"] = group.day.isoformat()
+    if dosage := _dosage(drug):
+        resource["dosageInstruction"] = [dosage]
+    return resource
+
+
+def institution_code(row: Row | None) -> str:
+    """都道府県 2 + 点数表 1 + コード 7 of record 11 or 51; "" when it is not complete."""
+    if row is None:
+        return ""
+    prefecture, table, code = row.get("都道府県"), row.get("点数表"), row.get("医療機関コード")
+    whole = prefecture.zfill(2) + table + code
+    complete = prefecture and table and len(code) == 7 and len(whole) == 10 and whole.isascii() and whole.isdigit()
+    return whole if complete else ""
+
+
+def _key(drug: Drug, group: Group, patient_id: str) -> str:
+    """SHA-256 of person, day, pharmacy, RP number, position, code or name, dose and dispensed number."""
+    row, usage = drug.row, drug.usage
+    return digest(
+        patient_id, group.day.isoformat(), institution_code(group.first("11")), row.get("RP番号"), str(drug.order),
+        row.get("薬品コード") or row.get("薬品名称"), _plain(row.get("用量")), _plain(usage.get("調剤数量")),
+    )  # fmt: skip
+
+
+def _plain(text: str) -> str:
+    """A number without leading and trailing zeros, so that `1.50` and `1.5` are one dose; other text as it is."""
+    value = amount(text)
+    return text if value is None else str(shortened(value))
+
+
+def shortened(value: Decimal) -> Decimal:
+    """42.0 -> 42, 1.50 -> 1.5, 100 -> 100."""
+    return value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize()
+
+
+def _medication(row: Row, problems: list[Problem]) -> Resource:
+    name = row.get("薬品名称")
+    kind, code = row.get("薬品コード種別"), row.get("薬品コード")
+    codings = []
+    if code.isascii() and code.isalnum() and (system := _DRUG_SYSTEMS.get((kind, len(code)))):
+        codings.append({"system": system, "code": code, "display": name})
+    elif code:
+        problems.append(say("unusable-code", line=row.line, field=RECORDS["201"].position["薬品コード"] + 1))
+    generic_code = row.get("一般名コード")
+    if row.get("一般名コード種別") == "2" and generic_code.isascii() and generic_code.isalnum():
+        generic = {"system": systems.GENERIC_ORDER, "code": generic_code}
+        codings.append(generic | ({"display": row.get("一般名")} if row.get("一般名") else {}))
+    return ({"coding": codings} if codings else {}) | {"text": name}
+
+
+def _prescriber(drug: Drug, group: Group) -> str:
+    clinic, doctor = group.first("51"), drug.doctor
+    names = [clinic.get("名称")] if clinic else []
+    names += [doctor.get("診療科名"), doctor.get("氏名")] if doctor else []
+    return " ".join(name for name in names if name)
+
+
+def _dose(row: Row) -> Decimal | None:
+    dose = amount(row.get("用量"))
+    return dose if dose and row.get("単位名") else None
+
+
+def _quantity(drug: Drug) -> Resource | None:
+    """The whole amount handed over: dose × days (内服, 浸煎, 湯), × times (屯服), else × 調剤数量 (1 if not given)."""
+    dose, times, form = _dose(drug.row), amount(drug.usage.get("調剤数量")), drug.usage.get("剤形コード")
+    if dose is None or not form:
+        return None
+    if not times:
+        if form in (*_PER_DAY, *_PER_TIME):
+            return None
+        times = Decimal(1)
+    return _amount(shortened(dose * times), drug.row.get("単位名"))
+
+
+def _amount(value: Decimal, unit: str) -> Resource:
+    code = MERIT9.get(unit)
+    system = systems.MEDICATION_UNIT if code else UNIT
+    return {"value": value, "unit": unit, "system": system, "code": code or " ".join(unit.split())}
+
+
+def _duration(days: Decimal) -> Resource:
+    return {"value": days, "unit": "日", "system": systems.UCUM, "code": "d"}
+
+
+def _days(usage: Row) -> Decimal | None:
+    days = amount(usage.get("調剤数量"))
+    return days if days and usage.get("剤形コード") in _PER_DAY else None
+
+
+def _dosage(drug: Drug) -> Resource:
+    usage = drug.usage
+    dosage: Resource = {}
+    if usage.get("用法名称"):
+        dosage["text"] = usage.get("用法名称")
+    if drug.supplements:
+        dosage["additionalInstruction"] = [{"text": text} for text in drug.supplements]
+    if drug.cautions:
+        dosage["patientInstruction"] = " ".join(drug.cautions)
+    code = usage.get("用法コード")
+    if usage.get("用法コード種別") == "2" and code.isascii() and code.isalnum():
+        dosage["timing"] = {"code": {"coding": [{"system": systems.USAGE, "code": code}]}}
+    if usage.get("剤形コード") in _PER_TIME:
+        dosage["asNeededBoolean"] = True
+    if rate := _dose_and_rate(drug):
+        dosage["doseAndRate"] = [rate]
+    return dosage
+
+
+def _dose_and_rate(drug: Drug) -> Resource | None:
+    dose, unit, form = _dose(drug.row), drug.row.get("単位名"), drug.usage.get("剤形コード")
+    if dose is None:
+        return None
+    if form in _PER_TIME:
+        return {"doseQuantity": _amount(dose, unit)}
+    if form in _PER_DAY:
+        strength_type = {"system": STRENGTH_TYPE, "code": "1", "display": "製剤量"}
+        ratio = {"numerator": _amount(dose, unit), "denominator": _duration(Decimal(1))}
+        return {"type": {"coding": [strength_type]}, "rateRatio": ratio}
+    return None
