@@ -1,0 +1,73 @@
+"""The shape of the repository: what stands where, how large, and what its text may say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import project
+
+FOLDERS_AT_THE_TOP = {"consent", "phr", "integrations", "tests", "deploy", ".ci"}
+FILES_AT_THE_TOP = {
+    "manage.py", "pyproject.toml", "uv.lock", "README.md", "LICENSE", "CHANGELOG.md", ".editorconfig", ".gitignore",
+    ".gitattributes", ".dockerignore",
+}  # fmt: skip
+LONGEST = 400
+
+
+def test_the_top_level_can_be_taken_in_at_a_glance() -> None:
+    tops = {path.parts[0] for path in project.files()}
+    assert tops <= FOLDERS_AT_THE_TOP | FILES_AT_THE_TOP
+
+
+def test_no_source_file_is_longer_than_one_can_hold_in_mind() -> None:
+    long = {str(path): n for path in project.python() if (n := len(project.text(path).splitlines())) > LONGEST}
+    assert not {path: n for path, n in long.items() if "migrations" not in path}
+
+
+def test_nothing_is_called_utils() -> None:
+    banned = {"utils", "util", "common", "helpers", "helper", "core", "misc"}
+    assert not [path for path in project.python() if banned.intersection([*path.parts[:-1], path.stem])]
+
+
+@pytest.mark.parametrize("app", project.APPS)
+def test_there_are_three_apps_and_no_more(app: str) -> None:
+    inner = [path for path in project.sources() if path.name == "apps.py" and path.parts[0] == app]
+    assert inner == [Path(app) / "apps.py"]
+
+
+# The text speaks of the project alone: no host of a package registry, no folder of one machine.
+ELSEWHERE = re.compile(
+    r"pypi\.org|pythonhosted|registry\.npmjs|proxy\.golang|crates\.io"
+    r"|(?<![\w./-])/(?:work|root|home|Users)/\w",
+    re.IGNORECASE,
+)
+NOT_OURS = ("tests/golden/", "uv.lock", "LICENSE")
+
+
+def test_the_text_names_no_registry_and_no_machine() -> None:
+    found = [
+        f"{path}:{number}: {line.strip()[:100]}"
+        for path in project.files()
+        if path.suffix
+        in {".py", ".md", ".toml", ".html", ".css", ".js", ".yml", ".yaml", ".txt", ".example", ".sh", ""}
+        and not str(path).startswith(NOT_OURS)
+        for number, line in enumerate(project.text(path).splitlines(), 1)
+        if ELSEWHERE.search(line) and path != Path("tests/architecture/test_layout.py")
+    ]
+    assert not found
+
+
+CLOCK = re.compile(r"\btimezone\.now\(|\bdate\.today\(|\btime\.time\(|\blocaltime\(\)|\blocaldate\(\)")
+# Doors may ask what time it is: they hand it down as `now`.
+DOORS = re.compile(
+    r"/(views|tasks|door|admin|caller|middleware|desk|pages|health)\.py$|/views/|/pages/|/web/|/management/"
+    r"|/municipal/|/embedded/|/fhir/|/smart/"
+)
+
+
+def test_only_doors_look_at_the_clock() -> None:
+    deeds = [path for path in project.sources() if not DOORS.search(f"/{path}")]
+    assert not [str(path) for path in deeds if CLOCK.search(project.text(path))]
