@@ -14,7 +14,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from consent.scope import LETTERS, Door
-from phr.smart.narrowing import terms_for
+from phr.smart.narrowing import is_type, terms_for
 
 LAUNCH = frozenset({"launch", "launch/patient"})
 IDENTITY = frozenset({"openid", "fhirUser", "profile"})
@@ -82,6 +82,8 @@ def permission(scope: str) -> Permission:
     letters = V1.get(match["letters"], match["letters"])
     if not letters or not _ORDERED.fullmatch(letters):
         raise ScopeError(scope, f"letters must be some of {LETTERS}, in this order")
+    if match["type"] != "*" and not is_type(match["type"]):
+        raise ScopeError(scope, "no such resource type in FHIR R4")
     return Permission(match["context"], match["type"], letters, _query(scope, match["query"]))
 
 
