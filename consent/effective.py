@@ -2,17 +2,22 @@
 
 One row per Clause, purpose, action, author, item and choice of one actor from every naming node of its
 chain. A row says what its Clause matches; which rows count is `scope.by_rows`, and its SQL twin.
+`rows_of` and `rows_for_malformed` are pure; `rebuild` and `rows_for` touch the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import connection
+
 from consent import clauses
+from consent.decide import THIRD_PARTY
+from consent.models import EffectiveGrant, Grant, Subject
 from consent.scope import Category, Clause, GrantRow
 
 T = TypeVar("T", str, int)
@@ -21,6 +26,21 @@ T = TypeVar("T", str, int)
 def rows_of(grant: int, subject: UUID, root: Clause) -> tuple[GrantRow, ...]:
     """All rows of one Grant. A Clause that can match nothing gives none."""
     return tuple(_walk(grant, subject, (root,), "0"))
+
+
+def rows_for_malformed(grant: int, subject: UUID, told: object) -> tuple[GrantRow, ...]:
+    """What cannot be read but contains a deny denies everything to third parties; a pure permit gives nothing (E-5)."""
+    if not _denies_somewhere(told):
+        return ()
+    return rows_of(grant, subject, Clause(permit=False, actors=frozenset({THIRD_PARTY})))
+
+
+def _denies_somewhere(told: object) -> bool:
+    """Whether anything but `"permit": true` is said about permitting, at any depth; no tree counts as a deny."""
+    if not isinstance(told, Mapping) or told.get("permit") is not True:
+        return True
+    below = told.get("clauses", [])
+    return not isinstance(below, list) or any(_denies_somewhere(child) for child in below)
 
 
 def _walk(grant: int, subject: UUID, chain: tuple[Clause, ...], path: str) -> Iterator[GrantRow]:
@@ -69,11 +89,13 @@ def _understood(values: frozenset[T] | None, known: Callable[[T], bool], permit:
 
 def _common(stated: Sequence[frozenset[T] | None], known: Callable[[T], bool], permit: bool) -> list[T | None]:
     """The values all naming nodes share; [None] = any, [] = none is left."""
-    sets = [kept for values in stated if (kept := _understood(values, known, permit)) is not None]
+    understood = [_understood(values, known, permit) for values in stated]
+    sets: list[frozenset[T]] = [values for values in understood if values is not None]
     if not sets:
         return [None]
-    first, *rest = sets
-    return [*sorted(first.intersection(*rest))]
+    shared: list[T | None] = []
+    shared.extend(sorted(sets[0].intersection(*sets[1:])))
+    return shared
 
 
 def _choices(stated: Sequence[frozenset[str] | None], permit: bool) -> list[tuple[str, ...]]:
@@ -111,3 +133,62 @@ def _common_period(
         max((x for x in lows if x is not None), default=None),
         min((x for x in highs if x is not None), default=None),
     )
+
+
+def rebuild(target: Subject | Grant) -> int:
+    """Write the rows of all active Grants of a Subject, or of one Grant, anew; call it in the transaction that
+    changes them. Returns how many rows stand now. A Subject that is locked or erased has none.
+    """
+    if isinstance(target, Grant):
+        old = EffectiveGrant.objects.filter(grant=target)
+        grants = [target] if target.state == Grant.State.ACTIVE else []
+        active = target.subject.state == Subject.State.ACTIVE
+    else:
+        old = EffectiveGrant.objects.filter(subject=target)
+        grants = list(Grant.objects.filter(subject=target, state=Grant.State.ACTIVE))
+        active = target.state == Subject.State.ACTIVE
+    old.delete()
+    rows = [row for grant in grants if active for row in _rows_of_stored(grant)]
+    EffectiveGrant.objects.bulk_create([_stored(row) for row in rows], batch_size=1000)
+    return len(rows)
+
+
+def _rows_of_stored(grant: Grant) -> tuple[GrantRow, ...]:
+    try:
+        return rows_of(grant.pk, grant.subject_id, clauses.clause_from_json(grant.root))
+    except clauses.Malformed:
+        return rows_for_malformed(grant.pk, grant.subject_id, grant.root)
+
+
+def _stored(row: GrantRow) -> EffectiveGrant:
+    return EffectiveGrant(
+        grant_id=row.grant, path=row.path, permit=row.permit, subject_id=row.subject,
+        grantee=row.grantees[0] if row.grantees else "", grantees=list(row.grantees),
+        purpose=row.purpose, action=row.action,
+        category_masks=list(row.category_masks), label_masks=list(row.label_masks), level=row.level,
+        data_low=row.data_low, data_high=row.data_high, author=row.author, item=row.item,
+        valid_from=row.valid_from, valid_to=row.valid_to,
+    )  # fmt: skip
+
+
+ROWS_FOR = """
+SELECT grant_id, path, permit, subject_id, grantees, purpose, action, category_masks, label_masks, level,
+       data_low, data_high, author, item, valid_from, valid_to
+FROM consent_effectivegrant
+WHERE subject_id = ANY(%s) AND grantee = ANY(%s)
+"""
+
+
+def rows_for(subjects: Iterable[UUID], actors: Iterable[str]) -> list[GrantRow]:
+    """The rows of these Subjects that may speak of somebody with these names: one query, for the check in Python."""
+    with connection.cursor() as cursor:
+        cursor.execute(ROWS_FOR, [list(subjects), ["", *actors]])
+        return [_row(*row) for row in cursor.fetchall()]
+
+
+def _row(  # the columns of ROWS_FOR, in order
+    grant: int, path: str, permit: bool, subject: UUID, grantees: list[str], purpose: str | None, action: str | None,
+    category_masks: list[int], label_masks: list[int], level: int, *rest: Any,
+) -> GrantRow:  # fmt: skip
+    masks, labels = tuple(category_masks), tuple(label_masks)
+    return GrantRow(grant, path, permit, subject, tuple(grantees), purpose, action, masks, labels, level, *rest)

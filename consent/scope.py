@@ -264,9 +264,7 @@ def by_rows(
     hits = [r for r in rows if row_matches(r, facts, actors=actors, purpose=purpose, action=action, now=now)]
     permits = [r for r in hits if r.permit]
     for deny in hits:
-        if not deny.permit and not any(
-            p.grant == deny.grant and p.path.startswith(deny.path + ".") for p in permits
-        ):
+        if not deny.permit and not any(p.grant == deny.grant and p.path.startswith(deny.path + ".") for p in permits):
             return False
     return True if permits else None
 
@@ -310,6 +308,4 @@ def _time_matches(row: GrantRow, facts: Facts, *, unknown_ok: bool) -> bool:
         return (row.data_low is None or facts.low >= row.data_low) and (
             row.data_high is None or facts.high <= row.data_high
         )
-    return (row.data_low is None or facts.high > row.data_low) and (
-        row.data_high is None or facts.low < row.data_high
-    )
+    return (row.data_low is None or facts.high > row.data_low) and (row.data_high is None or facts.low < row.data_high)

@@ -1,0 +1,169 @@
+"""The log: one explicit call, one INSERT, one append-only table. Never clinical content, tokens or keys.
+
+Nothing leaves and nothing is written without its line: if the line cannot be kept, AuditUnavailable is
+raised and the caller must answer 503. Sealing and verifying: `consent.sealing`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+from uuid import UUID
+
+from django.db import DatabaseError, connection
+
+from consent.decide import Caller
+
+if TYPE_CHECKING:
+    from consent.models import Person
+
+
+class Event(StrEnum):
+    """subject:verb. Add, never rename: the names are sealed."""
+
+    RECORD_READ = "record:read"
+    RECORD_SEARCHED = "record:searched"
+    RECORD_HISTORY = "record:history"
+    RECORD_CREATED = "record:created"
+    RECORD_UPDATED = "record:updated"
+    RECORD_DELETED = "record:deleted"
+    RECORD_REFUSED = "record:refused"
+    RECORD_DISAGREED = "record:disagreed"  # the SQL form let a row through that the Python form refuses
+    BUNDLE_PROCESSED = "bundle:processed"
+    GRANT_GIVEN = "grant:given"
+    GRANT_WITHDRAWN = "grant:withdrawn"
+    GRANT_REFUSED = "grant:refused"
+    GUARDIANSHIP_LINKED = "guardianship:linked"
+    GUARDIANSHIP_FROZEN = "guardianship:frozen"
+    GUARDIANSHIP_UNFROZEN = "guardianship:unfrozen"
+    GUARDIANSHIP_ENDED = "guardianship:ended"
+    SUBJECT_CREATED = "subject:created"
+    SUBJECT_LOCKED = "subject:locked"
+    SUBJECT_ERASED = "subject:erased"
+    TOKEN_ISSUED = "token:issued"
+    TOKEN_REFUSED = "token:refused"
+    TOKEN_REVOKED = "token:revoked"
+    TOKEN_INTROSPECTED = "token:introspected"
+    PERSON_SIGNED_IN = "person:signed-in"
+    PERSON_SIGN_IN_FAILED = "person:sign-in-failed"
+    PERSON_SIGNED_OUT = "person:signed-out"
+    IMPORT_ACCEPTED = "import:accepted"
+    IMPORT_COMMITTED = "import:committed"
+    IMPORT_REFUSED = "import:refused"
+    KEYS_ROTATED = "keys:rotated"
+
+
+# The only keys a detail may have. Values are ids, codes, counts and our own words, never a resource's content,
+# a search value, a token or a key.
+DETAIL = frozenset({
+    "type", "id", "version", "interaction", "params", "count", "total", "entries", "because", "status", "method",
+    "grant", "grant_version", "supersedes", "guardianship", "evidence", "kind", "reason", "second", "capacity",
+    "scope", "token_ref", "grant_type", "client",
+    "run", "connector", "file_sha256", "rows", "created", "updated", "unchanged", "problems",
+    "key_id", "old_key_id", "resources", "categories", "level",
+})  # fmt: skip
+LONGEST = 200  # characters of one value
+
+Value: TypeAlias = str | int | bool | None
+Detail: TypeAlias = Mapping[str, Value | list[str] | list[int] | tuple[str, ...] | tuple[int, ...]]
+
+
+class AuditUnavailable(Exception):
+    """The line could not be kept; what it would have told must not happen."""
+
+
+class UndeclaredDetail(ValueError):
+    """A programming error: a detail key that `DETAIL` does not declare, or a value of another shape."""
+
+
+INSERT = """
+INSERT INTO consent_auditentry
+  (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
+VALUES (pg_current_xact_id()::text::bigint, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::jsonb)
+"""
+
+INSERT_MANY = """
+INSERT INTO consent_auditentry
+  (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
+SELECT pg_current_xact_id()::text::bigint, %s, %s, told.subject, %s, %s, %s, %s, %s, %s, told.salt, %s::jsonb
+FROM unnest(%s::uuid[], %s::bytea[]) AS told(subject, salt)
+"""
+
+
+def record(
+    event: Event,
+    *,
+    by: Caller | Person | None,
+    now: datetime,
+    subject: UUID | None = None,
+    detail: Detail | None = None,
+) -> None:
+    """Keep one line, in the caller's transaction if there is one.
+
+    Raises AuditUnavailable if it cannot be kept, UndeclaredDetail for a key outside `DETAIL`.
+    """
+    who = _who(by)
+    line = (now, event.value, subject, *who, os.urandom(16), _detail(detail))
+    _execute(INSERT, line)
+
+
+def record_many(
+    event: Event,
+    *,
+    by: Caller | Person | None,
+    now: datetime,
+    subjects: Iterable[UUID],
+    detail: Detail | None = None,
+) -> None:
+    """Keep one line per patient found, in one statement; none if there is none."""
+    found = list(dict.fromkeys(subjects))
+    if found:
+        salts = [os.urandom(16) for _ in found]
+        _execute(INSERT_MANY, (now, event.value, *_who(by), _detail(detail), found, salts))
+
+
+def _execute(sql: str, line: Sequence[Any]) -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql, line)
+    except DatabaseError as error:
+        raise AuditUnavailable("監査ログに書けません / the audit log cannot be written") from error
+
+
+def _who(by: Caller | Person | None) -> tuple[int | None, int | None, str, str, str, str]:
+    """person, organization, client, capacity, purpose, request."""
+    if by is None:
+        return (None, None, "", "", "", "")
+    if isinstance(by, Caller):
+        client, purpose, request = _clean(by.client, 100), _clean(by.purpose, 16), _clean(by.request, 36)
+        return (by.person, by.organization, client, by.capacity.value, purpose, request)
+    return (by.pk, by.organization_id, "", "", "", "")
+
+
+def _detail(detail: Detail | None) -> str:
+    if not detail:
+        return "{}"
+    if not detail.keys() <= DETAIL:
+        raise UndeclaredDetail(f"undeclared detail keys: {sorted(detail.keys() - DETAIL)}")
+    return json.dumps({k: _value(k, v) for k, v in detail.items()}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _value(key: str, value: object) -> object:
+    if isinstance(value, str):
+        return _clean(value, LONGEST)
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(one, str | int) for one in value):
+        return [_value(key, one) for one in value]
+    raise UndeclaredDetail(f"{key}: only texts, whole numbers and lists of them")
+
+
+def _clean(text: str, longest: int) -> str:
+    """What PostgreSQL can store, and no more of it than `longest`: a hostile id must not stop the log."""
+    if text.isascii() and text.isprintable() and len(text) <= longest:
+        return text
+    return text.encode("utf-8", "replace").decode()[:longest].replace("\x00", "\ufffd")
