@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from phr import embedded
 
-VAR = Path(os.environ.get("PHR_VAR") or Path(__file__).resolve().parent / "var")
 # These need no database, or (demo, doctor) look after the servers themselves.
 ALONE = {
     "check", "collectstatic", "compilemessages", "demo", "diffsettings", "doctor", "findstatic", "help",
@@ -27,7 +25,7 @@ def main(argv: list[str]) -> int:
         if alone:
             execute_from_command_line(argv)
         else:
-            with embedded.ensure(VAR):
+            with embedded.ensure(embedded.default_folder()):
                 execute_from_command_line(argv)
     except embedded.Trouble as trouble:
         print(trouble, file=sys.stderr)

@@ -4,7 +4,7 @@ The binaries come with two packages; nothing here stands in for a server. In pro
 named by DATABASE_URL and REDIS_URL and this package is not used.
 """
 
-from phr.embedded.household import Household, ensure, reset
+from phr.embedded.household import Household, default_folder, ensure, reset
 from phr.embedded.postgres_server import postgres
 from phr.embedded.redis_server import redis
 from phr.embedded.trouble import (
@@ -19,5 +19,5 @@ from phr.embedded.trouble import (
 
 __all__ = [
     "AlreadyRunning", "BinariesMissing", "BrokenFolder", "DidNotStart", "DiskFull", "Household", "PortInUse",
-    "Trouble", "ensure", "postgres", "redis", "reset",
+    "Trouble", "default_folder", "ensure", "postgres", "redis", "reset",
 ]  # fmt: skip

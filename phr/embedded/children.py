@@ -67,16 +67,19 @@ def spawn(
     user: User | None = None,
     stdin: int | IO[Any] = subprocess.DEVNULL,
     output: int | IO[Any] | None = None,
+    stdout: int | IO[Any] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a process group of its own that the kernel signals with `dies_by` when we die.
 
     The group keeps a terminal's Ctrl-C from reaching it: the parent stops its children in order.
+    `output` takes both its streams, `stdout` only the one.
     Call it from the main thread only: the kernel watches the thread that forked.
     """
     options: dict[str, Any] = {
-        "stdin": stdin, "stdout": output, "stderr": subprocess.STDOUT if output is not None else None,
+        "stdin": stdin, "stdout": output if stdout is None else stdout,
+        "stderr": subprocess.STDOUT if output is not None else None,
         "env": env, "cwd": cwd, "process_group": 0,
     }  # fmt: skip
     return subprocess.Popen(**as_user(argv, user, dies_by), **options)

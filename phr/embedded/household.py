@@ -113,6 +113,11 @@ class Household:
             pass
 
 
+def default_folder() -> Path:
+    """PHR_VAR, or `var/` beside the project's folders."""
+    return Path(os.environ.get("PHR_VAR") or Path(__file__).resolve().parents[2] / "var")
+
+
 @contextmanager
 def ensure(folder: Path, environment: MutableMapping[str, str] = os.environ) -> Iterator[None]:
     """Put working servers' addresses and keys into `environment`: joined ones, or our own for this block.
