@@ -58,46 +58,53 @@ def writer(param: SearchParam, data_type: str) -> Write | None:
 # Tokens
 
 
-def _token(param: SearchParam, data_type: str) -> Write | None:
-    any_, none, coded, of_system = (terms.head(param.base, param.name, kind) for kind in "ancs")
+class _Tokens:
+    """Writes the tokens of one parameter."""
 
-    def coding(node: Any, sink: Sink) -> None:
-        if isinstance(node, dict) and isinstance(code := node.get("code"), str):
-            put(node.get("system"), code, sink)
+    __slots__ = ("any", "coded", "none", "of_system")
 
-    def put(system: Any, code: str, sink: Sink) -> None:
-        sink.terms.add(any_ + code)
+    def __init__(self, param: SearchParam) -> None:
+        self.any, self.none, self.coded, self.of_system = (terms.head(param.base, param.name, k) for k in "ancs")
+
+    def put(self, system: Any, code: str, sink: Sink) -> None:
+        found = sink.terms
+        found.add(self.any + code)
         if isinstance(system, str) and system:
-            sink.terms.add(coded + terms.joined(system, code))
-            sink.terms.add(of_system + preferred(system))
+            found.add(self.coded + terms.joined(system, code))
+            found.add(self.of_system + preferred(system))
         else:
-            sink.terms.add(none + code)
+            found.add(self.none + code)
 
-    def concept(node: Any, sink: Sink) -> None:
+    def coding(self, node: Any, sink: Sink) -> None:
+        if isinstance(node, dict) and isinstance(code := node.get("code"), str):
+            self.put(node.get("system"), code, sink)
+
+    def concept(self, node: Any, sink: Sink) -> None:
         codings = node.get("coding") if isinstance(node, dict) else None
         if isinstance(codings, list):
             for entry in codings:
-                coding(entry, sink)
+                self.coding(entry, sink)
 
-    def identifier(node: Any, sink: Sink) -> None:
+    def identifier(self, node: Any, sink: Sink) -> None:
         if isinstance(node, dict) and isinstance(value := node.get("value"), str):
-            put(node.get("system"), normal_identifier(value), sink)
+            self.put(node.get("system"), normal_identifier(value), sink)
 
-    def contact(node: Any, sink: Sink) -> None:
+    def contact(self, node: Any, sink: Sink) -> None:
         if isinstance(node, dict) and isinstance(value := node.get("value"), str):
-            put(node.get("use"), normal_contact(value), sink)
+            self.put(node.get("use"), normal_contact(value), sink)
 
-    def bare(node: Any, sink: Sink) -> None:
+    def bare(self, node: Any, sink: Sink) -> None:
         if isinstance(node, bool):
-            sink.terms.add(any_ + ("true" if node else "false"))
+            sink.terms.add(self.any + ("true" if node else "false"))
         elif isinstance(node, str):
-            sink.terms.add(any_ + node)
+            sink.terms.add(self.any + node)
 
-    known: dict[str, Write] = {"Coding": coding, "CodeableConcept": concept, "Identifier": identifier,
-                               "ContactPoint": contact}  # fmt: skip
-    if data_type[:1].isupper():
-        return known.get(data_type)
-    return bare
+
+def _token(param: SearchParam, data_type: str) -> Write | None:
+    tokens = _Tokens(param)
+    known: dict[str, Write] = {"Coding": tokens.coding, "CodeableConcept": tokens.concept,
+                               "Identifier": tokens.identifier, "ContactPoint": tokens.contact}  # fmt: skip
+    return known.get(data_type) if data_type[:1].isupper() else tokens.bare
 
 
 # References and URIs
@@ -131,7 +138,9 @@ def _reference(param: SearchParam, data_type: str) -> Write | None:
         if isinstance(node, dict) and isinstance(node.get("id"), str):
             reference({"reference": f"{node.get('resourceType')}/{node['id']}"}, sink)
 
-    return {"Reference": reference, "Resource": inline}.get(data_type, canonical)
+    known: dict[str, Write] = {"Reference": reference, "Resource": inline}
+    found: Write = known.get(data_type, canonical)
+    return found
 
 
 def _uri(param: SearchParam) -> Write:
@@ -179,49 +188,54 @@ def span_of(node: Any, data_type: str) -> ranges.Range | None:
     return (min(s[0] for s in sound), max(s[1] for s in sound)) if sound else None
 
 
-def _number(param: SearchParam, data_type: str) -> Write | None:
-    param_id = param.id
-    unit = _token(param, "Coding")
+class _Numbers:
+    """Writes the numbers and quantities of one parameter; units go to the tokens."""
 
-    def number(node: Any, sink: Sink) -> None:
+    __slots__ = ("id", "tokens")
+
+    def __init__(self, param: SearchParam) -> None:
+        self.id, self.tokens = param.id, _Tokens(param)
+
+    def number(self, node: Any, sink: Sink) -> None:
         if (value := _float(node)) is not None:
-            sink.ranges.append((param_id, *ranges.point(value)))
+            sink.ranges.append((self.id, *ranges.point(value)))
 
-    def quantity(node: Any, sink: Sink) -> None:
+    def quantity(self, node: Any, sink: Sink) -> None:
         if not isinstance(node, dict) or (value := _float(node.get("value"))) is None:
             return
-        low, high = ranges.point(value)
-        match node.get("comparator"):
-            case "<":
-                low, high = EVER, low
-            case "<=":
-                low = EVER
-            case ">":
-                low, high = high, FOREVER
-            case ">=":
-                high = FOREVER
-        sink.ranges.append((param_id, low, high))
-        if unit is not None:
-            unit(node, sink)  # a Quantity has system and code as a Coding has
+        sink.ranges.append((self.id, *_compared(value, node.get("comparator"))))
+        self.tokens.coding(node, sink)  # a Quantity has system and code as a Coding has
         if isinstance(written := node.get("unit"), str) and written != node.get("code"):
-            sink.terms.add(terms.head(param.base, param.name, "a") + written)
+            sink.terms.add(self.tokens.any + written)
 
-    def money(node: Any, sink: Sink) -> None:
+    def money(self, node: Any, sink: Sink) -> None:
         if isinstance(node, dict):
-            quantity({"value": node.get("value"), "code": node.get("currency"), "system": "urn:iso:std:iso:4217"}, sink)
+            coded = {"value": node.get("value"), "code": node.get("currency"), "system": "urn:iso:std:iso:4217"}
+            self.quantity(coded, sink)
 
-    def span(node: Any, sink: Sink) -> None:
+    def span(self, node: Any, sink: Sink) -> None:
         if isinstance(node, dict):
             low, high = (_float(_inner(node.get(side), "value")) for side in ("low", "high"))
             if low is not None or high is not None:
                 ends = EVER if low is None else low, FOREVER if high is None else nextafter(high, inf)
-                sink.ranges.append((param_id, *ends))
+                sink.ranges.append((self.id, *ends))
 
+
+def _compared(value: float, comparator: Any) -> ranges.Range:
+    """The range a value with a Quantity.comparator stands for."""
+    low, high = ranges.point(value)
+    known = {"<": (EVER, low), "<=": (EVER, high), ">": (high, FOREVER), ">=": (low, FOREVER)}
+    return known.get(comparator, (low, high)) if isinstance(comparator, str) else (low, high)
+
+
+def _number(param: SearchParam, data_type: str) -> Write | None:
+    numbers = _Numbers(param)
     if data_type in _QUANTITIES:
-        return quantity
+        return numbers.quantity
     if data_type[:1].islower():
-        return number
-    return {"Money": money, "Range": span}.get(data_type)
+        return numbers.number
+    known: dict[str, Write] = {"Money": numbers.money, "Range": numbers.span}
+    return known.get(data_type)
 
 
 def _inner(node: Any, key: str) -> Any:
@@ -266,20 +280,14 @@ def _parts(node: Any, names: tuple[str, ...]) -> Iterator[str]:
     """The parts of a name or an address, and the whole as one would write it."""
     if not isinstance(node, dict):
         return
-    found: list[str] = []
-    for name in names:
-        value = node.get(name)
-        found += [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
-        if isinstance(value, str):
-            found.append(value)
-    yield from found
+    yield from (text for name in names for text in _strings(node.get(name)))
     if not isinstance(node.get("text"), str):
         order = ("family", "given") if names is _NAME_PARTS else ("state", "city", "line")
-        whole: list[str] = []
-        for name in order:
-            value = node.get(name)
-            whole += [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
-            if isinstance(value, str):
-                whole.append(value)
+        whole = [text for name in order for text in _strings(node.get(name))]
         if len(whole) > 1:
             yield " ".join(whole)
+
+
+def _strings(value: Any) -> list[str]:
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else (
+        [value] if isinstance(value, str) else [])  # fmt: skip

@@ -53,20 +53,22 @@ INSURER: Final = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsurerNumber"
 MEMBER_ID: Final = "http://jpfhir.jp/fhir/clins/Idsystem/JP_Insurance_memberID"
 
 # The product's own code systems
-OWN_ITEM: Final = f"{OWN}/CodeSystem/item"  # item ids of checkup and handbook forms: "lifestyle.smoke"
+OWN_ITEM: Final = f"{OWN}/CodeSystem/mch-item"  # 母子保健 item ids of checkup and handbook forms: "lifestyle.smoke"
 OWN_CATEGORY: Final = f"{OWN}/CodeSystem/category"  # names of consent.scope.Category
 OWN_ORIGIN: Final = f"{OWN}/CodeSystem/origin"  # meta.tag: how the data came to be
 SELF_MEASURED: Final = "self-measured"  # code of OWN_ORIGIN
 
 _OID = "urn:oid:"
+_JP = "http://jpfhir.jp/fhir/core/CodeSystem/JP_"
+_COVERAGE = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_"
 # other spelling -> preferred spelling
 ALIASES: Final[dict[str, str]] = {
     _OID + "1.2.392.200250.2.2.2": "http://jami.jp/SS-MIX2/CodeSystem/ClinicalDepartment",
-    "http://jpfhir.jp/fhir/core/CodeSystem/JP_EndoscopyTerminologyCodesJED_CS": _OID + "1.2.392.200270.4.1000.1",
-    _OID + "1.2.392.100495.20.3.63": "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_InsuredPersonNumber",
-    _OID + "1.2.392.100495.20.3.62": "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_InsuredPersonSymbol",
-    "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsuredPersonNumber": "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_InsuredPersonNumber",
-    "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsuredPersonSymbol": "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_InsuredPersonSymbol",
+    _JP + "EndoscopyTerminologyCodesJED_CS": _OID + "1.2.392.200270.4.1000.1",
+    _OID + "1.2.392.100495.20.3.63": _COVERAGE + "InsuredPersonNumber",
+    _OID + "1.2.392.100495.20.3.62": _COVERAGE + "InsuredPersonSymbol",
+    "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsuredPersonNumber": _COVERAGE + "InsuredPersonNumber",
+    "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsuredPersonSymbol": _COVERAGE + "InsuredPersonSymbol",
     _OID + "1.2.392.100495.20.2.62": "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/InsuredPersonCategory",
     _OID + "1.2.392.100495.20.3.61": INSURER,
     _OID + "1.2.392.100495.20.3.71": "http://jpfhir.jp/fhir/core/mhlw/IdSystem/PublicPayerNumber",
@@ -98,8 +100,8 @@ ALIASES: Final[dict[str, str]] = {
     _OID + "1.2.392.200119.4.403.1": HOT9,
     _OID + "1.2.392.100495.20.2.74": HOT9,
     _OID + "1.2.392.200119.4.504": JLAC10,
-    "http://jpfhir.jp/fhir/core/CodeSystem/JP_Microbiology_AntiMicrobialDrug_CS": _OID + "1.2.392.100495.10.3.100.5.11.5.2",
-    "http://jpfhir.jp/fhir/core/CodeSystem/JP_Microbiology_InfectiousAgent_CS": _OID + "1.2.392.100495.10.3.100.5.27.6.1",
+    _JP + "Microbiology_AntiMicrobialDrug_CS": _OID + "1.2.392.100495.10.3.100.5.11.5.2",
+    _JP + "Microbiology_InfectiousAgent_CS": _OID + "1.2.392.100495.10.3.100.5.27.6.1",
     _OID + "1.2.392.100495.20.3.21": "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/PrefectureNo-2digits",
     _OID + "2.16.840.1.113883.6.1": LOINC,
     _OID + "2.16.840.1.113883.6.8": UCUM,

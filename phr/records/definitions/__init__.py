@@ -44,25 +44,26 @@ class Element:
 
 
 @cache
-def _elements() -> dict[str, Any]:
+def elements_table() -> dict[str, Any]:
+    """`resources` and `types` (see generate.py)."""
     return table("elements")  # type: ignore[no-any-return]
 
 
 @cache
 def concrete_types() -> frozenset[str]:
     """The concrete R4 resource types."""
-    return frozenset(_elements()["resources"])
+    return frozenset(elements_table()["resources"])
 
 
 def is_known(type_name: str) -> bool:
     """Whether a resource type, a data type or a backbone path ("Observation.component") is defined."""
-    return type_name in _elements()["types"]
+    return type_name in elements_table()["types"]
 
 
 @cache
 def fields(type_name: str) -> Mapping[str, Element]:
     """Elements of a type by definition name ("value[x]"). Raises KeyError for an unknown type."""
-    return {name: _element(name, row) for name, row in _elements()["types"][type_name].items()}
+    return {name: _element(name, row) for name, row in elements_table()["types"][type_name].items()}
 
 
 def _element(name: str, row: list[Any]) -> Element:

@@ -36,6 +36,7 @@ TYPE_EXTENSION = PROFILE + "structuredefinition-fhir-type"
 
 # JP Core 1.2.0, its own search parameters: (type, name, kind, expression)
 _JP = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_"
+_EN = PROFILE + "iso21090-EN-representation"
 JP_PARAMS = [
     ("Coverage", "jp-insured-personnumber", "string",
      f"Coverage.extension('{_JP}Coverage_InsuredPersonNumber').value.ofType(string)"),
@@ -52,8 +53,7 @@ JP_PARAMS = [
     ("Organization", "jp-prefectureno", "token",
      f"Organization.extension('{_JP}Organization_PrefectureNo').value.ofType(Coding)"),
     ("Patient", "jp-kana-sort", "string",
-     f"Patient.name.where(extension('{PROFILE}iso21090-EN-representation').value.ofType(code)='SYL'"
-     " and use='usual').text"),
+     f"Patient.name.where(extension('{_EN}').value.ofType(code)='SYL' and use='usual').text"),
 ]  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
     elements, codes = element_tables(structures, terminology)
     _write("elements", elements)
     _write("codes", codes)
-    definitions._elements.cache_clear()
+    definitions.elements_table.cache_clear()
     definitions.concrete_types.cache_clear()
     compartment = json.loads((folder / "compartmentdefinition-patient.json").read_text())
     _write("search", search_tables(_resources(folder, "search-parameters"), compartment))

@@ -20,7 +20,8 @@ _JAPANESE_SPACE = re.compile(r"(?<=[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U000
 _SELECTORS = dict.fromkeys([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0), 0x200B, 0x200C, 0x200D, 0xFEFF])
 _KATAKANA = {code: code - 0x60 for code in range(0x30A1, 0x30F7)}
 _SMALL = dict(zip(map(ord, "ぁぃぅぇぉっゃゅょゎゕゖ"), "あいうえおつやゆよわかけ", strict=True))
-_VARIANTS = dict(zip(map(ord, "髙﨑𠮷德濵濱邊邉齋齊澤國廣櫻惠眞龍瀧條壽榮"), "高崎吉徳浜浜辺辺斎斉沢国広桜恵真竜滝条寿栄", strict=True))
+_OLD_FORMS, _NEW_FORMS = "髙﨑𠮷德濵濱邊邉齋齊澤國廣櫻惠眞龍瀧條壽榮", "高崎吉徳浜浜辺辺斎斉沢国広桜恵真竜滝条寿栄"
+_VARIANTS = dict(zip(map(ord, _OLD_FORMS), _NEW_FORMS, strict=True))
 _DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－"), "-")
 _VOICED = {"ゝ": "", "ヽ": "", "ゞ": "\u3099", "ヾ": "\u3099"}
 
