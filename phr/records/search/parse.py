@@ -21,7 +21,17 @@ from phr.records.search import ranges, terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
 from phr.records.search.params import COLUMNS, SearchParam, params_for
 from phr.records.search.query import (
-    BadSearch, Condition, Logical, Query, Reference, SortKey, Span, Text, Token, Uri, Value,
+    BadSearch,
+    Condition,
+    Logical,
+    Query,
+    Reference,
+    SortKey,
+    Span,
+    Text,
+    Token,
+    Uri,
+    Value,
 )  # fmt: skip
 
 __all__ = ["MODIFIERS", "BadSearch", "Condition", "Query", "parse", "searchable"]
@@ -35,6 +45,7 @@ MODIFIERS = {
     "number": ("missing",), "string": ("missing", "exact", "contains"), "uri": ("missing",),
 }  # fmt: skip
 # Parameters that steer the answer; the first group is for the door
+_SORTABLE = frozenset({"date", "number", "quantity", "string"})
 _DOOR = frozenset({"_format", "_pretty"})
 _LATER = frozenset({"_has", "_include", "_revinclude", "_filter", "_list", "_text", "_content", "_query", "_contained",
                     "_containedType", "_type", "_score"})  # fmt: skip
@@ -242,7 +253,7 @@ def _sort(type: str, text: str | None) -> tuple[SortKey, ...]:
     for part in text.split(",") if text else ():
         name = part.strip().removeprefix("-")
         param = params_for(type).get(name)
-        if param is None or not (name in COLUMNS or (param.indexed and param.type in ("date", "number", "quantity", "string"))):
+        if param is None or not (name in COLUMNS or (param.indexed and param.type in _SORTABLE)):
             raise BadSearch("_sort", f"cannot sort by {name[:60]!r}")
         keys.append(SortKey(param, part.strip().startswith("-")))
     if len(keys) > 3:
