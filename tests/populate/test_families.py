@@ -1,0 +1,139 @@
+"""Same seed, same bytes; nobody real; nothing that consent could not classify."""
+
+import re
+from collections import Counter
+from itertools import chain
+from statistics import mean
+
+import msgspec
+import pytest
+
+from phr.populate import REFERENCE_ON, families
+from phr.populate.facilities import all_facilities
+from phr.populate.generate import family
+from phr.populate.names import SURNAMES
+from phr.populate.tables import rows
+
+JSON = msgspec.json.Encoder(decimal_format="number")
+FORBIDDEN_LOINC = {"22362-4", "57751-4"}  # their check digits fail
+
+
+@pytest.fixture(scope="module")
+def some():
+    return list(families(7, 150))
+
+
+def text_of(families_):
+    return b"\n".join(JSON.encode(r) for f in families_ for r in f.resources)
+
+
+def test_same_seed_same_bytes_in_any_order():
+    whole = text_of(families(3, 12))
+    assert text_of(families(3, 12)) == whole
+    assert text_of(chain(families(3, 5), families(3, 7, start=5))) == whole
+    assert text_of(reversed([family(3, n) for n in reversed(range(12))])) == whole
+    assert text_of(families(4, 12)) != whole
+
+
+def test_a_thousand_families_are_about_250_000_resources(some):
+    counts = [sum(1 for _ in f.resources) for f in some]
+    assert 225 < mean(counts) < 290
+    assert min(counts) > 20
+
+
+def test_ids_are_unique_lower_case_and_version_8(some):
+    ids = [r["id"] for f in some for r in f.resources]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", i) for i in ids)
+
+
+def test_each_sheet_speaks_of_its_own_subject_only(some):
+    """A child's record names no other person; a resource has exactly one subject."""
+    for f in some:
+        own = {p.id for p in f.people}
+        for sheet in f.sheets:
+            for r in sheet.resources:
+                named = set(re.findall(rb'"Patient/([^"]+)"', JSON.encode(r)))
+                if r["resourceType"] == "Patient":
+                    assert (r["id"], named) == (sheet.subject, set())
+                else:
+                    assert named == {sheet.subject.encode()}
+            assert sheet.subject in own
+
+
+def test_references_lead_somewhere(some):
+    organizations = {f"Organization/{facility.id}" for facility in all_facilities()}
+    for f in some:
+        here = {f"{r['resourceType']}/{r['id']}" for r in f.resources} | organizations
+        assert set(re.findall(r'"reference":"([^"]+)"', text_of([f]).decode())) <= here
+
+
+def test_nothing_happens_after_the_reference_date(some):
+    last = REFERENCE_ON.isoformat()
+    for f in some:
+        for r in f.resources:
+            when = r.get("effectiveDateTime") or r.get("occurrenceDateTime") or r.get("whenHandedOver") or ""
+            assert when < last, r
+
+
+def test_the_first_resource_about_a_person_is_the_patient(some):
+    for f in some:
+        for person in f.people:
+            first = f.of(person.id)[0]
+            assert (first["resourceType"], first["id"]) == ("Patient", person.id)
+
+
+def loinc_codes(resource):
+    text = JSON.encode(resource).decode()
+    return re.findall(r'\{"system":"http://loinc.org","code":"([^"]+)"', text)
+
+
+def check_digit(code: str) -> bool:
+    """LOINC's mod 10 check digit (LOINC Users' Guide, appendix)."""
+    digits, check = code.removeprefix("LA").rsplit("-", 1)
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if position % 2 == 0 else 1)
+        total += value // 10 + value % 10
+    return (10 - total % 10) % 10 == int(check)
+
+
+def test_every_loinc_code_has_its_check_digit(some):
+    codes = {c for f in some for r in f.resources for c in loinc_codes(r)}
+    codes |= {c for row in rows("items") for c in row["loinc"].split()}
+    assert len(codes) > 40
+    assert not codes & FORBIDDEN_LOINC
+    assert all(check_digit(c) for c in codes if not c.startswith("LA"))
+    assert not any(check_digit(c) for c in FORBIDDEN_LOINC)
+
+
+def test_nobody_here_is_real(some):
+    surnames = {kanji for kanji, _ in SURNAMES}
+    for f in some:
+        for person in f.people:
+            assert person.family in surnames
+            assert person.number.startswith("99")
+    text = text_of(some).decode()
+    assert not re.search(r'"telecom"|"postalCode"|@', text)
+    assert all(facility.code.startswith("99") for facility in all_facilities())
+    codes = [facility.code for facility in all_facilities()]
+    assert len(set(codes)) == len(codes)
+    assert {len(c) for c in codes} == {6, 10}
+
+
+def test_consent_has_something_to_hide(some):
+    items = Counter(r["code"]["text"] for f in some for r in f.resources if r["resourceType"] == "Observation")
+    for sensitive in ("エジンバラ産後うつ病質問票 合計", "HIV抗原・抗体 判定", "梅毒血清反応", "妊娠中の喫煙", "妊娠回数 (今回を含む)"):
+        assert items[sensitive] > 20, sensitive
+
+
+def test_pregnancies_have_up_to_fourteen_visits_by_the_schedule(some):
+    for f in some:
+        visits = sorted(
+            r["period"]["start"]
+            for r in f.of(f.mother.id)
+            if r["resourceType"] == "Encounter" and r["type"][0]["coding"][0]["code"] == "prenatal"
+        )
+        assert len(visits) <= 14
+        if f.due_on is None:
+            assert len(visits) >= 8
