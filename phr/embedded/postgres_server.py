@@ -20,7 +20,8 @@ from phr.embedded.children import User, as_user, server_user, spawn, stop
 from phr.embedded.places import private_folder, socket_folder
 from phr.embedded.trouble import BinariesMissing, BrokenFolder, DidNotStart, DiskFull, of_disk, require_room
 
-NAME = "tsumugi"  # role and database
+NAME = "tsumugi"  # the database and the role that owns it
+WORKER = "tsumugi_app"  # the role that web, worker and beat connect as
 PATIENCE = 300  # seconds a start may take: recovery after a crash replays the write-ahead log
 
 # Errors must not carry clinical values into the log: no statements, no DETAIL lines.
@@ -62,9 +63,9 @@ def postgres(folder: Path, *, durable: bool = True, settings: Mapping[str, str] 
             sockets.rmdir()
 
 
-def url(folder: Path) -> str:
+def url(folder: Path, role: str = NAME) -> str:
     """The URL of the server that runs on `folder`, running or not."""
-    return f"postgresql://{NAME}@/{NAME}?host={socket_folder(folder)}"
+    return f"postgresql://{role}@/{NAME}?host={socket_folder(folder)}"
 
 
 def program(name: str) -> Path:
@@ -134,7 +135,7 @@ def _let_us_in(data: Path, user: User | None) -> None:
         raise DidNotStart("PostgreSQL", f"uid {os.geteuid()} has no name in the user database") from error
     lines = {
         "pg_hba.conf": "local all all peer map=starter\n",
-        "pg_ident.conf": f'starter "{starter}" postgres\nstarter "{starter}" {NAME}\n',
+        "pg_ident.conf": "".join(f'starter "{starter}" {role}\n' for role in ("postgres", NAME, WORKER)),
     }
     try:
         for name, text in lines.items():
@@ -160,13 +161,12 @@ def _log(data: Path) -> Path:
 def _prepare(child: subprocess.Popen[bytes], data: Path, sockets: Path) -> None:
     """Wait until it answers, then see that our role and database exist."""
     with _first_connection(child, data, sockets) as connection:
-        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME]).fetchone():
-            role = sql.Identifier(NAME)
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(role))
+        present = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles")}
+        for role, powers in ((NAME, "LOGIN CREATEDB CREATEROLE"), (WORKER, "LOGIN")):
+            if role not in present:
+                connection.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), sql.SQL(powers)))
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
-            connection.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(NAME), sql.Identifier(NAME))
-            )
+            connection.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(NAME)))
 
 
 def _first_connection(

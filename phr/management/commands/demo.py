@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from phr import embedded
-from phr.embedded import supervise
+from phr.embedded import postgres_server, supervise
 from phr.embedded.children import spawn, stop
 from phr.embedded.trouble import DidNotStart, require_port
 
@@ -44,6 +44,7 @@ class Command(BaseCommand):
             env = {**os.environ, **found, **surroundings(folder, url)}
             welcome = prepared(env)
             programs = programs_for(folder, port)
+            env["DATABASE_URL"] = postgres_server.url(folder / "postgres", postgres_server.WORKER)
             with supervise.running(programs, env=env, cwd=settings.BASE_DIR) as children:
                 watched = dict(zip((p.name for p in programs), children, strict=True))
                 supervise.wait_until_ready(f"{url}/readyz", watched, logs, patience=PATIENCE)
