@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -89,8 +89,8 @@ VALUES (pg_current_xact_id()::text::bigint, %s, %s, %s, %s, %s, %s, %s, %s, %s, 
 INSERT_MANY = """
 INSERT INTO consent_auditentry
   (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
-SELECT pg_current_xact_id()::text::bigint, %s, %s, told.subject, %s, %s, %s, %s, %s, %s, told.salt, %s::jsonb
-FROM unnest(%s::uuid[], %s::bytea[]) AS told(subject, salt)
+SELECT pg_current_xact_id()::text::bigint, %s, %s, told.subject, %s, %s, %s, %s, %s, %s, told.salt, told.detail::jsonb
+FROM unnest(%s::uuid[], %s::bytea[], %s::text[]) AS told(subject, salt, detail)
 """
 
 
@@ -116,14 +116,13 @@ def record_many(
     *,
     by: Caller | Person | None,
     now: datetime,
-    subjects: Iterable[UUID],
-    detail: Detail | None = None,
+    told: Mapping[UUID | None, Detail],
 ) -> None:
-    """Keep one line per patient found, in one statement; none if there is none."""
-    found = list(dict.fromkeys(subjects))
-    if found:
-        salts = [os.urandom(16) for _ in found]
-        _execute(INSERT_MANY, (now, event.value, *_who(by), _detail(detail), found, salts))
+    """Keep one line per patient found, in one statement; none if there is none. `told`: patient -> detail."""
+    if told:
+        salts = [os.urandom(16) for _ in told]
+        details = [_detail(detail) for detail in told.values()]
+        _execute(INSERT_MANY, (now, event.value, *_who(by), list(told), salts, details))
 
 
 def _execute(sql: str, line: Sequence[Any]) -> None:

@@ -5,7 +5,8 @@ Writing is one transaction: validate -> facts -> decide -> index -> seal -> stor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
@@ -26,11 +27,17 @@ from phr.records.store import Draft, Stored
 
 __all__ = [
     "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "NotFound", "Page", "PreconditionFailed",
-    "Records", "Refused", "Stored", "Unprocessable",
+    "Records", "Refused", "Rejected", "Stored", "Unprocessable",
 ]  # fmt: skip
 
 
-class Invalid(Exception):
+class Rejected(Exception):
+    """Base of what a draft is rejected for; `at` is its position among those written together."""
+
+    at: int | None = None
+
+
+class Invalid(Rejected):
     """The resource breaks base FHIR; `problems` name each place."""
 
     def __init__(self, problems: Sequence[validate.Problem]) -> None:
@@ -38,11 +45,11 @@ class Invalid(Exception):
         self.problems = tuple(problems)
 
 
-class Forbidden(Exception):
+class Forbidden(Rejected):
     """The token does not carry this interaction with this type (the only case that is told apart)."""
 
 
-class Unprocessable(Exception):
+class Unprocessable(Rejected):
     """Well formed, but not storable for this caller; `expression` names the element."""
 
     def __init__(self, message: str, *, expression: str) -> None:
@@ -87,10 +94,11 @@ class Records(Reading):
 
         Raises Invalid, Forbidden, Unprocessable, or Conflict where an id is taken.
         """
-        drafts = [
-            self._draft(r, id=r["id"] if keep_ids and "id" in r else str(uuid4()), version=1, author=self.author)
-            for r in resources
-        ]
+        drafts = []
+        for position, resource in enumerate(resources):
+            with _at(position):
+                id = resource["id"] if keep_ids and "id" in resource else str(uuid4())
+                drafts.append(self._draft(resource, id=id, version=1, author=self.author))
         self._admit(drafts, letter="c")
         self._enroll(drafts)
         try:
@@ -104,18 +112,21 @@ class Records(Reading):
 
     @transaction.atomic
     def create_unless(self, resource: dict[str, Any], condition: Query) -> tuple[Stored, bool]:
-        """Conditional create (R4 http.html §3.1.0.8.2): the one match, or a new resource and True.
+        """Conditional create (R4 http.html §3.1.0.8.2): the one match, or a new resource and True."""
+        match = self.matching(condition)
+        return (match, False) if match else (self.create(resource), True)
+
+    def matching(self, condition: Query) -> Stored | None:
+        """The one match of a condition, which nobody else can create until this transaction ends.
 
         What the caller may not see does not match. Raises Ambiguous where several match.
         """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [condition.fingerprint])
-        matches = [m for m in self.find(condition, letter="s", limit=2) if not m.deleted]
+        matches = self.find(condition, letter="s", limit=2)
         if len(matches) > 1:
             raise Ambiguous(f"several {condition.type} resources match the condition")
-        if matches:
-            return matches[0], False
-        return self.create(resource), True
+        return matches[0] if matches else None
 
     # -- update, delete -------------------------------------------------------------------------
 
@@ -167,16 +178,15 @@ class Records(Reading):
     def _admit(self, drafts: Sequence[Draft], *, letter: str) -> None:
         """Whether each draft may be written. The Patient it names must be one the caller can see."""
         born = {s for d in drafts if d.facts.type == "Patient" for s in d.facts.subjects}
-        for draft in drafts:
-            fact = replace(draft.facts, terms=frozenset(draft.indexed.terms))
-            if not any(door.admits(fact, letter) for door in self.scope.doors):
-                raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
-        self._see({s for d in drafts if d.facts.type != "Patient" for s in d.facts.subjects} - born)
         rows = self._grant_rows(d.facts for d in drafts)
-        for draft in drafts:
-            fact = replace(draft.facts, terms=frozenset(draft.indexed.terms))
-            if not self.scope.covers(fact, letter=letter, rows=rows):
-                raise _not_coverable(fact)
+        self._see({s for d in drafts for s in d.facts.subjects} - born)
+        for position, draft in enumerate(drafts):
+            fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self._granular else draft.facts
+            with _at(position):
+                if not any(door.admits(fact, letter) for door in self.scope.doors):
+                    raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
+                if not self.scope.covers(fact, letter=letter, rows=rows):
+                    raise _not_coverable(fact)
 
     def _see(self, subjects: set[UUID]) -> None:
         """Raises Unprocessable for a subject whose Patient this caller cannot see, as for one that is not there."""
@@ -219,9 +229,17 @@ class Records(Reading):
         for entry in written:
             for subject in entry.facts.subjects or (None,):
                 named.setdefault(subject, []).append(f"{entry.reference}/{entry.version}")
-        audit.record_many(
-            event, by=self.caller, now=self.now, entries=[(s, {"resources": r}) for s, r in named.items()]
-        )
+        told = {subject: {"resources": references} for subject, references in named.items()}
+        audit.record_many(event, by=self.caller, now=self.now, told=told)
+
+
+@contextmanager
+def _at(position: int) -> Iterator[None]:
+    try:
+        yield
+    except Rejected as error:
+        error.at = position
+        raise
 
 
 def _stamp(resource: dict[str, Any], *, id: str, version: int, now: datetime) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from consent.audit import Event
 from consent.decide import Caller, Deny, Permit, decide
 from consent.in_force import in_force_for
 from consent.scope import Facts, GrantRow
-from phr.records import store
+from phr.records import store, vault
 from phr.records.scoping import Params, scope_sql
 from phr.records.search import compile as compiler
 from phr.records.search import cursor as paging
@@ -86,11 +86,11 @@ class Reading:
     def search(self, query: Query, *, cursor: str | None = None) -> Page:
         """One page. Raises search.parse.BadSearch for a cursor that is not this caller's."""
         mark = paging.opened(cursor, caller=self.caller, query=query) if cursor else None
-        total = self._count(query) if query.total == "accurate" or query.count == 0 else None
+        total = self._count(query) if query.total != "none" else None
         rows: list[Any] = []
         if query.count:
             p = Params()
-            sql = compiler.page_sql(query, scope_sql(self.scope, "s", p), p, mark, terms=self._granular)
+            sql = compiler.page_sql(query, scope_sql(self.scope, "s", p), p, mark, key=vault.index_key(), terms=self._granular)
             rows = _fetch(sql, p)
         page, more = rows[: query.count], len(rows) > query.count
         entries = self._opened(page, letter="s")
@@ -105,12 +105,12 @@ class Reading:
     def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
         """Up to `limit` matches for a condition (If-None-Exist); not a disclosure, so not logged."""
         p = Params()
-        sql = compiler.page_sql(query, scope_sql(self.scope, letter, p), p, None, terms=self._granular)
+        sql = compiler.page_sql(query, scope_sql(self.scope, letter, p), p, None, key=vault.index_key(), terms=self._granular)
         return self._opened(_fetch(sql, p)[:limit], letter=letter)
 
     def _count(self, query: Query) -> int:
         p = Params()
-        return int(_fetch(compiler.count_sql(query, scope_sql(self.scope, "s", p), p), p)[0][0])
+        return int(_fetch(compiler.count_sql(query, scope_sql(self.scope, "s", p), p, key=vault.index_key()), p)[0][0])
 
     def _current(self, type: str, id: str, *, letter: str, lock: bool = False) -> Stored:
         p = Params()
@@ -148,6 +148,7 @@ class Reading:
                 passed.append(store.stored(row, fact))
             else:
                 alarm.error("scope forms disagree: a row was withheld (resource row %s)", row[0])
+                audit.record(Event.RECORD_DISAGREED, by=self.caller, now=self.now, detail={"interaction": letter})
         return passed
 
     def _grant_rows(self, facts: Iterable[Facts]) -> Sequence[GrantRow]:
@@ -155,9 +156,9 @@ class Reading:
         return effective.rows_for(subjects, self.scope.actors) if subjects else ()
 
     def _log(self, event: Event, found: Stored) -> None:
-        detail = {"resource": found.reference, "version": found.version, "categories": found.facts.categories}
-        subjects = found.facts.subjects or (None,)
-        for subject in subjects:
+        f = found.facts
+        detail = {"type": f.type, "id": f.id, "version": found.version, "categories": f.categories}
+        for subject in f.subjects or (None,):
             audit.record(event, by=self.caller, subject=subject, now=self.now, detail=detail)
 
     def _log_search(self, query: Query, entries: Sequence[Stored]) -> None:
@@ -168,13 +169,9 @@ class Reading:
                 tally = seen.setdefault(subject, [0, 0])
                 tally[0] += 1
                 tally[1] |= entry.facts.categories
-        about = {"type": query.type, "parameters": sorted({c.param.name for c in query.conditions})}
-        audit.record_many(
-            Event.RECORD_SEARCHED,
-            by=self.caller,
-            now=self.now,
-            entries=[(s, about | {"count": n, "categories": c}) for s, (n, c) in seen.items()] or [(None, about)],
-        )
+        about = {"type": query.type, "params": sorted({c.param.name for c in query.conditions})}
+        told = {s: about | {"count": n, "categories": c} for s, (n, c) in seen.items()}
+        audit.record_many(Event.RECORD_SEARCHED, by=self.caller, now=self.now, told=told or {None: about})
 
 
 def _alive(found: Stored) -> Stored:

@@ -1,0 +1,120 @@
+"""Errors at the edge: one translator turns what was refused into an OperationOutcome.
+
+What is not anticipated here stays a 500 (its outcome says nothing of the inside).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
+from django.http import HttpResponse
+
+from consent.audit import AuditUnavailable
+from phr.caller import Unauthenticated
+from phr.records import gateway
+from phr.records.body import Malformed
+from phr.records.search.parse import BadSearch
+from phr.records.vault import CannotOpen
+
+log = logging.getLogger("phr.fhir")
+FHIR_JSON = "application/fhir+json; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One issue of an OperationOutcome. `code` from http://hl7.org/fhir/issue-type."""
+
+    code: str
+    diagnostics: str
+    expression: str = ""
+    severity: str = "error"
+
+    def as_fhir(self) -> dict[str, object]:
+        issue: dict[str, object] = {"severity": self.severity, "code": self.code, "diagnostics": self.diagnostics}
+        return issue | ({"expression": [self.expression]} if self.expression else {})
+
+
+class Problem(Exception):
+    """A refusal of the REST door itself: HTTP status and issue."""
+
+    def __init__(self, status: int, code: str, diagnostics: str, expression: str = "", **headers: str) -> None:
+        super().__init__(diagnostics)
+        self.status = status
+        self.issues = (Issue(code, diagnostics, expression),)
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class InEntry(Exception):
+    """A refusal inside a Bundle, with the place of its entry."""
+
+    def __init__(self, position: int, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.position = position
+        self.cause = cause
+
+
+def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
+    """HTTP status and issues for a refusal. Anything unknown is a 500 and is logged by its type only."""
+    match error:
+        case InEntry():
+            status, issues = explain(error.cause)
+            place = f"Bundle.entry[{error.position}]"
+            return status, [
+                Issue(i.code, i.diagnostics, f"{place}.resource.{i.expression}" if i.expression else place)
+                for i in issues
+            ]
+        case Problem():
+            return error.status, error.issues
+        case gateway.Invalid():
+            return 400, [Issue(p.code, p.diagnostics, p.expression, p.severity) for p in error.problems]
+        case gateway.Unprocessable():
+            return 422, [Issue("business-rule", str(error), error.expression)]
+        case BadSearch():
+            return 400, [Issue("invalid", str(error), error.parameter)]
+    for kind, (status, code, text) in _PLAIN.items():
+        if isinstance(error, kind):
+            return status, [Issue(code, text or str(error))]
+    log.exception("unanticipated %s", type(error).__name__)
+    return 500, [Issue("exception", "内部エラーが起きました。Something went wrong inside the server.")]
+
+
+# The text is the exception's own only where it can say nothing of what exists.
+_PLAIN: dict[type[Exception], tuple[int, str, str]] = {
+    Unauthenticated: (401, "login", ""),
+    gateway.Forbidden: (403, "forbidden", ""),
+    gateway.Refused: (404, "not-found", "見つかりません。Not found."),
+    gateway.NotFound: (404, "not-found", "見つかりません。Not found."),
+    gateway.Gone: (410, "deleted", "削除されています。Deleted."),
+    gateway.Conflict: (409, "conflict", ""),
+    gateway.PreconditionFailed: (412, "conflict", ""),
+    gateway.Ambiguous: (412, "multiple-matches", ""),
+    Malformed: (400, "structure", ""),
+    RequestDataTooBig: (413, "too-long", "本文が大きすぎます。The body is larger than this server accepts."),
+    AuditUnavailable: (503, "transient", "アクセス記録を書けないため提供できません。The access log cannot be written."),
+    OperationalError: (503, "transient", "一時的に利用できません。Temporarily unavailable."),
+    CannotOpen: (500, "exception", "この記録を開けません。This record cannot be opened."),
+}
+
+
+def as_json(issues: Sequence[Issue]) -> bytes:
+    return msgspec.json.encode({"resourceType": "OperationOutcome", "issue": [i.as_fhir() for i in issues]})
+
+
+def response(error: Exception) -> HttpResponse:
+    """The OperationOutcome response for a refusal."""
+    status, issues = explain(error)
+    answer = HttpResponse(as_json(issues), status=status, content_type=FHIR_JSON)
+    if isinstance(error, Unauthenticated):
+        challenge = 'Bearer realm="fhir"' + (f', error="{error.error}"' if error.error else "")
+        answer["WWW-Authenticate"] = challenge
+    if isinstance(error, CannotOpen):
+        log.critical("a stored body does not open")
+    if isinstance(error, Problem):
+        for name, value in error.headers.items():
+            answer[name] = value
+    return answer

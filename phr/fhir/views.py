@@ -1,0 +1,239 @@
+"""The REST door: each view translates, calls the record once, and translates back (R4 http.html)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from consent.decide import Permit
+from consent.scope import Scope
+from phr.caller import caller_of, request_id
+from phr.fhir import bundle, capability, outcome, wire
+from phr.fhir.outcome import FHIR_JSON, Problem
+from phr.records import definitions
+from phr.records.gateway import NotFound, Records, Refused
+
+View = Callable[..., HttpResponse]
+HISTORY_PAGE = 100
+
+
+def door(**methods: View) -> View:
+    """One view for a path from one function per method; every refusal becomes an OperationOutcome."""
+    if "GET" in methods:
+        methods["HEAD"] = methods["GET"]
+    allowed = ", ".join(sorted(methods))
+
+    @csrf_exempt
+    def view(request: HttpRequest, **place: str) -> HttpResponse:
+        try:
+            handler = methods.get(request.method or "")
+            if handler is None:
+                raise Problem(405, "not-supported", f"使える方法: {allowed} Allowed methods.", Allow=allowed)
+            wire.negotiate(request)
+            answer = handler(request, **place)
+        except Exception as error:  # the one translator at the edge
+            answer = outcome.response(error)
+        answer["X-Request-Id"] = request_id(request)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    return functools.update_wrapper(view, next(iter(methods.values())))
+
+
+def open_records(request: HttpRequest) -> Records:
+    """The record as this request's caller may see it. A refused caller gets one in which nothing is."""
+    now = timezone.now()
+    caller = caller_of(request, now=now)
+    try:
+        return Records.opened_by(caller, now=now)
+    except Refused:
+        nothing = Scope(caller.doors, (), frozenset(), caller.purpose, now, subjects=frozenset(), open_letters="")
+        return Records(caller, Permit(nothing, ()), now=now)
+
+
+def known(type: str) -> str:
+    if type not in definitions.concrete_types():
+        raise Problem(404, "not-supported", f"R4 に {type[:64]} という型はありません。No such resource type in R4.")
+    return type
+
+
+def admitted(records: Records, type: str, letter: str) -> None:
+    """403 when the token carries nothing of this type: the one refusal that says so (token level)."""
+    if not any(letter in d.letters and d.type in ("*", type) for d in records.scope.doors):
+        raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {type} '{letter}'.")
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100)
+    except (UnicodeDecodeError, ValueError):
+        raise Problem(400, "invalid", "検索の文字列を読めません。The query string cannot be read.") from None
+
+
+# -- instance ------------------------------------------------------------------------------------
+
+
+def read(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, known(type), "r")
+    found = records.read(type, id)
+    if request.headers.get("If-None-Match") == wire.etag(found.version):
+        return HttpResponse(status=304, headers={"ETag": wire.etag(found.version)})
+    return wire.one(found, status=200, labels=_own(records, found))
+
+
+def update(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
+    resource = _resource(request, type)
+    if resource.get("id") != id:
+        raise Problem(400, "invalid", "本文の id が URL と違います。The id in the body is not the one in the URL.", f"{type}.id")
+    records = open_records(request)
+    admitted(records, type, "u")
+    try:
+        stored = records.update(type, id, resource, if_match=wire.if_match(request))
+    except NotFound:
+        # Hidden or absent alike; ids are the server's to give (R4 http.html §3.1.0.4.1).
+        raise Problem(
+            405, "not-supported", "新しい id での作成はできません。This server gives the ids.", Allow="GET, HEAD"
+        ) from None
+    prefer = wire.preference(request, "return", "representation")
+    return wire.one(stored, status=200, labels=_own(records, stored), location=True, prefer=prefer)
+
+
+def delete(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, known(type), "d")
+    gone = records.delete(type, id, if_match=wire.if_match(request))
+    answer = HttpResponse(status=204)
+    if gone:
+        answer["ETag"] = wire.etag(gone.version)
+    return answer
+
+
+def vread(request: HttpRequest, *, type: str, id: str, version: str) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, known(type), "r")
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        raise NotFound(f"{type}/{id}")
+    found = records.vread(type, id, int(version))
+    return wire.one(found, status=200, labels=_own(records, found))
+
+
+def history(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, known(type), "r")
+    limit, before = _history_page(request)
+    versions = records.history(type, id, limit=limit + 1, before=before)
+    next_url = None
+    if len(versions) > limit:
+        versions = versions[:limit]
+        next_url = f"{wire.base()}/{type}/{id}/_history?_count={limit}&_before={versions[-1].version}"
+    content = wire.history(type, id, versions, own=records.author, next_url=next_url)
+    return HttpResponse(content, content_type=FHIR_JSON)
+
+
+def _history_page(request: HttpRequest) -> tuple[int, int | None]:
+    values: dict[str, int | None] = {"_count": HISTORY_PAGE, "_before": None}
+    for name, value in pairs(request.META.get("QUERY_STRING", "")):
+        if name in values:
+            if not (value.isascii() and value.isdigit() and 0 < len(value) < 10) or (name == "_count" and not int(value)):
+                raise Problem(400, "invalid", f"{name} は正の整数です。{name} must be a positive number.", name)
+            values[name] = int(value)
+        elif name not in ("_format", "_pretty"):
+            raise Problem(400, "not-supported", f"{name[:64]} は履歴では使えません。Not supported on history.", name[:64])
+    return min(values["_count"] or HISTORY_PAGE, HISTORY_PAGE), values["_before"]
+
+
+# -- type ------------------------------------------------------------------------------------------
+
+
+def search(request: HttpRequest, *, type: str) -> HttpResponse:
+    return _search(request, known(type), pairs(request.META.get("QUERY_STRING", "")))
+
+
+def post_search(request: HttpRequest, *, type: str) -> HttpResponse:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise Problem(415, "not-supported", "application/x-www-form-urlencoded で送ってください。Expected a form body.")
+    try:
+        form = request.body.decode()
+    except UnicodeDecodeError:
+        raise Problem(400, "invalid", "検索の文字列を読めません。The form cannot be read.") from None
+    return _search(request, known(type), pairs(request.META.get("QUERY_STRING", "")) + pairs(form))
+
+
+def _search(request: HttpRequest, type: str, asked: list[tuple[str, str]]) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, type, "s")
+    strict = wire.preference(request, "handling", "lenient") == "strict"
+    query = wire.query(type, asked, now=records.now, strict=strict)
+    page = records.search(query, cursor=query.page)
+    content = wire.searchset(query, page, own=records.author, used=wire.used(query, asked))
+    return HttpResponse(content, content_type=FHIR_JSON)
+
+
+def create(request: HttpRequest, *, type: str) -> HttpResponse:
+    resource = _resource(request, type)
+    records = open_records(request)
+    admitted(records, type, "c")
+    prefer = wire.preference(request, "return", "representation")
+    asked = request.headers.get("If-None-Exist")
+    if asked is None:
+        stored, created = records.create(resource), True
+    else:
+        admitted(records, type, "s")
+        stored, created = records.create_unless(resource, wire.condition(type, asked, now=records.now))
+    labels = _own(records, stored)
+    return wire.one(stored, status=201 if created else 200, labels=labels, location=True, prefer=prefer)
+
+
+# -- system ------------------------------------------------------------------------------------------
+
+
+def post_bundle(request: HttpRequest) -> HttpResponse:
+    content = wire.json_body(request)
+    records = open_records(request)
+    prefer = wire.preference(request, "return", "minimal")
+    return HttpResponse(bundle.process(records, content, prefer=prefer), content_type=FHIR_JSON)
+
+
+def metadata(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(capability.statement(), content_type=FHIR_JSON)
+
+
+def nothing_here(request: HttpRequest, **place: str) -> HttpResponse:
+    return outcome.response(Problem(404, "not-found", "この場所には何もありません。There is nothing at this path."))
+
+
+def _resource(request: HttpRequest, type: str) -> dict[str, Any]:
+    resource = wire.json_body(request)
+    if resource.get("resourceType") != known(type):
+        raise Problem(
+            400, "invalid", f"本文は {type} ではありません。The body is not a {type}.", f"{type}.resourceType"
+        )
+    return resource
+
+
+def _own(records: Records, found: Any) -> bool:
+    return records.author is not None and found.facts.author == records.author
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """The process can serve: the database answers."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Exception:
+        return HttpResponse("database unavailable\n", status=503, content_type="text/plain")
+    return HttpResponse("ok\n", content_type="text/plain")
