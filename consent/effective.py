@@ -30,17 +30,17 @@ def rows_of(grant: int, subject: UUID, root: Clause) -> tuple[GrantRow, ...]:
 
 def rows_for_malformed(grant: int, subject: UUID, told: object) -> tuple[GrantRow, ...]:
     """What cannot be read but contains a deny denies everything to third parties; a pure permit gives nothing (E-5)."""
-    if not _denies_somewhere(told):
+    if not denies_somewhere(told):
         return ()
     return rows_of(grant, subject, Clause(permit=False, actors=frozenset({THIRD_PARTY})))
 
 
-def _denies_somewhere(told: object) -> bool:
+def denies_somewhere(told: object) -> bool:
     """Whether anything but `"permit": true` is said about permitting, at any depth; no tree counts as a deny."""
     if not isinstance(told, Mapping) or told.get("permit") is not True:
         return True
     below = told.get("clauses", [])
-    return not isinstance(below, list) or any(_denies_somewhere(child) for child in below)
+    return not isinstance(below, list) or any(denies_somewhere(child) for child in below)
 
 
 def _walk(grant: int, subject: UUID, chain: tuple[Clause, ...], path: str) -> Iterator[GrantRow]:
