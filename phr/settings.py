@@ -160,7 +160,38 @@ OAUTH2_PROVIDER_GRANT_MODEL = "phr.AuthorizationCode"
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "phr.RefreshToken"
 OAUTH2_PROVIDER_ID_TOKEN_MODEL = "phr.IDToken"
 OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "phr.DeviceGrant"
-OAUTH2_PROVIDER: dict[str, Any] = {}
+OAUTH2_PROVIDER: dict[str, Any] = {
+    "OAUTH2_VALIDATOR_CLASS": "phr.smart.provider.Validator",
+    "OAUTH2_SERVER_CLASS": "phr.smart.provider.Server",
+    "SCOPES_BACKEND_CLASS": "phr.smart.provider.Scopes",
+    "SCOPES": {"openid": "OpenID Connect"},  # must not be empty; the real vocabulary is phr/smart/scopes.py
+    "DEFAULT_SCOPES": [],
+    "OIDC_ENABLED": True,
+    "OIDC_ISS_ENDPOINT": PHR_BASE_URL,
+    "OIDC_RSA_PRIVATE_KEY": PHR_OIDC_KEY,
+    "ID_TOKEN_EXPIRE_SECONDS": 900,
+    "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 900,  # the server shortens it: 300 for systems
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 30 * 24 * 3600,  # and a launch has an absolute end
+    "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ROTATE_REFRESH_TOKEN": True,
+    "PKCE_REQUIRED": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],  # Application adds loopback and app schemes it checked
+    "ALLOW_URI_WILDCARDS": False,
+    "DCR_ENABLED": False,
+    "CIMD_ENABLED": False,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+}
 
 LOGGING = {
     "version": 1,

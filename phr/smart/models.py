@@ -28,6 +28,7 @@ from oauth2_provider.models import (
 from consent.models import Guardianship, Organization, Subject
 
 
+BLANK = "A blank secret is refused. / 空のシークレットは登録できません。"
 LOOPBACK = frozenset({"127.0.0.1", "::1"})  # RFC 8252 section 7.3; the name localhost is not recommended
 
 
@@ -68,7 +69,8 @@ class Application(AbstractApplication):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not (self.client_secret or "").strip():  # the toolkit would hash "" into a working password
-            raise ValidationError({"client_secret": "A blank secret is refused. / 空のシークレットは登録できません。"})
+            raise ValidationError({"client_secret": BLANK})
+        self.algorithm = self.RS256_ALGORITHM
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
@@ -76,7 +78,7 @@ class Application(AbstractApplication):
         super().clean()
         faults: dict[str, str] = {}
         if not (self.client_secret or "").strip():
-            faults["client_secret"] = "A blank secret is refused. / 空のシークレットは登録できません。"
+            faults["client_secret"] = BLANK
         if not all(redirect_is_safe(uri) for uri in self.redirect_uris.split()):
             faults["redirect_uris"] = "https, a loopback address or a reverse-domain app scheme, please."
         if self.token_endpoint_auth_method == self.AuthMethod.PRIVATE_KEY_JWT:
@@ -168,7 +170,7 @@ class UsedCode(models.Model):
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     launch = models.ForeignKey(Launch, on_delete=models.CASCADE, related_name="+")
-    used_at = models.DateTimeField()
+    used_at = models.DateTimeField(db_index=True)
 
 
 class UsedAssertion(models.Model):

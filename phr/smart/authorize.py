@@ -1,0 +1,184 @@
+"""The authorization request, from the app's first knock to its code: check, keep, approve, deny.
+
+The checked request is kept in a row; what the browser sends later names only the row and a choice.
+Sources: RFC 6749 section 4.1, RFC 7636, RFC 9207, SMART App Launch 2.2 section 2.1.3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from django.conf import settings
+from django.db import transaction
+from oauthlib.oauth2.rfc6749.errors import FatalClientError, OAuth2Error
+
+from consent.models import Person
+from phr.smart import launches
+from phr.smart.launches import Role
+from phr.smart.models import Application, AuthorizationRequest
+from phr.smart.provider import FHIR_URL, server
+
+AUTHORIZE_URL = settings.PHR_BASE_URL + "/oauth/authorize"
+PATIENCE = timedelta(minutes=10)  # how long a person may take to decide
+KEPT = ("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "nonce")
+READ = (*KEPT, "aud", "resource", "prompt", "launch", "request", "request_uri")
+LONGEST = 4096
+_S256 = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class Fatal(Exception):
+    """The request cannot be answered to the app: unknown client, foreign address, no such request."""
+
+
+class Sent(Exception):
+    """The answer is an error for the app: `url` is its redirect address with the error in it."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("refused")
+        self.url = url
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A request that may be put before a person."""
+
+    application: Application
+    parameters: Mapping[str, str]
+    scopes: tuple[str, ...]
+    prompt: frozenset[str]
+
+
+def check(given: Mapping[str, list[str]]) -> Checked:
+    """Check a request's parameters (each with all its values). Raises Fatal or Sent."""
+    asked = _single(given)
+    try:
+        scopes, _ = server().validate_authorization_request(_uri(asked))
+    except FatalClientError as error:
+        raise Fatal(error.description or error.error) from error
+    except OAuth2Error as error:
+        raise Sent(_with_error(asked, error.error, error.description)) from error
+    application = Application.objects.get(client_id=asked["client_id"])
+    if "redirect_uri" not in asked:
+        asked["redirect_uri"] = application.default_redirect_uri
+    if fault := _fault(asked):
+        raise Sent(_with_error(asked, *fault))
+    kept = {name: asked[name] for name in KEPT if name in asked}
+    return Checked(application, kept, tuple(scopes), frozenset(asked.get("prompt", "").split()))
+
+
+def _single(given: Mapping[str, list[str]]) -> dict[str, str]:
+    asked = {}
+    for name in READ:
+        values = [value for value in given.get(name, []) if value]
+        if len(values) > 1:
+            raise Fatal(f"Duplicate {name} parameter.")
+        if values and (len(values[0]) > LONGEST or "\x00" in values[0]):
+            raise Fatal(f"Unusable {name} parameter.")
+        if values:
+            asked[name] = values[0]
+    return asked
+
+
+def _fault(asked: Mapping[str, str]) -> tuple[str, str] | None:
+    """What SMART asks beyond OAuth, as (error, description)."""
+    if asked.get("aud", "").rstrip("/") != FHIR_URL:
+        return "invalid_request", f"aud must be {FHIR_URL}"
+    if asked.get("resource", FHIR_URL).rstrip("/") != FHIR_URL:
+        return "invalid_target", f"resource must be {FHIR_URL}"
+    if not asked.get("state"):
+        return "invalid_request", "state is required (SMART App Launch 2.2, 122 bits or more)"
+    if not _S256.fullmatch(asked["code_challenge"]):
+        return "invalid_request", "code_challenge is not an S256 challenge"
+    if "launch" in asked:
+        return "invalid_request", "this server is not launched from another system"
+    if "request" in asked or "request_uri" in asked:
+        return "request_not_supported", "parameters are taken from the request itself"
+    if "none" in asked.get("prompt", "").split():
+        return "interaction_required", "the person is always asked"
+    return None
+
+
+def _uri(parameters: Mapping[str, str]) -> str:
+    return f"{AUTHORIZE_URL}?{urlencode({n: v for n, v in parameters.items() if n in KEPT})}"
+
+
+def _with_error(asked: Mapping[str, str], error: str, description: str | None) -> str:
+    """The app's redirect address carrying an error. Only called once the address is known to be the app's."""
+    uri = asked.get("redirect_uri") or Application.objects.get(client_id=asked["client_id"]).default_redirect_uri
+    return with_query(uri, {"error": error, "error_description": description or "", "state": asked.get("state", "")})
+
+
+def with_query(uri: str, more: Mapping[str, str]) -> str:
+    """`uri` with non-empty parameters and RFC 9207's `iss` added to its query."""
+    parts = urlsplit(uri)
+    pairs = {**{n: v for n, v in more.items() if v}, "iss": settings.PHR_BASE_URL}
+    query = "&".join(filter(None, [parts.query, urlencode(pairs)]))
+    return urlunsplit(parts._replace(query=query))
+
+
+def begin(checked: Checked, *, by: Person, now: datetime) -> AuthorizationRequest:
+    """Keep a checked request for this person to decide on. Older undecided ones of hers are dropped."""
+    AuthorizationRequest.objects.filter(person=by, created_at__lt=now - PATIENCE).delete()
+    parameters = {**checked.parameters, "scope": " ".join(checked.scopes)}
+    return AuthorizationRequest.objects.create(
+        application=checked.application, person=by, parameters=parameters, created_at=now
+    )
+
+
+def pending(id: object, *, by: Person, now: datetime, lock: bool = False) -> AuthorizationRequest:
+    """The undecided request of this person. Raises Fatal: another's, decided, or too old look the same."""
+    rows = AuthorizationRequest.objects.select_related("application")
+    if lock:
+        rows = rows.select_for_update(of=("self",))
+    found = rows.filter(pk=id, person=by, used_at=None, created_at__gt=now - PATIENCE).first()
+    if found is None or not found.application.is_active:
+        raise Fatal("This request is over. Please start again in the app.")
+    return found
+
+
+def scopes_of(asked: AuthorizationRequest) -> tuple[str, ...]:
+    return tuple(asked.parameters["scope"].split())
+
+
+def roles(asked: AuthorizationRequest, *, now: datetime) -> tuple[Role, ...]:
+    """What the person may act as for this request; recomputed each time, never taken from a form."""
+    return launches.roles_for(asked.person, scopes_of(asked), now=now)
+
+
+@transaction.atomic
+def approve(id: object, *, role: str, by: Person, now: datetime) -> str:
+    """Open a launch in the chosen role and give the app its code. Returns where to send the browser.
+
+    Raises Fatal, also for a role that is not (or no longer) hers.
+    """
+    asked = pending(id, by=by, now=now, lock=True)
+    chosen = next((r for r in roles(asked, now=now) if r.key == role), None)
+    if chosen is None:
+        raise Fatal("This record cannot be chosen.")
+    _used(asked, now)
+    launch = launches.begin(application=asked.application, by=by, role=chosen, scope=asked.parameters["scope"], now=now)
+    credentials = {**asked.parameters, "user": by, "standing": launch}
+    try:
+        headers, _, _ = server().create_authorization_response(
+            _uri(asked.parameters), scopes=list(scopes_of(asked)), credentials=credentials
+        )
+    except FatalClientError as error:
+        raise Fatal(error.description or error.error) from error
+    return with_query(headers["Location"], {})
+
+
+@transaction.atomic
+def deny(id: object, *, by: Person, now: datetime) -> str:
+    """Tell the app that the person said no. Returns where to send the browser. Raises Fatal."""
+    asked = pending(id, by=by, now=now, lock=True)
+    _used(asked, now)
+    return _with_error(asked.parameters, "access_denied", "The person refused.")
+
+
+def _used(asked: AuthorizationRequest, now: datetime) -> None:
+    asked.used_at = now
+    asked.save(update_fields=["used_at"])

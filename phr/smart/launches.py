@@ -1,0 +1,178 @@
+"""In which role a person may act, and the launch that binds a token to one of them (G-17).
+
+A launch names actor, subject and capacity; a token is never about two children.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q
+
+from consent import rules
+from consent.decide import Capacity
+from consent.in_force import in_force_between
+from consent.models import EffectiveGrant, Guardianship, Organization, Person, Subject
+from consent.scope import Purpose
+from phr.smart.models import Application, Launch
+from phr.smart.scopes import REFRESH, needs_patient, split
+
+SYSTEM_LIFE = timedelta(seconds=300)
+PERSON_LIFE = timedelta(minutes=15)
+OFFLINE_LIFE = timedelta(days=30)  # the absolute cap of a refresh family
+ONLINE_LIFE = timedelta(hours=12)
+
+# What an organisation of a kind may sign for; the first is what it means when it signs nothing.
+_CARE = (Purpose.TREAT, Purpose.ETREAT, Purpose.HPAYMT, Purpose.HOPERAT)
+PURPOSES: dict[str, tuple[Purpose, ...]] = {
+    Organization.Kind.CLINIC: _CARE,
+    Organization.Kind.HOSPITAL: _CARE,
+    Organization.Kind.PHARMACY: _CARE,
+    Organization.Kind.MUNICIPALITY: (Purpose.PUBHLTH,),
+    Organization.Kind.SCHOOL: (Purpose.PUBHLTH,),
+    Organization.Kind.AMBULANCE: (Purpose.ETREAT,),
+    Organization.Kind.RESEARCH: (Purpose.HRESCH,),
+    Organization.Kind.OPERATOR: (Purpose.HOPERAT,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One thing a person may act as. `key` is what the picker's form sends back; it is checked again."""
+
+    key: str
+    capacity: Capacity
+    purpose: Purpose
+    subject: UUID | None = None
+    birth_on: date | None = None
+    guardianship: int | None = None
+    organization: Organization | None = None
+
+
+def roles_for(person: Person, scopes: tuple[str, ...], *, now: datetime) -> tuple[Role, ...]:
+    """Every role these scopes allow this person: herself, each child, each record granted to her, her office.
+
+    Without a record of any kind she may still act as nobody's proxy, unless a patient is needed;
+    the decision will refuse everything.
+    """
+    bound = (*_own(person, now), *_children(person, now), *_granted(person, now))
+    if needs_patient(scopes):
+        return bound
+    free = (*bound, *_office(person))
+    return free or (Role("none", Capacity.PROXY, Purpose.FAMRQT),)
+
+
+def _own(person: Person, now: datetime) -> Iterator[Role]:
+    subject = person.own_subject
+    if subject is None or subject.state != Subject.State.ACTIVE:
+        return
+    if subject.birth_on and rules.age_on(subject.birth_on, rules.today_in_japan(now)) < rules.OWN_LOGIN_AGE:
+        return
+    yield Role("self", Capacity.SELF, Purpose.PATRQT, subject.id, subject.birth_on)
+
+
+def _children(person: Person, now: datetime) -> Iterator[Role]:
+    links = Guardianship.objects.filter(
+        person=person, state=Guardianship.State.ACTIVE, subject__state=Subject.State.ACTIVE
+    ).select_related("subject")
+    for link in links.order_by("subject__birth_on", "id"):
+        if link_stands(person.pk, link.subject_id, now=now):
+            yield Role(
+                f"guardian-{link.pk}", Capacity.GUARDIAN, Purpose.FAMRQT, link.subject_id, link.subject.birth_on, link.pk
+            )
+
+
+def _granted(person: Person, now: datetime) -> Iterator[Role]:
+    """Records whose owner or guardian granted this person something (G-18)."""
+    rows = EffectiveGrant.objects.filter(
+        Q(valid_from=None) | Q(valid_from__lte=now), Q(valid_to=None) | Q(valid_to__gt=now),
+        grantee=f"person:{person.pk}", permit=True, subject__state=Subject.State.ACTIVE,
+    )  # fmt: skip
+    for subject, birth_on in rows.values_list("subject_id", "subject__birth_on").distinct().order_by("subject_id"):
+        yield Role(f"proxy-{subject}", Capacity.PROXY, Purpose.FAMRQT, subject, birth_on)
+
+
+def _office(person: Person) -> Iterator[Role]:
+    office = person.organization
+    if office is not None and office.state == Organization.State.ACTIVE:
+        yield Role("staff", Capacity.STAFF, PURPOSES[office.kind][0], organization=office)
+
+
+def link_stands(person: int, subject: UUID, *, now: datetime) -> bool:
+    """Whether a guardianship holds today, by the decision's own rule and the age table."""
+    found = in_force_between(person, subject, now=now)
+    today = rules.today_in_japan(now)
+    if found.subject_state != "active" or found.guardianship is None or found.guardianship.fault(today):
+        return False
+    return found.birth_on is not None and rules.guardian_ceiling(rules.age_on(found.birth_on, today)) is not None
+
+
+def begin(*, application: Application, by: Person, role: Role, scope: str, now: datetime) -> Launch:
+    """Open the launch a person agreed to."""
+    return Launch.objects.create(
+        application=application, person=by, organization=role.organization, subject_id=role.subject,
+        guardianship_id=role.guardianship, capacity=role.capacity, purpose=role.purpose, scope=scope,
+        created_at=now, ends_at=now + life(scope),
+    )  # fmt: skip
+
+
+def begin_system(*, application: Application, purpose: str, scope: str, now: datetime) -> Launch:
+    """Open the launch of one system token: the client acts for its organisation."""
+    return Launch.objects.create(
+        application=application, organization=application.organization, capacity=Capacity.SYSTEM,
+        purpose=purpose, scope=scope, created_at=now, ends_at=now + SYSTEM_LIFE,
+    )  # fmt: skip
+
+
+def life(scope: str) -> timedelta:
+    """How long a person's launch lasts at most, refreshes included."""
+    asked = REFRESH & set(split(scope))
+    if "offline_access" in asked:
+        return OFFLINE_LIFE
+    return ONLINE_LIFE if asked else PERSON_LIFE
+
+
+def stands(launch: Launch, *, now: datetime) -> bool:
+    """Whether the launch and everything it rests on is still good; a frozen link looks like none (G-07)."""
+    if launch.revoked_at is not None or launch.ends_at <= now or not launch.application.is_active:
+        return False
+    if launch.person is not None and not launch.person.is_active:
+        return False
+    if launch.organization is not None and launch.organization.state != Organization.State.ACTIVE:
+        return False
+    if launch.subject is not None and launch.subject.state != Subject.State.ACTIVE:
+        return False
+    return _right_stands(launch, now)
+
+
+def _right_stands(launch: Launch, now: datetime) -> bool:
+    if launch.subject_id is None or launch.person is None:
+        return True
+    match Capacity(launch.capacity):
+        case Capacity.SELF:
+            return launch.person.own_subject_id == launch.subject_id
+        case Capacity.GUARDIAN:
+            return link_stands(launch.person.pk, launch.subject_id, now=now)
+        case Capacity.PROXY:
+            return in_force_between(launch.person.pk, launch.subject_id, now=now).grants
+    return True
+
+
+def end(launch: Launch, *, now: datetime) -> bool:
+    """End a launch: every token of it stops at commit. False if it had ended before."""
+    return bool(Launch.objects.filter(pk=launch.pk, revoked_at=None).update(revoked_at=now))
+
+
+def fhir_user(launch: Launch, base: str) -> str:
+    """The `fhirUser` claim: self = Patient, guardian = RelatedPerson (G-17), staff = Practitioner, else Person."""
+    match Capacity(launch.capacity):
+        case Capacity.SELF if launch.subject_id:
+            return f"{base}/Patient/{launch.subject_id}"
+        case Capacity.GUARDIAN:
+            return f"{base}/RelatedPerson/guardianship-{launch.guardianship_id}"
+        case Capacity.STAFF:
+            return f"{base}/Practitioner/person-{launch.person_id}"
+    return f"{base}/Person/person-{launch.person_id}"
