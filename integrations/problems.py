@@ -29,7 +29,11 @@ class Problem:
 
     def place(self) -> str:
         """Where it is, for people: 「部品2 3行目 4項目 / part 2 line 3 field 4」; empty when it is about the whole."""
-        places = [("部品{}", "part {}", self.part), ("{}行目", "line {}", self.line), ("{}項目", "field {}", self.field)]
+        places = (
+            ("部品{}", "part {}", self.part),
+            ("{}行目", "line {}", self.line),
+            ("{}項目", "field {}", self.field),
+        )
         ja = " ".join(japanese.format(n) for japanese, _, n in places if n is not None)
         en = " ".join(english.format(n) for _, english, n in places if n is not None)
         return f"{ja} / {en}" if ja else ""

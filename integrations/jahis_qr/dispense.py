@@ -47,7 +47,8 @@ def to_dispense(drug: Drug, group: Group, *, patient_id: str, performers: list[R
     quantity = _quantity(drug)
     if quantity is None:
         problems.append(say("unknown-quantity", line=drug.row.line, field=RECORDS["201"].position["用量"] + 1))
-    resource: Resource = {"resourceType": "MedicationDispense", "id": resource_id("MedicationDispense", patient_id, key)}
+    id_ = resource_id("MedicationDispense", patient_id, key)
+    resource: Resource = {"resourceType": "MedicationDispense", "id": id_}
     if quantity is not None:
         resource["meta"] = {"profile": [PROFILE]}
     resource |= {

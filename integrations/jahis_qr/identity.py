@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import date
 
 from integrations.jahis_qr.parse import Notebook
@@ -14,17 +15,17 @@ from integrations.problems import Problem
 _GENDERS = {"1": "male", "2": "female"}
 
 
-def mismatches(notebook: Notebook, *, name: str, kana: str, gender: str, birth_on: date | None) -> list[Problem]:
+def mismatches(notebook: Notebook, *, names: Iterable[str], gender: str, birth_on: date | None) -> list[Problem]:
     """Where record 1 contradicts the person: name, sex, date of birth.
 
-    A name agrees by its characters or by its reading (NFKC, without spaces, small kana and hiragana folded). `gender`
-    is the FHIR code. What is not known on our side ("" or None, or a gender other than male and female) is not
-    compared, but a person of whom neither name nor reading is known does not agree.
+    `names`: every name and reading the person has; one of them must be the name or the reading of record 1 (NFKC,
+    without spaces, small kana and hiragana folded). `gender` is the FHIR code. A birth date or sex that is not known
+    on our side is not compared; a person without any name never agrees.
     """
     row = notebook.patient
     position = RECORDS["1"].position
     problems = []
-    if not _names(row.get("氏名"), row.get("氏名カナ")) & _names(name, kana):
+    if not _names(row.get("氏名"), row.get("氏名カナ")) & _names(*names):
         problems.append(say("name-differs", line=row.line, field=position["氏名"] + 1))
     stated = _GENDERS.get(row.get("性別"))
     if stated and gender in _GENDERS.values() and stated != gender:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from integrations.ids import resource_id
+from integrations.ids import digest, resource_id
 from integrations.jahis_qr import remarks
 from integrations.jahis_qr.dispense import institution_code, to_dispense
 from integrations.jahis_qr.groups import Group
@@ -54,14 +54,17 @@ class Mapped:
 
 def to_resources(
     notebook: Notebook, *, patient_id: str, now: datetime, source: Sequence[bytes] = (),
-    organizations: Mapping[str, str] | None = None,
+    organizations: Mapping[str, str] | None = None, make_organizations: bool = True,
 ) -> list[Resource]:  # fmt: skip
     """Every resource of a notebook: Organizations, the records, then the originals and their Provenance.
 
     `source`: the parts as they were read (Binary and DocumentReference are left out without them). `organizations`:
-    10-digit institution code -> id of an Organization that is already there.
+    10-digit institution code -> id of an Organization that is already there; others are made, or, without
+    `make_organizations`, named by number and name only.
     """
-    mapped = map_notebook(notebook, patient_id=patient_id, now=now, organizations=organizations)
+    mapped = map_notebook(
+        notebook, patient_id=patient_id, now=now, organizations=organizations, make_organizations=make_organizations
+    )
     originals = original(source, patient_id=patient_id, now=now)
     document = originals[-1]["id"] if originals else None
     trail = provenances(mapped, document=document, patient_id=patient_id, now=now)
@@ -69,13 +72,15 @@ def to_resources(
 
 
 def map_notebook(
-    notebook: Notebook, *, patient_id: str, now: datetime, organizations: Mapping[str, str] | None = None
-) -> Mapped:
+    notebook: Notebook, *, patient_id: str, now: datetime, organizations: Mapping[str, str] | None = None,
+    make_organizations: bool = True,
+) -> Mapped:  # fmt: skip
     """The records of a notebook and their authors, without the originals and Provenance."""
     known = dict(organizations or {})
     mapped = Mapped()
     for group in notebook.groups:
-        if (code := institution_code(group.first("11"))) and code not in known:
+        code = institution_code(group.first("11"))
+        if make_organizations and code and code not in known:
             known[code] = resource_id("Organization", code)
             mapped.organizations.append(_organization(group, code, known[code]))
     newest = notebook.groups[0] if notebook.groups else None
@@ -92,7 +97,7 @@ def map_notebook(
 def _map_group(mapped: Mapped, notebook: Notebook, group: Group, known: Mapping[str, str], patient_id: str) -> None:
     institution = _institution(group, known)
     first = group.first("11")
-    if first and institution and "reference" not in institution:
+    if first and institution and not institution_code(first):
         mapped.problems.append(say("unusable-institution", line=first.line))
     for row, resource in remarks.of_group(group, patient_id=patient_id):
         _keep(mapped, notebook, row, resource, institution, patient_id)
@@ -112,8 +117,7 @@ def _keep(mapped: Mapped, notebook: Notebook, row: Row, resource: Resource, inst
     elif institution is None or written_by in ("8", "9"):
         mapped.add(resource, author=UNKNOWN, reference=None)
     else:
-        key = institution.get("reference") or institution["display"]
-        mapped.add(resource, author=key, reference=institution)
+        mapped.add(resource, author=digest(*map(str, institution.values())), reference=institution)
 
 
 def _organization(group: Group, code: str, id_: str) -> Resource:
@@ -135,11 +139,14 @@ def _organization(group: Group, code: str, id_: str) -> Resource:
 
 
 def _institution(group: Group, known: Mapping[str, str]) -> Resource | None:
-    """A Reference to the dispensing institution: by id where its code is complete, else by name only."""
+    """A Reference to the dispensing institution: by id where it is known, else by number and name as far as given."""
     row = group.first("11")
-    if id_ := known.get(institution_code(row)):
+    code = institution_code(row)
+    if id_ := known.get(code):
         return {"reference": f"Organization/{id_}"}
-    return {"type": "Organization", "display": row.get("名称")} if row and row.get("名称") else None
+    identifier = {"identifier": {"system": systems.INSTITUTION_10, "value": code}} if code else {}
+    name = {"display": row.get("名称")} if row and row.get("名称") else {}
+    return {"type": "Organization"} | identifier | name if identifier or name else None
 
 
 def _performers(group: Group, institution: Resource | None) -> Iterator[Resource]:
@@ -241,5 +248,3 @@ def to_bundle(resources: Sequence[Resource]) -> Resource:
     """The resources as a collection Bundle, for people and golden files."""
     entries = [{"fullUrl": f"{systems.OWN}/{r['resourceType']}/{r['id']}", "resource": r} for r in resources]
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
-
-

@@ -1,4 +1,4 @@
-"""Everything in a notebook that is not a dispensed drug: claims, remarks, bought medicines, the family pharmacist. Pure."""
+"""Everything in a notebook that is not a dispensed drug: claims, remarks, bought medicines, the pharmacist. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IN_GROUP = ("401", "411", "421", "501", "601")
 
 
 def creator(row: Row) -> str:
-    """作成者 of a row: "1" professional, "2" patient, "8" other, "9" unknown, "" not stated. 601 is the patient's own."""
+    """作成者 of a row: 1 professional, 2 patient, 8 other, 9 unknown, "" not stated. 601 is always the patient's."""
     if row.number == "601":
         return "2"
     return row.get("作成者") if "作成者" in RECORDS[row.number].position else ""
