@@ -8,9 +8,9 @@ import sys
 
 from phr import embedded
 
-# These need no database, or (demo, doctor) look after the servers themselves.
+# These need no database, or (demo) look after the servers themselves.
 ALONE = {
-    "check", "collectstatic", "compilemessages", "demo", "diffsettings", "doctor", "findstatic", "help",
+    "check", "collectstatic", "compilemessages", "demo", "diffsettings", "findstatic", "help",
     "makemessages", "makemigrations", "version",
 }  # fmt: skip
 
