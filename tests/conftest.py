@@ -89,6 +89,26 @@ def _no_name_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", _loopback_only)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _flush_steps_around_append_only_tables() -> Iterator[None]:
+    """After a test that commits, Django truncates all tables; the log's trigger yields to replica mode."""
+    from django.db import connection
+    from django.test import TransactionTestCase
+
+    plain = TransactionTestCase._fixture_teardown
+
+    def teardown(case: TransactionTestCase) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+        plain(case)
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = DEFAULT")
+
+    TransactionTestCase._fixture_teardown = teardown
+    yield
+    TransactionTestCase._fixture_teardown = plain
+
+
 @pytest.fixture
 def now() -> datetime:
     """The first of April 2026, noon in Japan."""

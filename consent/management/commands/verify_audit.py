@@ -1,0 +1,48 @@
+"""Check the whole audit log against its sealed batches."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from consent.models import AuditBatch
+from consent.sealing import unsealed, verify
+from consent.signing import NoSigningKey, signing_key
+
+
+class Command(BaseCommand):
+    help = "監査ログが改ざんされていないか調べます。Finds any changed, removed, inserted or reordered line of the log."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--public-key", help="base64 of 32 bytes; without it, that of PHR_AUDIT_KEY")
+        parser.add_argument(
+            "--old-key", action="append", default=[], help="public key of an earlier signing key; may be repeated"
+        )
+        parser.add_argument(
+            "--head", action="append", default=[], metavar="SEQUENCE:ROOT", help="a head kept outside; may be repeated"
+        )
+
+    def handle(self, *args: Any, public_key: str | None, old_key: list[str], head: list[str], **options: Any) -> None:
+        try:
+            key = _public(public_key) if public_key else signing_key(settings.PHR_AUDIT_KEY).public_key()
+            heads = {int(sequence): bytes.fromhex(root) for sequence, _, root in (h.partition(":") for h in head)}
+            problems = verify(public_key=key, older_keys=[_public(k) for k in old_key], heads=heads)
+        except (NoSigningKey, ValueError, binascii.Error) as error:
+            raise CommandError(str(error)) from None
+        for problem in problems:
+            self.stderr.write(problem)
+        if problems:
+            raise CommandError(f"改ざんの疑い {len(problems)} 件 / {len(problems)} problems", returncode=1)
+        last = AuditBatch.objects.order_by("-sequence").first()
+        self.stdout.write(f"問題なし / no problem: {last.sequence if last else 0} batches, {unsealed()} not yet sealed")
+        if last:
+            self.stdout.write(f"head {last.sequence}:{bytes(last.root).hex()}")
+
+
+def _public(told: str) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(base64.b64decode(told, validate=True))
