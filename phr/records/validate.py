@@ -143,13 +143,14 @@ def _object(run: Run, shape: Shape, node: dict[str, Any], path: Path, depth: int
         if spec.many:
             _many(run, spec, value, node.get("_" + key) if spec.format else None, path, depth)
         elif spec.format is not None:
-            fault = spec.format(value)
-            if fault is not None:
-                run.add((path, spec.segment), "value", f"{spec.segment} {fault}")
-            elif spec.plain_codes is not None and value not in spec.plain_codes:
-                run.add((path, spec.segment), "code-invalid", f"{_short(value)} is not among the allowed codes")
+            _primitive(run, spec, spec.format, value, (path, spec.segment))
         else:
             _complex(run, spec, value, (path, spec.segment), depth)
+    _whole(run, shape, node, path)
+
+
+def _whole(run: Run, shape: Shape, node: dict[str, Any], path: Path) -> None:
+    """What only the object as a whole can tell: required elements and invariants."""
     for name, keys in shape.required:
         if not any(key in node or "_" + key in node for key in keys):
             run.add((path, name), "required", f"{name} is required")
@@ -158,6 +159,14 @@ def _object(run: Run, shape: Shape, node: dict[str, Any], path: Path, depth: int
     for rule in shape.rules:
         if not rule.holds(node):
             run.add(path, "invariant", f"{rule.key}: {rule.human}")
+
+
+def _primitive(run: Run, spec: Field, format: Callable[[Any], Fault], value: Any, path: Path) -> None:
+    fault = format(value)
+    if fault is not None:
+        run.add(path, "value", f"{spec.segment} {fault}")
+    elif spec.plain_codes is not None and value not in spec.plain_codes:
+        run.add(path, "code-invalid", f"{_short(value)} is not among the allowed codes")
 
 
 def _many(run: Run, spec: Field, value: Any, beside: Any, path: Path, depth: int) -> None:
@@ -172,10 +181,8 @@ def _many(run: Run, spec: Field, value: Any, beside: Any, path: Path, depth: int
         elif item is None:
             if not (isinstance(beside, list) and at < len(beside) and beside[at]):
                 run.add(where, "structure", "null stands for nothing")
-        elif fault := spec.format(item):
-            run.add(where, "value", f"{spec.segment} {fault}")
-        elif spec.plain_codes is not None and item not in spec.plain_codes:
-            run.add(where, "code-invalid", f"{_short(item)} is not among the allowed codes")
+        else:
+            _primitive(run, spec, spec.format, item, where)
 
 
 def _complex(run: Run, spec: Field, value: Any, path: Path, depth: int) -> None:
