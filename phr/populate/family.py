@@ -10,7 +10,7 @@ from phr.populate.facilities import Facility, Town
 from phr.populate.people import Human
 from phr.populate.sheet import Resource, Sheet
 
-REFERENCE_ON = date(2026, 10, 1)  # nothing happens on or after this day
+REFERENCE_ON = date(2026, 4, 1)  # nothing happens on or after this day
 
 
 @dataclass(frozen=True, slots=True)

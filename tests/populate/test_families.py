@@ -123,7 +123,13 @@ def test_nobody_here_is_real(some):
 
 def test_consent_has_something_to_hide(some):
     items = Counter(r["code"]["text"] for f in some for r in f.resources if r["resourceType"] == "Observation")
-    for sensitive in ("エジンバラ産後うつ病質問票 合計", "HIV抗原・抗体 判定", "梅毒血清反応", "妊娠中の喫煙", "妊娠回数 (今回を含む)"):
+    for sensitive in (
+        "エジンバラ産後うつ病質問票 合計",
+        "HIV抗原・抗体 判定",
+        "梅毒血清反応",
+        "妊娠中の喫煙",
+        "妊娠回数 (今回を含む)",
+    ):
         assert items[sensitive] > 20, sensitive
 
 

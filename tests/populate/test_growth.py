@@ -68,9 +68,7 @@ def test_a_child_keeps_its_track():
                 for r in family.of(child.id)
                 if r["resourceType"] == "Observation" and r["code"]["text"] == "体重"
             ]
-            early = [
-                (at, kg) for at, kg in sorted(weights) if at[:10] < str(child.birth_on + timedelta(days=730))
-            ]
+            early = [(at, kg) for at, kg in sorted(weights) if at[:10] < str(child.birth_on + timedelta(days=730))]
             for (first, before), (second, after) in zip(early, early[1:], strict=False):
                 assert isinstance(after, Decimal)
                 assert after > before * Decimal("0.9"), (family.number, first, second)
