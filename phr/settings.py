@@ -133,8 +133,10 @@ LOCALE_PATHS = [BASE_DIR / "phr" / "web" / "locale"]
 USE_TZ = True
 TIME_ZONE = "Asia/Tokyo"
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "phr" / "web" / "static"]
 STATIC_ROOT = text("PHR_STATIC_ROOT", str(BASE_DIR / "var" / "static"))
 LOGIN_URL = "/sign-in"
+CSRF_FAILURE_VIEW = "phr.web.errors.csrf_failed"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/sign-in"
 

@@ -8,6 +8,13 @@ from phr.fhir.views import healthz, readyz
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("", include("phr.smart.urls")),
+    path("", include("phr.web.urls")),
     path("fhir", include("phr.fhir.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "phr.web.errors.bad_request"
+handler403 = "phr.web.errors.forbidden"
+handler404 = "phr.web.errors.not_found"
+handler500 = "phr.web.errors.server_error"

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from consent import rules
 from consent.decide import Capacity
+from consent.guardianship import standing_in
 from consent.in_force import in_force_between
 from consent.models import EffectiveGrant, Guardianship, Organization, Person, Subject
 from consent.scope import Purpose
@@ -67,11 +67,8 @@ def roles_for(person: Person, scopes: tuple[str, ...], *, now: datetime) -> tupl
 
 def _own(person: Person, now: datetime) -> Iterator[Role]:
     subject = person.own_subject
-    if subject is None or subject.state != Subject.State.ACTIVE:
-        return
-    if subject.birth_on and rules.age_on(subject.birth_on, rules.today_in_japan(now)) < rules.OWN_LOGIN_AGE:
-        return
-    yield Role("self", Capacity.SELF, Purpose.PATRQT, subject.id, subject.birth_on)
+    if subject is not None and acts(person, subject.id, now=now) is Capacity.SELF:
+        yield Role("self", Capacity.SELF, Purpose.PATRQT, subject.id, subject.birth_on)
 
 
 def _children(person: Person, now: datetime) -> Iterator[Role]:
@@ -79,7 +76,7 @@ def _children(person: Person, now: datetime) -> Iterator[Role]:
         person=person, state=Guardianship.State.ACTIVE, subject__state=Subject.State.ACTIVE
     ).select_related("subject")
     for link in links.order_by("subject__birth_on", "id"):
-        if link_stands(person.pk, link.subject_id, now=now):
+        if acts(person, link.subject_id, now=now) is Capacity.GUARDIAN:
             yield Role(
                 f"guardian-{link.pk}", Capacity.GUARDIAN, Purpose.FAMRQT, link.subject_id, link.subject.birth_on, link.pk
             )
@@ -101,13 +98,9 @@ def _office(person: Person) -> Iterator[Role]:
         yield Role("staff", Capacity.STAFF, PURPOSES[office.kind][0], organization=office)
 
 
-def link_stands(person: int, subject: UUID, *, now: datetime) -> bool:
-    """Whether a guardianship holds today, by the decision's own rule and the age table."""
-    found = in_force_between(person, subject, now=now)
-    today = rules.today_in_japan(now)
-    if found.subject_state != "active" or found.guardianship is None or found.guardianship.fault(today):
-        return False
-    return found.birth_on is not None and rules.guardian_ceiling(rules.age_on(found.birth_on, today)) is not None
+def acts(person: Person, subject: UUID, *, now: datetime) -> Capacity | None:
+    """The capacity in which a person acts for a record now, by the decision's own rules: self, guardian or none."""
+    return standing_in(in_force_between(person.pk, subject, now=now), now)
 
 
 def begin(*, application: Application, by: Person, role: Role, scope: str, now: datetime) -> Launch:
@@ -151,13 +144,11 @@ def stands(launch: Launch, *, now: datetime) -> bool:
 def _right_stands(launch: Launch, now: datetime) -> bool:
     if launch.subject_id is None or launch.person is None:
         return True
-    match Capacity(launch.capacity):
-        case Capacity.SELF:
-            return launch.person.own_subject_id == launch.subject_id
-        case Capacity.GUARDIAN:
-            return link_stands(launch.person.pk, launch.subject_id, now=now)
-        case Capacity.PROXY:
-            return in_force_between(launch.person.pk, launch.subject_id, now=now).grants
+    capacity = Capacity(launch.capacity)
+    if capacity in (Capacity.SELF, Capacity.GUARDIAN):
+        return acts(launch.person, launch.subject_id, now=now) is capacity
+    if capacity is Capacity.PROXY:
+        return in_force_between(launch.person.pk, launch.subject_id, now=now).grants
     return True
 
 

@@ -1,0 +1,108 @@
+"""The pages of an authorization: whose record, what the app asks, until when; allow or refuse."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from consent.models import Person
+from phr.smart import authorize as deeds
+from phr.smart import launches
+from phr.smart.authorize import Fatal, Sent
+from phr.smart.launches import Role
+from phr.smart.models import AuthorizationRequest
+from phr.web import wording
+from phr.web.names import born, name_of
+from phr.web.pages import origin, page, policy, problem
+
+
+class AwayRedirect(HttpResponseRedirect):
+    """To the app's registered address, whatever its scheme (it was checked when it was registered)."""
+
+    def __init__(self, url: str) -> None:
+        scheme = url.partition(":")[0]
+        self.allowed_schemes = [scheme]
+        super().__init__(url)
+
+
+@csrf_exempt  # the request comes from the app's page; it only asks, and decides nothing
+@page
+@require_http_methods(["GET", "POST"])
+def authorize(request: HttpRequest) -> HttpResponse:
+    """The app's request, by GET or POST. Checked, kept, and then shown to the person signed in."""
+    given = request.GET if request.method == "GET" else request.POST
+    try:
+        checked = deeds.check(dict(given.lists()))
+    except Fatal as fatal:
+        return problem(request, _("アプリからの依頼を受け付けられません。"), status=400, detail=str(fatal))
+    except Sent as sent:
+        return AwayRedirect(sent.url)
+    if "login" in checked.prompt and request.user.is_authenticated:
+        logout(request)
+    if not isinstance(request.user, Person):
+        kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
+        return HttpResponseRedirect("/sign-in?" + urlencode({"next": "/oauth/authorize?" + urlencode(kept)}))
+    asked = deeds.begin(checked, by=request.user, now=timezone.now())
+    return HttpResponseRedirect(f"/oauth/authorize/{asked.pk}")
+
+
+@page
+@login_required
+@require_http_methods(["GET", "POST"])
+def decide(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Choose a record if there are several, then allow or refuse. The form names a choice, nothing else counts."""
+    assert isinstance(request.user, Person)
+    now, person = timezone.now(), request.user
+    try:
+        if request.method == "POST":
+            allowed = request.POST.get("decision") == "allow"
+            url = (
+                deeds.approve(id, role=request.POST.get("role", ""), by=person, now=now)
+                if allowed
+                else deeds.deny(id, by=person, now=now)
+            )
+            return AwayRedirect(url)
+        return _show(request, deeds.pending(id, by=person, now=now), person)
+    except Fatal as fatal:
+        return problem(request, _("この依頼は続けられません。"), status=400, detail=str(fatal))
+
+
+def _show(request: HttpRequest, asked: AuthorizationRequest, person: Person) -> HttpResponse:
+    now = timezone.now()
+    roles = deeds.roles(asked, now=now)
+    if not roles:
+        return problem(
+            request, _("このアプリに開ける記録がありません。"), status=403,
+            detail=_("あなた自身の記録も、確認ずみの保護者としての登録も、見つかりませんでした。"),
+        )  # fmt: skip
+    chosen = next((role for role in roles if role.key == request.GET.get("role")), roles[0] if len(roles) == 1 else None)
+    if chosen is None:
+        told = [_told(role, person) for role in roles]
+        return render(request, "web/pick.html", {"asked": asked, "roles": told})
+    scope = deeds.scopes_of(asked)
+    context = {
+        "asked": asked, "chosen": _told(chosen, person), "several": len(roles) > 1,
+        "lines": wording.lines(scope), "ends_at": now + launches.life(" ".join(scope)),
+        "app": asked.application.name, "site": origin(asked.parameters["redirect_uri"]),
+    }  # fmt: skip
+    answer = render(request, "web/consent.html", context)
+    answer["Content-Security-Policy"] = policy(origin(asked.parameters["redirect_uri"]))
+    return answer
+
+
+def _told(role: Role, person: Person) -> dict[str, str]:
+    return {
+        "key": role.key,
+        "name": name_of(role, person, now=timezone.now()),
+        "born": born(role.birth_on),
+        "acting": wording.acting_as(role),
+    }
