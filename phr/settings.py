@@ -45,6 +45,8 @@ def database(url: str) -> dict[str, Any]:
 
 
 DEMO = flag("PHR_DEMO")
+# What the embedded servers and the demo keep.
+PHR_VAR = text("PHR_VAR", str(BASE_DIR / "var"))
 DEBUG = flag("PHR_DEBUG")
 SECRET_KEY = secret("PHR_SECRET_KEY") or "insecure: phr.E101 refuses to deploy with this"
 ALLOWED_HOSTS = text("PHR_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",")
