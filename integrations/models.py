@@ -52,6 +52,7 @@ class ImportRun(models.Model):
     updated = models.PositiveIntegerField(default=0)
     problems = models.JSONField(default=list)  # integrations.problems.Problem.as_json
 
+    claim = models.UUIDField(null=True)  # of the worker that runs it; one that was overtaken holds another
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)

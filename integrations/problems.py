@@ -5,9 +5,11 @@ Messages name places and kinds, never values: problem lists are kept and shown o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TypedDict
 
 Severity = Literal["error", "warning", "information"]
 
@@ -45,6 +47,27 @@ class Unreadable(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{p.place()}: {p.en}" if p.place() else p.en for p in problems))
         self.problems = tuple(problems)
+
+
+class Wording(TypedDict):
+    severity: Severity
+    ja: str
+    en: str
+
+
+class Phrasebook:
+    """The problems somebody can report, from a JSON file: code -> severity, ja, en. `{…}` takes places and names."""
+
+    def __init__(self, path: Path) -> None:
+        self._wording: Mapping[str, Wording] = json.loads(path.read_text(encoding="utf-8"))
+
+    def __call__(
+        self, code: str, *, line: int | None = None, field: int | None = None, part: int | None = None, **words: object
+    ) -> Problem:
+        """The problem with this code, at this place."""
+        text = self._wording[code]
+        ja, en = (text[language].format(**words) for language in ("ja", "en"))  # type: ignore[literal-required]
+        return Problem(text["severity"], code, ja, en, line, field, part)
 
 
 def errors(problems: Iterable[Problem]) -> list[Problem]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
+from integrations.incoming import Part
 from integrations.jahis_qr.parse import MAX_BYTES, parse
 from integrations.jahis_qr.rows import BOM, Row, bytes_of, encoding_of, rows_of
 from integrations.jahis_qr.wording import say
@@ -27,19 +28,6 @@ Style = Literal["single", "split-911", "structured-append"]
 _CONTEXT = ("1", "5", "11", "15", "51", "55")
 _OF_GROUP = ("11", "15", "51", "55")
 _COUNT = re.compile(r"\d{1,3}\Z", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one symbol held. `index` counts from 0 and `total` is the size of the set, as QR readers report them.
-
-    `id` tells sets apart (the parity of Structured Append); None = not known.
-    """
-
-    data: bytes
-    index: int | None = None
-    total: int | None = None
-    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +81,17 @@ def join(parts: Sequence[Part]) -> Joined:
     if len(distinct) == 1:
         return Joined("single", distinct[0], problems=repeats)
     return Joined("structured-append", _ordered(distinct), problems=repeats)
+
+
+def set_of(parts: Sequence[Part]) -> str:
+    """What further parts of the same set share with these; "" when that cannot be told. Cheap, never raises."""
+    for part in parts:
+        last = part.data.rstrip(b"\x1a\r\n").replace(b"\r", b"\n").rpartition(b"\n")[2]
+        record, set_id, total, *_ = (*last[:64].decode("ascii", "replace").split(","), "", "", "")
+        if record.strip() == "911" and set_id.strip():
+            return f"911:{set_id.strip()}:{total.strip()}"
+    first = parts[0] if parts else None
+    return f"sa:{first.id}:{first.total}" if first and first.id and first.total else ""
 
 
 # 1 and 2: record 911

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integrations.incoming import Part
 from integrations.jahis_qr.parse import parse
-from integrations.jahis_qr.parts import Part, join
+from integrations.jahis_qr.parts import join, set_of
 from integrations.problems import Unreadable
 from tests.integrations.jahis_qr.samples import DRUG, GROUP, PEER, notebook, sample
 

@@ -1,0 +1,60 @@
+"""Connectors: what each must offer, and where they are found.
+
+How an import runs: `accepting.accept` keeps the sealed input as an ImportRun; a worker (`running.run`) reads it,
+compares it with the person it is for, plans the resources and commits them in chunks (`commit.commit`), each chunk a
+transaction with its Provenance. Ids follow from content, so whatever is done twice is there once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from django.conf import settings
+
+from integrations.incoming import Part, Plan, Reading
+from integrations.problems import Problem
+from phr.records.gateway import Records
+
+
+class UnknownKind(LookupError):
+    """No connector of this name is installed."""
+
+
+class Connector(Protocol):
+    """One kind of input. A connector is a module (`integrations/<name>/connector.py`) with these names."""
+
+    KIND: str  # jahis-qr: in URLs and commands
+    MAX_BYTES: int  # of all parts together
+    NEEDS: str  # the resource type whose `c` a token must carry to import at all
+
+    def set_of(self, parts: Sequence[Part]) -> str:
+        """What further parts of the same set share with these; "" when that cannot be told. Never raises."""
+
+    def read(self, parts: Sequence[Part]) -> Reading:
+        """Read the input. Pure. Raises problems.Unreadable when nothing of it can be imported."""
+
+    def mismatches(self, content: Any, patient: Mapping[str, Any]) -> list[Problem]:
+        """Where the input contradicts the FHIR Patient it is to go to; anything here stops the import. Pure."""
+
+    def plan(self, content: Any, parts: Sequence[Part], *, subject: UUID, records: Records, now: datetime) -> Plan:
+        """What is to be written for this person."""
+
+
+@lru_cache(maxsize=1)
+def connectors() -> Mapping[str, Connector]:
+    """The installed connectors by kind (`settings.INTEGRATIONS` lists their modules)."""
+    found = [cast("Connector", import_module(path)) for path in settings.INTEGRATIONS]
+    return {connector.KIND: connector for connector in found}
+
+
+def connector(kind: str) -> Connector:
+    """The connector of this kind. Raises UnknownKind."""
+    try:
+        return connectors()[kind]
+    except KeyError:
+        raise UnknownKind(kind) from None
