@@ -1,6 +1,6 @@
 """SQL that makes the log append-only whoever asks; the roles in `deploy/roles.sql` are the second lock.
 
-Only a superuser can step around it (`session_replication_role`), and then `verify_audit` tells.
+Only the owner of the tables, who migrates, can take it off; then `verify_audit` tells.
 """
 
 from __future__ import annotations
