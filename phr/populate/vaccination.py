@@ -17,6 +17,7 @@ from phr.populate.dates import attained, days_between, fiscal_start, months_afte
 from phr.populate.dice import Dice, weekday
 
 Rule = dict[str, Any]
+SHORTEST_GAP_DAYS = 6  # of any two doses in the table
 LIVE_GAP_DAYS = 27  # injectable live -> injectable live; the same day is free
 FAR = date(9999, 1, 1)
 
@@ -93,6 +94,8 @@ class Course:
         return "skip_if" in step and self.given[1] > attained(self.birth, 12)
 
     def _after_gaps(self, step: Rule) -> Iterator[date]:
+        if self.given:  # hepatitis B: dose 3 counts from dose 1, but never comes with or before a late dose 2
+            yield days_between(self.given[-1], SHORTEST_GAP_DAYS)
         if gap := step.get("min_gap_days"):
             yield days_between(self._from(gap["from"]), gap["days"])
         if gap := step.get("min_gap_months"):

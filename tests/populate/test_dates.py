@@ -24,11 +24,11 @@ DAY = date.fromisoformat
         ("2025-10-31", 4, "2026-02-28"),
     ],
 )
-def test_an_age_is_attained_the_day_before(birth, months, expected):
+def test_an_age_is_attained_the_day_before(birth: str, months: int, expected: str) -> None:
     assert attained(DAY(birth), months) == DAY(expected)
 
 
-def test_gaps():
+def test_gaps() -> None:
     assert days_between(DAY("2026-04-01"), 139) == DAY("2026-08-19")
     assert days_between(DAY("2026-04-01"), 6) == DAY("2026-04-08")
     assert days_between(DAY("2026-04-01"), 27) == DAY("2026-04-29")
@@ -50,11 +50,11 @@ def test_gaps():
         ("DPTIPVHIB", "2026-01-01", "2026-02-28", "2033-06-30"),
     ],
 )
-def test_windows(vaccine, birth, first, last):
+def test_windows(vaccine: str, birth: str, first: str, last: str) -> None:
     one = course(vaccine, DAY(birth))
     assert (one.first, one.last) == (DAY(first), DAY(last))
 
 
-def test_school_begins_earlier_for_who_is_born_on_1_april():
+def test_school_begins_earlier_for_who_is_born_on_1_april() -> None:
     assert school_entry(DAY("2020-04-01")) == DAY("2026-04-01")
     assert school_entry(DAY("2020-04-02")) == DAY("2027-04-01")

@@ -2,16 +2,18 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from itertools import chain
 from statistics import mean
 
 import msgspec
 import pytest
 
-from phr.populate import REFERENCE_ON, families
+from phr.populate import REFERENCE_ON, Family, families
 from phr.populate.facilities import all_facilities
 from phr.populate.generate import family
 from phr.populate.names import SURNAMES
+from phr.populate.sheet import Resource
 from phr.populate.tables import rows
 
 JSON = msgspec.json.Encoder(decimal_format="number")
@@ -19,15 +21,15 @@ FORBIDDEN_LOINC = {"22362-4", "57751-4"}  # their check digits fail
 
 
 @pytest.fixture(scope="module")
-def some():
+def some() -> list[Family]:
     return list(families(7, 150))
 
 
-def text_of(families_):
+def text_of(families_: Iterable[Family]) -> bytes:
     return b"\n".join(JSON.encode(r) for f in families_ for r in f.resources)
 
 
-def test_same_seed_same_bytes_in_any_order():
+def test_same_seed_same_bytes_in_any_order() -> None:
     whole = text_of(families(3, 12))
     assert text_of(families(3, 12)) == whole
     assert text_of(chain(families(3, 5), families(3, 7, start=5))) == whole
@@ -35,19 +37,19 @@ def test_same_seed_same_bytes_in_any_order():
     assert text_of(families(4, 12)) != whole
 
 
-def test_a_thousand_families_are_about_250_000_resources(some):
+def test_a_thousand_families_are_about_250_000_resources(some: list[Family]) -> None:
     counts = [sum(1 for _ in f.resources) for f in some]
     assert 225 < mean(counts) < 290
     assert min(counts) > 20
 
 
-def test_ids_are_unique_lower_case_and_version_8(some):
+def test_ids_are_unique_lower_case_and_version_8(some: list[Family]) -> None:
     ids = [r["id"] for f in some for r in f.resources]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", i) for i in ids)
 
 
-def test_each_sheet_speaks_of_its_own_subject_only(some):
+def test_each_sheet_speaks_of_its_own_subject_only(some: list[Family]) -> None:
     """A child's record names no other person; a resource has exactly one subject."""
     for f in some:
         own = {p.id for p in f.people}
@@ -61,14 +63,14 @@ def test_each_sheet_speaks_of_its_own_subject_only(some):
             assert sheet.subject in own
 
 
-def test_references_lead_somewhere(some):
+def test_references_lead_somewhere(some: list[Family]) -> None:
     organizations = {f"Organization/{facility.id}" for facility in all_facilities()}
     for f in some:
         here = {f"{r['resourceType']}/{r['id']}" for r in f.resources} | organizations
         assert set(re.findall(r'"reference":"([^"]+)"', text_of([f]).decode())) <= here
 
 
-def test_nothing_happens_after_the_reference_date(some):
+def test_nothing_happens_after_the_reference_date(some: list[Family]) -> None:
     last = REFERENCE_ON.isoformat()
     for f in some:
         for r in f.resources:
@@ -76,14 +78,14 @@ def test_nothing_happens_after_the_reference_date(some):
             assert when < last, r
 
 
-def test_the_first_resource_about_a_person_is_the_patient(some):
+def test_the_first_resource_about_a_person_is_the_patient(some: list[Family]) -> None:
     for f in some:
         for person in f.people:
             first = f.of(person.id)[0]
             assert (first["resourceType"], first["id"]) == ("Patient", person.id)
 
 
-def loinc_codes(resource):
+def loinc_codes(resource: Resource) -> list[str]:
     text = JSON.encode(resource).decode()
     return re.findall(r'\{"system":"http://loinc.org","code":"([^"]+)"', text)
 
@@ -98,7 +100,7 @@ def check_digit(code: str) -> bool:
     return (10 - total % 10) % 10 == int(check)
 
 
-def test_every_loinc_code_has_its_check_digit(some):
+def test_every_loinc_code_has_its_check_digit(some: list[Family]) -> None:
     codes = {c for f in some for r in f.resources for c in loinc_codes(r)}
     codes |= {c for row in rows("items") for c in row["loinc"].split()}
     assert len(codes) > 40
@@ -107,7 +109,7 @@ def test_every_loinc_code_has_its_check_digit(some):
     assert not any(check_digit(c) for c in FORBIDDEN_LOINC)
 
 
-def test_nobody_here_is_real(some):
+def test_nobody_here_is_real(some: list[Family]) -> None:
     surnames = {kanji for kanji, _ in SURNAMES}
     for f in some:
         for person in f.people:
@@ -121,7 +123,7 @@ def test_nobody_here_is_real(some):
     assert {len(c) for c in codes} == {6, 10}
 
 
-def test_consent_has_something_to_hide(some):
+def test_consent_has_something_to_hide(some: list[Family]) -> None:
     items = Counter(r["code"]["text"] for f in some for r in f.resources if r["resourceType"] == "Observation")
     for sensitive in (
         "エジンバラ産後うつ病質問票 合計",
@@ -133,7 +135,7 @@ def test_consent_has_something_to_hide(some):
         assert items[sensitive] > 20, sensitive
 
 
-def test_pregnancies_have_up_to_fourteen_visits_by_the_schedule(some):
+def test_pregnancies_have_up_to_fourteen_visits_by_the_schedule(some: list[Family]) -> None:
     for f in some:
         visits = sorted(
             r["period"]["start"]

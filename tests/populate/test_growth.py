@@ -1,6 +1,7 @@
 """Children grow along the published percentiles."""
 
 import csv
+import itertools
 from datetime import timedelta
 from decimal import Decimal
 from statistics import median
@@ -19,28 +20,28 @@ NAME = {"M": "male", "F": "female"}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r['measure']}-{r['sex']}-{r['band']}")
-def test_every_published_percentile_comes_back(row):
+def test_every_published_percentile_comes_back(row: dict[str, str]) -> None:
     for percentile, z in zip(PERCENTILES, Z, strict=True):
         value = value_at(row["measure"], NAME[row["sex"]], float(row["age_months_mid"]), z)
         assert value == pytest.approx(float(row[percentile]), abs=1e-9)
 
 
-def test_anchor_values_of_the_survey():
+def test_anchor_values_of_the_survey() -> None:
     medians = [curve(measure, sex) for measure in ("weight", "height") for sex in "MF"]
     assert [values[ages.index(15.0)][3] for ages, values in medians] == [9.66, 9.12, 76.5, 75.3]
 
 
 @given(st.sampled_from(["weight", "height"]), st.sampled_from(list(SEX)), st.floats(0, 75), st.floats(-1.88, 1.88))
-def test_more_is_more(measure, sex, months, z):
+def test_more_is_more(measure: str, sex: str, months: float, z: float) -> None:
     assert value_at(measure, sex, months, z) <= value_at(measure, sex, months, z + 0.1)
     assert value_at(measure, sex, months, z) < value_at(measure, sex, months + 1, z) or months > 74
 
 
-def test_the_degree_of_obesity_of_the_example():
+def test_the_degree_of_obesity_of_the_example() -> None:
     assert obesity_degree("female", 48, 92.0, 13.0) == pytest.approx(0.41, abs=0.01)
 
 
-def test_the_generated_median_is_the_published_median():
+def test_the_generated_median_is_the_published_median() -> None:
     """Weight at checkups, as a share of the median of that age and sex: around one; tails inside 3-97 and noise."""
     shares, outside = [], 0
     for family in families(11, 250):
@@ -59,7 +60,7 @@ def test_the_generated_median_is_the_published_median():
     assert outside == 0
 
 
-def test_a_child_keeps_its_track():
+def test_a_child_keeps_its_track() -> None:
     """Between two checkups of the first two years a child gains, and does not jump across the chart."""
     for family in families(12, 60):
         for child in family.children:
@@ -69,6 +70,6 @@ def test_a_child_keeps_its_track():
                 if r["resourceType"] == "Observation" and r["code"]["text"] == "体重"
             ]
             early = [(at, kg) for at, kg in sorted(weights) if at[:10] < str(child.birth_on + timedelta(days=730))]
-            for (first, before), (second, after) in zip(early, early[1:], strict=False):
+            for (first, before), (second, after) in itertools.pairwise(early):
                 assert isinstance(after, Decimal)
                 assert after > before * Decimal("0.9"), (family.number, first, second)

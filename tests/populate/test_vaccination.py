@@ -1,6 +1,7 @@
 """No dose before its time. The rules are read afresh here, straight from the table."""
 
 import calendar
+import itertools
 from collections import defaultdict
 from datetime import date, timedelta
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from phr.populate import REFERENCE_ON
 from phr.populate.dice import Dice
 from phr.populate.tables import immunization_rules
-from phr.populate.vaccination import doses
+from phr.populate.vaccination import Dose, doses
 
 births = st.dates(date(2013, 1, 1), REFERENCE_ON - timedelta(days=1))
 
@@ -27,7 +28,7 @@ def months(period: str) -> int:
     return int(period[1:-1]) * {"M": 1, "Y": 12, "D": 0}[period[-1]]
 
 
-def given_to(birth, sex, seed):
+def given_to(birth: date, sex: str, seed: int) -> dict[str, list[Dose]]:
     found = defaultdict(list)
     for dose in doses(birth, sex, REFERENCE_ON, Dice(seed, 0)):
         found[dose.vaccine].append(dose)
@@ -36,7 +37,7 @@ def given_to(birth, sex, seed):
 
 @settings(max_examples=300, deadline=None)
 @given(births, st.sampled_from(["female", "male"]), st.integers(0, 10**6))
-def test_gaps_of_the_table_are_kept(birth, sex, seed):
+def test_gaps_of_the_table_are_kept(birth: date, sex: str, seed: int) -> None:
     for vaccine, series in given_to(birth, sex, seed).items():
         rule, days = immunization_rules()[vaccine], [d.on for d in series]
         assert [d.number for d in series] == list(range(1, len(days) + 1))
@@ -63,7 +64,7 @@ def test_gaps_of_the_table_are_kept(birth, sex, seed):
 
 @settings(max_examples=300, deadline=None)
 @given(births, st.sampled_from(["female", "male"]), st.integers(0, 10**6))
-def test_every_dose_lies_inside_the_legal_age(birth, sex, seed):
+def test_every_dose_lies_inside_the_legal_age(birth: date, sex: str, seed: int) -> None:
     for vaccine, series in given_to(birth, sex, seed).items():
         rule = immunization_rules()[vaccine]
         for dose in series:
@@ -82,25 +83,25 @@ def test_every_dose_lies_inside_the_legal_age(birth, sex, seed):
 
 @settings(max_examples=300, deadline=None)
 @given(births, st.integers(0, 10**6))
-def test_injectable_live_vaccines_leave_27_days_between(birth, seed):
+def test_injectable_live_vaccines_leave_27_days_between(birth: date, seed: int) -> None:
     live = sorted(
         dose.on
         for vaccine, series in given_to(birth, "female", seed).items()
         if immunization_rules()[vaccine]["type"] == "live-injectable"
         for dose in series
     )
-    for before, after in zip(live, live[1:], strict=False):
+    for before, after in itertools.pairwise(live):
         assert before == after or (after - before).days > 27
 
 
-def test_one_rotavirus_product_and_one_kind_of_combination_for_the_whole_series():
+def test_one_rotavirus_product_and_one_kind_of_combination_for_the_whole_series() -> None:
     for seed in range(400):
         found = given_to(date(2024, 1, 20), "male", seed)
         assert not {"ROTA1", "ROTA5"} <= set(found)
         assert not {"DPTIPVHIB", "DPTIPV"} <= set(found)
 
 
-def test_most_children_are_on_time_and_some_are_late():
+def test_most_children_are_on_time_and_some_are_late() -> None:
     """Of children two years old most have had their four doses of the combination; nobody exactly on the day always."""
     birth, complete, waits = date(2024, 6, 3), 0, []
     for seed in range(300):
