@@ -29,7 +29,7 @@ from phr.records.search.normal import normal
 from phr.records.search.params import COLUMNS, SearchParam, params_for
 from phr.records.search.paths import TRUTH, Filter, Leaf, Step, resolve
 
-__all__ = ["Indexed", "index_of", "normal", "plan_for"]
+__all__ = ["Indexed", "Walk", "index_of", "normal", "plan_for", "walker"]
 
 Walk = Callable[[Any], list[Any]]
 
@@ -109,7 +109,7 @@ def plan_for(type_name: str) -> Plan:
             keys = tuple(leaf.steps[0].key for leaf in resolve(type_name, param.expression))
             truths.append((keys, present, terms.head(type_name, param.name, "a")))
     compiled = {
-        key: tuple((_walk(steps), tuple(actions)) for steps, actions in by_path.items())
+        key: tuple((walker(steps), tuple(actions)) for steps, actions in by_path.items())
         for key, by_path in walks.items()
     }
     return Plan(compiled, tuple(truths))
@@ -120,8 +120,10 @@ def _action(param: SearchParam, leaf: Leaf, present: str) -> Action:
     return Action(present, write, leaf.only)
 
 
-def _walk(steps: tuple[Step, ...]) -> Walk:
-    """A function from the value at the first key to the nodes at the end of the path."""
+def walker(steps: tuple[Step, ...] | None) -> Walk:
+    """A function from the value at the first key to the nodes at the end of the path; None = the value itself."""
+    if steps is None:
+        return _listed
     first, *rest = steps
     if not rest and not first.where and first.index is None:
         return _listed
@@ -166,7 +168,7 @@ def _keeper(step: Step) -> Walk:
 
 def _test(condition: Filter) -> Callable[[dict[str, Any]], bool]:
     wanted = condition.value
-    walks = [(path[0].key, _walk(path)) for path in condition.paths]
+    walks = [(path[0].key, walker(path)) for path in condition.paths]
     return lambda node: any(wanted in walk(node.get(key)) for key, walk in walks)
 
 

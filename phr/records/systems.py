@@ -56,6 +56,7 @@ MEMBER_ID: Final = "http://jpfhir.jp/fhir/clins/Idsystem/JP_Insurance_memberID"
 OWN_ITEM: Final = f"{OWN}/CodeSystem/mch-item"  # 母子保健 item ids of checkup and handbook forms: "lifestyle.smoke"
 OWN_CATEGORY: Final = f"{OWN}/CodeSystem/category"  # names of consent.scope.Category
 OWN_ORIGIN: Final = f"{OWN}/CodeSystem/origin"  # meta.tag: how the data came to be
+OWN_MARK: Final = f"{OWN}/CodeSystem/mark"  # meta.security: minor-confidential, child-protection
 SELF_MEASURED: Final = "self-measured"  # code of OWN_ORIGIN
 
 _OID = "urn:oid:"
