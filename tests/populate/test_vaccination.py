@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phr.populate import REFERENCE_ON
 from phr.populate.dice import Dice
 from phr.populate.tables import immunization_rules
-from phr.populate.vaccination import Dose, doses
+from phr.populate.vaccination import Dose, _due, _free, course, doses
 
 births = st.dates(date(2013, 1, 1), REFERENCE_ON - timedelta(days=1))
 
@@ -111,3 +111,10 @@ def test_most_children_are_on_time_and_some_are_late() -> None:
             waits.append((series[0].on - birth).days)
     assert complete > 255
     assert len(set(waits)) > 20
+
+
+def test_a_live_vaccine_waits_for_the_one_before() -> None:
+    birth, bcg = date(2024, 6, 3), date(2025, 5, 28)
+    assert _due([course("MR1", birth)], bcg) == date(2025, 6, 25)
+    assert _due([course("PCV", birth)], bcg) < bcg
+    assert (_free(bcg, date(2025, 6, 24)), _free(bcg, date(2025, 6, 25))) == (False, True)
