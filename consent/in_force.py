@@ -15,7 +15,7 @@ SELECT s.state, s.birth_on, COALESCE(s.location_hidden, false), COALESCE(s.conse
        COALESCE(p.is_active, false), p.organization_id, COALESCE(p.own_subject_id = s.id, false),
        o.state, COALESCE(o.kind, ''),
        EXISTS (SELECT FROM consent_effectivegrant e
-               WHERE e.permit AND e.grantee = ANY(%(names)s || COALESCE('class:' || o.kind, ''))
+               WHERE e.permit AND e.grantee = ANY(array_append(%(names)s::text[], 'class:' || o.kind))
                  AND (%(subject)s::uuid IS NULL OR e.subject_id = %(subject)s::uuid)
                  AND (e.valid_from IS NULL OR e.valid_from <= %(now)s)
                  AND (e.valid_to IS NULL OR %(now)s < e.valid_to)),

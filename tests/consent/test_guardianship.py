@@ -1,0 +1,200 @@
+"""Links are verified by staff, stopped by staff, and silent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from consent import grants, guardianship
+from consent.decide import Caller, Capacity, Deny, Permit, decide
+from consent.guardianship import FreezeReason, UnableToChangeLink, UnableToLink
+from consent.in_force import in_force_for
+from consent.models import AuditEntry, Guardianship, Organization, Person, Subject
+from consent.scope import Clause, Door
+from tests.consent.people import People
+
+E = Guardianship.Evidence
+DOORS = (Door("*", "rs"),)
+
+
+def link_of(person: Person, subject: Subject) -> Guardianship:
+    return Guardianship.objects.get(person=person, subject=subject)
+
+
+def epoch(subject: Subject) -> int:
+    return Subject.objects.get(pk=subject.pk).consent_epoch
+
+
+def link(family: People, now: datetime, **more: object) -> Guardianship:
+    stated: dict[str, object] = {
+        "person": family.mei, "subject": family.hana, "kind": Guardianship.Kind.APPOINTED, "evidence": E.COURT_ORDER,
+        "starts_on": date(2026, 4, 1), "review_on": date(2028, 4, 1), "by": family.sato, "now": now,
+    }  # fmt: skip
+    return guardianship.link(**(stated | more))  # type: ignore[arg-type]
+
+
+def test_a_verified_link_counts_from_its_first_day(family: People, now: datetime) -> None:
+    before = epoch(family.hana)
+    assert not guardianship.may_act_for(family.mei, family.hana, now)
+    link(family, now)
+    assert guardianship.may_act_for(family.mei, family.hana, now)
+    assert not guardianship.may_act_for(family.mei, family.hana, now - timedelta(days=1))
+    assert not guardianship.may_act_for(family.mei, family.ren, now)
+    assert epoch(family.hana) == before + 1
+    line = AuditEntry.objects.filter(event="guardianship:linked", subject=family.hana.pk).latest("id")
+    assert (line.person, line.organization, line.detail["evidence"]) == (family.sato.pk, family.city.pk, "court-order")
+
+
+@pytest.mark.G(4)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: {"by": f.yuki},
+        lambda f: {"by": f.mei},
+        lambda f: {"by": f.ken, "evidence": E.CLINIC_IN_PERSON},
+        lambda f: {"by": f.mori, "evidence": E.FAMILY_REGISTER},
+        lambda f: {"person": f.sato},
+        lambda f: {"subject": f.yuki_subject},
+        lambda f: {"person": f.teen, "subject": f.teen_subject},
+        lambda f: {"review_on": date(2028, 4, 2)},
+        lambda f: {"review_on": date(2026, 3, 31)},
+        lambda f: {"ends_on": date(2026, 4, 1)},
+        lambda f: {"person": f.yuki},
+    ],
+)
+def test_links_that_are_not_made(family: People, now: datetime, change: object) -> None:
+    count = Guardianship.objects.count()
+    with pytest.raises(UnableToLink):
+        link(family, now, **change(family))  # type: ignore[operator]
+    assert Guardianship.objects.count() == count
+
+
+def test_a_clinic_verifies_in_person_unless_suspended(family: People, now: datetime) -> None:
+    Organization.objects.filter(pk=family.city.pk).update(state="suspended")
+    with pytest.raises(UnableToLink):
+        link(family, now, by=Person.objects.get(pk=family.sato.pk))
+    assert link(family, now, by=family.mori, evidence=E.CLINIC_IN_PERSON).pk
+
+
+def test_no_link_to_somebody_of_unknown_age(family: People, now: datetime) -> None:
+    with pytest.raises(UnableToLink):
+        link(family, now, subject=Subject.objects.create(created_at=now))
+
+
+def as_guardian(person: Person, subject: Subject) -> Caller:
+    return Caller(
+        client="app", capacity=Capacity.GUARDIAN, purpose="FAMRQT", doors=DOORS, person=person.pk, subject=subject.pk
+    )
+
+
+def answer(caller: Caller, now: datetime) -> Permit | Deny:
+    return decide(caller, in_force_for(caller, now=now), now)
+
+
+@pytest.mark.G(6)
+@pytest.mark.G(7)
+def test_a_freeze_stops_one_guardian_at_once_and_not_the_other(family: People, now: datetime) -> None:
+    frozen = link_of(family.ichiro, family.hana)
+    assert isinstance(answer(as_guardian(family.ichiro, family.hana), now), Permit)
+    before = epoch(family.hana)
+    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
+    assert answer(as_guardian(family.ichiro, family.hana), now) == Deny("guardianship frozen")
+    assert not guardianship.may_act_for(family.ichiro, family.hana, now)
+    assert guardianship.may_act_for(family.ichiro, family.ren, now)
+    assert guardianship.may_act_for(family.yuki, family.hana, now)
+    assert (epoch(family.hana), frozen.state) == (before + 1, "frozen")
+    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
+    assert epoch(family.hana) == before + 1
+    with pytest.raises(UnableToLink):
+        link(family, now, person=family.ichiro)
+
+
+@pytest.mark.G(6)
+def test_no_guardian_removes_the_other(family: People, now: datetime) -> None:
+    fathers = link_of(family.ichiro, family.hana)
+    for nobody in (family.yuki, family.mei, family.ken, family.ichiro):
+        with pytest.raises(UnableToChangeLink):
+            guardianship.freeze(guardianship=fathers, by=nobody, reason=FreezeReason.REVIEW, now=now)
+    for nobody in (family.yuki, family.mei, family.ken):
+        with pytest.raises(UnableToChangeLink):
+            guardianship.end(guardianship=fathers, by=nobody, reason="request", now=now)
+    guardianship.end(guardianship=fathers, by=family.ichiro, reason="request", now=now)
+    assert answer(as_guardian(family.ichiro, family.hana), now) == Deny("guardianship ended")
+    before = epoch(family.hana)
+    guardianship.end(guardianship=fathers, by=family.sato, reason="again", now=now)
+    assert epoch(family.hana) == before
+    assert link(family, now, person=family.ichiro).pk != fathers.pk
+    assert isinstance(answer(as_guardian(family.ichiro, family.hana), now), Permit)
+
+
+@pytest.mark.G(6)
+def test_unfreezing_takes_two(family: People, now: datetime) -> None:
+    frozen = link_of(family.ichiro, family.hana)
+    with pytest.raises(UnableToChangeLink):
+        guardianship.unfreeze(guardianship=frozen, by=family.sato, second=family.kondo, now=now)
+    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.REVIEW, now=now)
+    for by, second in ((family.sato, family.sato), (family.sato, family.ken), (family.yuki, family.sato)):
+        with pytest.raises(UnableToChangeLink):
+            guardianship.unfreeze(guardianship=frozen, by=by, second=second, now=now)
+    guardianship.unfreeze(guardianship=frozen, by=family.sato, second=family.kondo, now=now)
+    assert guardianship.may_act_for(family.ichiro, family.hana, now)
+
+
+# --- what is in force, read from the tables -----------------------------------------------------------------------
+
+
+def test_everything_about_a_caller_is_one_query(family: People, now: datetime) -> None:
+    caller = as_guardian(family.yuki, family.hana)
+    with CaptureQueriesContext(connection) as queries:
+        in_force = in_force_for(caller, now=now)
+    assert len(queries) == 1
+    assert in_force.subject_state == "active"
+    assert in_force.birth_on == family.hana.birth_on
+    assert in_force.guardianship is not None
+    assert in_force.guardianship.id == link_of(family.yuki, family.hana).pk
+    assert (in_force.own, in_force.person_active, in_force.organization_state) == (False, True, None)
+    own = replace(caller, capacity=Capacity.SELF, subject=family.yuki_subject.pk)
+    assert in_force_for(own, now=now).own
+    nobody = replace(caller, person=10**9, subject=None)
+    assert not in_force_for(nobody, now=now).person_active
+    staff = replace(caller, capacity=Capacity.STAFF, person=family.mori.pk, organization=family.clinic.pk, subject=None)
+    in_force = in_force_for(staff, now=now)
+    assert (in_force.organization_kind, in_force.person_organization) == ("clinic", family.clinic.pk)
+
+
+@pytest.mark.G(18)
+def test_the_aunt_gets_in_by_a_grant_only(family: People, now: datetime) -> None:
+    aunt = replace(as_guardian(family.mei, family.yuki_subject), capacity=Capacity.PROXY)
+    assert answer(aunt, now) == Deny("no link and no grant")
+    root = Clause(
+        permit=True, actors=frozenset({f"person:{family.mei.pk}"}), purposes=frozenset({"FAMRQT"}),
+        categories=frozenset({"ALLERGY"}), valid_to=now + timedelta(days=30),
+    )  # fmt: skip
+    grant = grants.give(subject=family.yuki_subject, root=root, by=family.yuki, capacity="self", now=now)
+    assert isinstance(answer(aunt, now), Permit)
+    assert answer(replace(aunt, subject=family.hana.pk), now) == Deny("no link and no grant")
+    assert answer(aunt, now + timedelta(days=30)) == Deny("no link and no grant")
+    grants.withdraw(grant=grant, by=family.yuki, reason="", now=now)
+    assert answer(aunt, now) == Deny("no link and no grant")
+
+
+def test_grants_to_a_class_reach_its_organizations(family: People, now: datetime) -> None:
+    system = Caller(
+        client="c", capacity=Capacity.SYSTEM, purpose="TREAT", doors=DOORS, organization=family.clinic.pk
+    )  # fmt: skip
+    assert not in_force_for(system, now=now).grants
+    root = Clause(
+        permit=True, actors=frozenset({"class:clinic"}), purposes=frozenset({"TREAT"}),
+        valid_to=now + timedelta(days=30),
+    )  # fmt: skip
+    grants.give(subject=family.yuki_subject, root=root, by=family.yuki, capacity="self", now=now)
+    assert in_force_for(system, now=now).grants
+    assert in_force_for(replace(system, subject=family.yuki_subject.pk), now=now).grants
+    assert not in_force_for(replace(system, subject=family.hana.pk), now=now).grants
+    assert not in_force_for(replace(system, organization=family.school.pk), now=now).grants
+    aunt = replace(as_guardian(family.mei, family.yuki_subject), capacity=Capacity.PROXY)
+    assert not in_force_for(aunt, now=now).grants
