@@ -9,10 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from consent.models import Organization
-from phr import embedded
 from phr.populate import personas
-from phr.smart.demo import NotIssued
-from phr.smart.models import Application
+from phr.populate.demo_people import OBSTETRIC
+from phr.smart.demo import NoToken
 
 
 class Command(BaseCommand):
@@ -20,22 +19,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("persona", choices=personas.NAMES, metavar="PERSONA", help=", ".join(personas.NAMES))
-        parser.add_argument("--client", help="クライアント / client id (demo-app; a system persona: its own name)")
+        parser.add_argument("--client", help="クライアント / client id (tsumugi-app; for clinic: clinic)")
         parser.add_argument("--scope", help="SMART v2 scopes, space separated")
         parser.add_argument("--patient", choices=sorted(personas.PATIENTS), help="だれの記録か / whose record to open")
 
     def handle(self, *args: Any, persona: str, **options: Any) -> None:
         if not settings.DEMO:
-            raise CommandError("デモでだけ使えます。 This works in the demo only (PHR_DEMO, see phr.E110).")
-        if not Organization.objects.filter(code=personas.SYSTEMS["clinic"]).exists():
+            raise CommandError("デモでだけ使えます。 This works in the demo only (PHR_DEMO, see phr.E107).")
+        if not Organization.objects.filter(code=OBSTETRIC.code).exists():
             raise CommandError("先に `manage.py demo` を実行してください。 Run `manage.py demo` first.")
         wanted = {name: options[name] for name in ("client", "scope", "patient")}
         try:
-            told = personas.token(persona, folder=embedded.default_folder(), now=timezone.now(), **wanted)
-        except NotIssued as refusal:
+            told = personas.token(persona, now=timezone.now(), **wanted)
+        except NoToken as refusal:
             raise CommandError(f"発行できません。 Not issued: {refusal}") from refusal
-        except Application.DoesNotExist as error:
-            raise CommandError(f"クライアントがありません。 No such client: {wanted['client']}") from error
         about = f", patient {told['patient']}" if "patient" in told else ""
         self.stderr.write(f"# {told['scope']}{about}, {told['expires_in']} s")
         self.stdout.write(told["access_token"])
