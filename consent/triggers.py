@@ -1,4 +1,4 @@
-"""SQL that makes the log append-only whoever asks; the roles in `deploy/roles.sql` are the second lock.
+"""SQL that makes the log append-only whoever asks; `manage.py grant_roles` is the second lock.
 
 Only the owner of the tables, who migrates, can take it off; then `verify_audit` tells.
 """

@@ -26,7 +26,10 @@ def test_a_line_can_be_added_to_the_log(now: datetime) -> None:
 
 
 @pytest.mark.usefixtures("as_application")
-@pytest.mark.parametrize(("table", "column"), [("consent_auditentry", "at"), ("consent_auditbatch", "sealed_at")])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("consent_auditentry", "at"), ("consent_auditbatch", "sealed_at"), ("phr_version", "updated_at")],
+)
 @pytest.mark.parametrize("statement", ["UPDATE {0} SET {1} = now()", "DELETE FROM {0}", "TRUNCATE {0}"])
 def test_a_line_can_never_be_changed(table: str, column: str, statement: str) -> None:
     with pytest.raises(ProgrammingError, match=f"permission denied for table {table}"), transaction.atomic():

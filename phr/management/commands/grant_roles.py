@@ -12,7 +12,7 @@ from psycopg import sql
 from consent.models import AuditBatch, AuditEntry
 
 READ_ONLY = (MigrationRecorder.Migration._meta.db_table,)
-APPEND_ONLY = (AuditEntry._meta.db_table, AuditBatch._meta.db_table)
+APPEND_ONLY = (AuditEntry._meta.db_table, AuditBatch._meta.db_table, "phr_version")
 
 
 class Command(BaseCommand):
