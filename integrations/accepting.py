@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -88,7 +88,7 @@ def _send(id: str) -> None:
 def _kept(connector: Connector, parts: Sequence[Part], *, subject: UUID, by: Caller, now: datetime) -> ImportRun:
     """The run these parts belong to: the one that is there, the open one of their set, or a new one."""
     mine = ImportRun.objects.filter(
-        kind=connector.KIND, subject=subject, requested_by=by.person, organization=by.organization
+        kind=connector.KIND, subject=subject, requested_by=by.person, organization=by.organization, client=by.client
     )
     shared = connector.set_of(parts)
     set_key = digest(connector.KIND, str(subject), shared) if shared else ""
@@ -131,7 +131,7 @@ def _gather(run: ImportRun, parts: Sequence[Part], *, now: datetime) -> ImportRu
     run.sha256 = _joined(run.parts.values_list("sha256", flat=True))
     earlier = ImportRun.objects.filter(
         kind=run.kind, subject=run.subject_id, requested_by=run.requested_by_id, organization=run.organization_id,
-        sha256=run.sha256, state=ImportRun.State.DONE,
+        client=run.client, sha256=run.sha256, state=ImportRun.State.DONE,
     ).first()  # fmt: skip
     if earlier:
         run.delete()
@@ -161,7 +161,7 @@ def opened(run: ImportRun) -> list[Part]:
     return [
         Part(
             vault.unseal(
-                kept.sealed, place=_place(run, kept.sha256), subjects=(run.subject_id,),
+                bytes(kept.sealed), place=_place(run, kept.sha256), subjects=(run.subject_id,),
                 keys=[keys.get(kept.key_version)], version=kept.key_version,
             ),
             kept.index, kept.total, kept.set_id,
@@ -182,6 +182,6 @@ def _sha256(parts: Sequence[Part]) -> str:
     return _joined(map(_of, parts))
 
 
-def _joined(hashes: Sequence[str] | map[str]) -> str:
+def _joined(hashes: Iterable[str]) -> str:
     """One hash for a set of parts, in whatever order and how often they were read."""
     return digest(*sorted(set(hashes)))

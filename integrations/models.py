@@ -61,16 +61,16 @@ class ImportRun(models.Model):
 
     class Meta:
         constraints = [
-            # Asked twice by the same one, an input is one run, unless it was refused or failed.
+            # Asked twice by the same person with the same app, an input is one run, unless it was refused or failed.
             models.UniqueConstraint(
-                fields=["kind", "subject", "requested_by", "organization", "sha256"],
+                fields=["kind", "subject", "requested_by", "organization", "client", "sha256"],
                 condition=~Q(state__in=["refused", "failed"]),
                 nulls_distinct=False,
                 name="one_import_of_an_input",
             ),
             # Parts that come one by one gather in one run.
             models.UniqueConstraint(
-                fields=["kind", "subject", "requested_by", "organization", "set_key"],
+                fields=["kind", "subject", "requested_by", "organization", "client", "set_key"],
                 condition=Q(state__in=["accepted", "running", "waiting"]) & ~Q(set_key=""),
                 nulls_distinct=False,
                 name="one_open_import_of_a_set",

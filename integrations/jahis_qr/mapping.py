@@ -224,7 +224,8 @@ def _provenance(key: str, author: Resource | None, targets: list[str], document:
     resource: Resource = {
         "resourceType": "Provenance",
         "id": resource_id("Provenance", patient_id, key, document or "", *targets),
-        "target": [{"reference": target} for target in targets],
+        # A Provenance has no subject of its own: R4 puts it in a patient's compartment by a target that is the Patient.
+        "target": [{"reference": target} for target in (*targets, f"Patient/{patient_id}")],
         "recorded": _instant(now),
         "agent": agents,
     }

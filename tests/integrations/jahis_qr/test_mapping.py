@@ -181,7 +181,7 @@ def test_who_said_it_is_its_author() -> None:
     data = notebook("4,メモ,20260110,2", *GROUP, *DRUG, "501,備考,1", "501,不明,9", "601,自分で,20260113")
     found = resources(data, source=[data])
     who = {
-        agent["who"].get("reference", "")[:8]: len(p["target"])
+        agent["who"].get("reference", "")[:8]: len(p["target"]) - 1
         for p in of_type(found, "Provenance") for agent in p["agent"][:1]
     }  # fmt: skip
     assert who == {"Patient/": 2, "Organiza": 2, "": 1}

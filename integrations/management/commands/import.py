@@ -1,0 +1,131 @@
+"""`manage.py import KIND FILE… --subject UUID`: an input through the same deeds the API uses, at once and with progress.
+
+It writes with the authority of a person (`--as`): the subject herself, a guardian, or staff of an organisation.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from consent import guardianship
+from consent.decide import Caller, Capacity
+from consent.models import Guardianship, Person, Subject
+from consent.scope import Door, Purpose
+from integrations import accepting, running
+from integrations.base import Connector, UnknownKind, connector, connectors
+from integrations.incoming import Part
+from integrations.models import ImportRun
+from integrations.problems import Problem
+from phr.records.gateway import Gone, NotFound, Refused
+
+PURPOSES = {Capacity.SELF: Purpose.PATRQT, Capacity.GUARDIAN: Purpose.FAMRQT, Capacity.STAFF: Purpose.TREAT}
+
+
+class Command(BaseCommand):
+    help = "ファイルを記録に取り込みます。Imports files into one person's record."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("kind", help=f"種類 / kind of input: {', '.join(sorted(connectors()))}")
+        parser.add_argument(
+            "files", nargs="+", type=Path, metavar="FILE", help="1つの入力の部品 / the parts of one input"
+        )
+        parser.add_argument("--subject", required=True, type=UUID, help="取り込み先の人の Patient id / whose record")
+        parser.add_argument("--as", dest="username", help="だれの権限で / sign-in name of the person it is done for")
+
+    def handle(self, *args: Any, kind: str, files: list[Path], subject: UUID, username: str | None, **_: Any) -> None:
+        now = timezone.now()
+        try:
+            source = connector(kind)
+        except UnknownKind:
+            raise CommandError(f"知らない種類です。Unknown kind: {kind} ({', '.join(sorted(connectors()))})") from None
+        parts = [Part(self._content(file, source)) for file in files]
+        person = self._person(username, subject, now=now)
+        run = self._accepted(source, parts, subject=subject, by=self._caller(person, subject, now=now), now=now)
+        if run.state == ImportRun.State.DONE:
+            self.stdout.write(f"取り込み済みです。変更はありません。 Already imported, nothing changed: {run.pk}")
+            return
+        running.run(run.pk, clock=timezone.now, tell=self._tell)
+        run.refresh_from_db()
+        self._report(run)
+
+    def _content(self, file: Path, source: Connector) -> bytes:
+        try:
+            with file.open("rb") as opened:
+                content = opened.read(source.MAX_BYTES + 1)
+        except OSError as error:
+            raise CommandError(f"{file}: 読めません。Cannot be read: {error.strerror}") from None
+        if len(content) > source.MAX_BYTES:
+            raise CommandError(f"{file}: 大きすぎます。Larger than {source.MAX_BYTES} bytes.")
+        return content
+
+    def _person(self, username: str | None, subject: UUID, *, now: datetime) -> Person:
+        """Whose authority: the one named, else the subject herself, else her first guardian in force."""
+        if username is not None:
+            named = Person.objects.filter(username=username, is_active=True).first()
+            if named is None:
+                raise CommandError(f"{username}: そのような人はいません。There is no such person.")
+            return named
+        own = Person.objects.filter(own_subject=subject, is_active=True)
+        guardians = Person.objects.filter(
+            guardianships__subject=subject, guardianships__state=Guardianship.State.ACTIVE, is_active=True
+        ).order_by("guardianships__pk")
+        for person in (*own, *guardians):
+            if self._capacity(person, subject, now=now):
+                return person
+        raise CommandError("--as が必要です。Nobody acts for this person: name somebody with --as.")
+
+    def _capacity(self, person: Person, subject: UUID, *, now: datetime) -> Capacity | None:
+        whose = Subject.objects.filter(pk=subject).first()
+        standing = guardianship.standing(person, whose, now) if whose else None
+        return standing or (Capacity.STAFF if person.organization_id else None)
+
+    def _caller(self, person: Person, subject: UUID, *, now: datetime) -> Caller:
+        capacity = self._capacity(person, subject, now=now)
+        if capacity not in PURPOSES:
+            raise CommandError(f"{person.username} はこの人の記録に取り込めません。May not act for this person.")
+        return Caller(
+            client="manage.py",
+            capacity=capacity,
+            purpose=PURPOSES[capacity],
+            doors=(Door("*", "cruds"),),
+            person=person.pk,
+            organization=person.organization_id if capacity == Capacity.STAFF else None,
+            subject=subject,
+        )
+
+    def _accepted(self, source: Connector, parts: list[Part], *, subject: UUID, by: Caller, now: datetime) -> ImportRun:
+        try:
+            return accepting.accept(source, parts, subject=subject, by=by, now=now, wake=False)
+        except (Refused, NotFound, Gone):
+            raise CommandError(
+                "この人の記録はないか、開けません。There is no such record, or it is not shown."
+            ) from None
+        except accepting.TooLarge:
+            raise CommandError(f"大きすぎます。Larger than {source.MAX_BYTES} bytes together.") from None
+        except accepting.TooMany:
+            raise CommandError("取り込みが多すぎます。Too many imports are open.") from None
+
+    def _tell(self, run: ImportRun) -> None:
+        self.stdout.write(f"\r取り込み中 importing {run.done}/{run.total}", ending="")
+        self.stdout.flush()
+
+    def _report(self, run: ImportRun) -> None:
+        if run.done:
+            self.stdout.write("")
+        for problem in (Problem(**p) for p in run.problems):
+            place = f"{problem.place()}: " if problem.place() else ""
+            self.stderr.write(f"{problem.severity}: {place}{problem.ja} {problem.en}")
+        if run.state == ImportRun.State.WAITING:
+            wanted = ", ".join(map(str, run.missing))
+            self.stdout.write(f"残りの部品を待っています。 Waiting for the missing parts: {wanted} ({run.pk})")
+        elif run.state == ImportRun.State.DONE:
+            counts = f"新規 created {run.created}, 更新 updated {run.updated}, 変更なし unchanged {run.unchanged}"
+            self.stdout.write(f"完了 done: {counts} ({run.pk})")
+        else:
+            raise CommandError(f"取り込みませんでした。 Not imported: {run.state} ({run.pk})")
