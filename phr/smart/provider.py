@@ -147,7 +147,9 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
     def validate_response_type(
         self, client_id: str, response_type: str, client: Application, request: Request, *args: Any, **kwargs: Any
     ) -> bool:
-        return response_type == "code" and client.allows_grant_type(Application.GRANT_AUTHORIZATION_CODE)
+        if response_type != "code":
+            raise errors.UnsupportedResponseTypeError(request=request)
+        return client.allows_grant_type(Application.GRANT_AUTHORIZATION_CODE)
 
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: Application, request: Request, *args: Any, **kwargs: Any
