@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from consent.models import Organization, Person
-from phr.populate.demo_people import HANA, ICHIRO, OBSTETRIC, REN, YUKI
+from phr.populate.cast import HANA, ICHIRO, OBSTETRIC, REN, YUKI
 from phr.smart import demo
 
 PATIENTS = {"yuki": YUKI, "ichiro": ICHIRO, "hana": HANA, "ren": REN}

@@ -14,6 +14,7 @@ from phr.populate import tables
 from phr.populate.dice import Dice, decimal, opening_hours, weekday
 from phr.populate.prenatal_tests import tests_at
 from phr.populate.sheet import Resource, Sheet
+from phr.populate.systems import VISIT
 from phr.records.systems import DISEASE_RECEIPT, LOINC
 
 TERM_DAYS = 280
@@ -108,7 +109,7 @@ def _episode(sheet: Sheet, pregnancy: Pregnancy, first: date) -> None:
     sheet.add(
         "EpisodeOfCare",
         status="finished" if pregnancy.birth_on else "active",
-        type=[{"text": "妊娠・出産"}],
+        type=[{"coding": [{"system": VISIT, "code": "prenatal"}], "text": "妊娠・出産"}],
         patient=sheet.patient,
         managingOrganization=sheet.facility.performer,
         period=period,

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError, connections
+from django.db import InterfaceError, OperationalError, ProgrammingError, connections
 from django.utils import timezone
 
+from consent.audit import AuditUnavailable
 from phr.populate.facilities import all_facilities
 from phr.populate.generate import family
 from phr.populate.progress import Progress
@@ -52,7 +53,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"表がありません。The tables are not there: run manage.py migrate first. ({error})"
             ) from error
-        except OperationalError as error:
+        except (OperationalError, InterfaceError, AuditUnavailable) as error:
             raise CommandError(f"データベースに接続できません。The database cannot be reached: {error}") from error
         except KeyboardInterrupt:
             raise CommandError(
