@@ -110,7 +110,7 @@ def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:
     if not drafts:
         return []
     sealed = _sealed(drafts)
-    with connection.cursor() as cursor:
+    with connection.cursor() as cursor, connection.wrap_database_errors:  # COPY bypasses Django's own wrapper
         cursor.execute(
             "SELECT nextval(pg_get_serial_sequence('phr_resource', 'id')) FROM generate_series(1, %s)", [len(drafts)]
         )
