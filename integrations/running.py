@@ -66,8 +66,8 @@ def run(id: UUID, *, clock: Clock, tell: Tell = _quiet) -> None:
         return
     except Exception as error:  # noqa: BLE001  one bad run must not stop a worker; it is tried again, then failed
         # The message of an exception may hold what was imported: only its type and place are logged.
-        places = "".join(traceback.format_tb(error.__traceback__))
-        log.error("import %s: %s\n%s", held.pk, type(error).__name__, places)
+        places = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+        log.error("import %s: %s at %s", held.pk, type(error).__name__, " > ".join(places))
         _give_back(held, now=clock())
 
 

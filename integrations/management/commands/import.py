@@ -1,4 +1,5 @@
-"""`manage.py import KIND FILE… --subject UUID`: an input through the same deeds the API uses, at once and with progress.
+# ruff: noqa: N999  the module is named as the command is typed
+"""`manage.py import KIND FILE… --subject UUID`: an input through the deeds the API uses, at once and with progress.
 
 It writes with the authority of a person (`--as`): the subject herself, a guardian, or staff of an organisation.
 """

@@ -79,6 +79,12 @@ def test_structured_append_by_index() -> None:
     assert join(parts[:1]).data is None
 
 
+def test_what_the_parts_of_a_set_share() -> None:
+    assert {set_of([part]) for part in split911("split911")} == {"911:20260112120000:3"}
+    assert set_of([Part(PIECES[1], 1, 3, "7")]) == set_of([Part(PIECES[2], 2, 3, "7")]) == "sa:7:3"
+    assert set_of([Part(PIECES[1], 1, 3)]) == set_of([Part(FULL)]) == set_of([Part(b"")]) == set_of([]) == ""
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_structured_append_without_index_finds_the_one_order(order: tuple[int, ...]) -> None:
     assert join([Part(PIECES[n]) for n in order]).data == FULL
