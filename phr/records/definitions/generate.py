@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from phr.records import definitions
+from phr.records.definitions.repairs import STRAY_PARAMETERS, repaired
 from phr.records.definitions.valuesets import Terminology
 from phr.records.search import paths
 
@@ -60,7 +61,11 @@ JP_PARAMS = [
 def main(folder: Path) -> None:
     """Write the three tables."""
     structures = _resources(folder, "profiles-resources") + _resources(folder, "profiles-types")
-    structures = [s for s in structures if s["resourceType"] == "StructureDefinition" and s["kind"] != "logical"]
+    structures = [
+        s for s in structures
+        if s["resourceType"] == "StructureDefinition" and s["kind"] != "logical"
+        and s["fhirVersion"].startswith("4.0.")  # some distributions slip R4B's SubscriptionStatus in
+    ]  # fmt: skip
     terminology = Terminology(_resources(folder, "valuesets") + _resources(folder, "v3-codesystems"))
     elements, codes = element_tables(structures, terminology)
     _write("elements", elements)
@@ -82,12 +87,15 @@ def element_tables(structures: list[Any], terminology: Terminology) -> tuple[dic
             path, _, name = element["path"].rpartition(".")
             if element.get("max") == "0":
                 continue
-            row = [_types(element), element["min"], 0 if element["max"] == "*" else int(element["max"]),
+            # the definitions call Resource.id a string; its format is that of id (FHIR R4 2.24.0.1)
+            kinds = ["id"] if name == "id" and structure["kind"] == "resource" and path == structure["name"] else None
+            row = [kinds or _types(element), element["min"], 0 if element["max"] == "*" else int(element["max"]),
                    bool(element.get("isSummary")) | bool(element.get("isModifier")) << 1,
                    _binding(element, terminology, codes, known)]  # fmt: skip
             types.setdefault(path, {})[name] = row
     resources = sorted(s["name"] for s in structures if s["kind"] == "resource" and not s["abstract"])
-    return {"resources": resources, "types": types}, codes
+    group_measure = types["EvidenceVariable.characteristic"].get("groupMeasure", [["code"], 0, 1, 0, None])
+    return {"resources": resources, "types": repaired(types, group_measure)}, codes
 
 
 def _types(element: Any) -> list[str]:
@@ -103,6 +111,8 @@ def _types(element: Any) -> list[str]:
             code = code.rpartition(".")[2].lower()
         if code in ("BackboneElement", "Element") and element["path"].count("."):
             code = element["path"]
+        if code == "OperationOutcome":  # so in some distributions; R4 says Resource (Bundle.entry.response.outcome)
+            code = "Resource"
         targets = [t.removeprefix(PROFILE) for t in entry.get("targetProfile", [])]
         found.append(code + (">" + ",".join(targets) if targets and code == "Reference" else ""))
     return found
@@ -128,6 +138,8 @@ def search_tables(parameters: list[Any], compartment: Any) -> dict[str, Any]:
     for parameter in parameters:
         expressions = paths.split_by_base(parameter["expression"]) if "expression" in parameter else {}
         for base in parameter["base"]:
+            if (base, parameter["code"]) in STRAY_PARAMETERS:
+                continue
             components = [[names_of[c["definition"]], c["expression"]] for c in parameter.get("component", [])]
             row = [parameter["type"], expressions.get(base, ""), parameter.get("target", []), [], components, []]
             rows.setdefault(base, {})[parameter["code"]] = row
