@@ -64,8 +64,20 @@ class Household:
             yield {**self.environment(), "DATABASE_URL": postgres_server.url(self.database), "REDIS_URL": broker}
 
     def environment(self) -> dict[str, str]:
-        """What whoever uses our servers has in common: the demo's keys, and the word that it is the demo."""
-        return {**self.keys(), "PHR_DEMO": "1"}
+        """What whoever uses our servers has in common: the demo's keys, its address, the word that it is the demo."""
+        address = self.folder / "address"
+        told = {"PHR_BASE_URL": address.read_text(encoding="utf-8")} if address.exists() else {}
+        return {**self.keys(), **told, "PHR_DEMO": "1"}
+
+    @contextmanager
+    def reached_at(self, url: str) -> Iterator[None]:
+        """Let other commands know, for the time of the block, where the web server answers."""
+        address = self.folder / "address"
+        address.write_text(url, encoding="utf-8")
+        try:
+            yield
+        finally:
+            address.unlink(missing_ok=True)
 
     def keys(self) -> dict[str, str]:
         """The demo's own secrets, made once and kept in `keys.json` (0600). Raises BrokenFolder, DiskFull."""

@@ -40,7 +40,8 @@ class Command(BaseCommand):
     def run(self, folder: Path, port: int) -> None:
         """Start everything, say so, and stay until told to stop. Raises embedded.Trouble."""
         url, logs = f"http://127.0.0.1:{port}", folder / "log"
-        with embedded.Household(folder).running() as found:
+        household = embedded.Household(folder)
+        with household.running() as found, household.reached_at(url):
             env = {**os.environ, **found, **surroundings(folder, url)}
             welcome = prepared(env)
             programs = programs_for(folder, port)

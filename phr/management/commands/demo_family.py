@@ -34,7 +34,7 @@ class Command(BaseCommand):
         personas.register()
         if demo.import_records(now=timezone.now()):
             notebook = Path(demo.MEDICATION_NOTEBOOK)
-            call_command("import", "jahis-qr", str(notebook), subject=str(demo.YUKI), stdout=self.stderr)
+            call_command("import", "jahis-qr", str(notebook), "--subject", str(demo.YUKI), stdout=self.stderr)
         self.stdout.write(welcome())
 
     def _say(self, text: str) -> None:

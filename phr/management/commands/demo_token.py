@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from consent.models import Organization
 from phr.populate import personas
-from phr.populate.demo_people import OBSTETRIC
+from phr.populate.cast import OBSTETRIC
 from phr.smart.demo import NoToken
 
 
 class Command(BaseCommand):
     help = "デモの人物のアクセストークンを出します。Prints an access token for somebody of the demo."
+
+    requires_system_checks = [Tags.security]
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("persona", choices=personas.NAMES, metavar="PERSONA", help=", ".join(personas.NAMES))

@@ -42,6 +42,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, families: int, seed: int, start: int, grants: bool, **options: Any) -> None:
         now = timezone.now()
+        signal.signal(signal.SIGTERM, _interrupt)  # so that the writing processes are stopped too
         processes = min(options["processes"] or os.cpu_count() or 1, families)
         try:
             registry = register(all_facilities(), now=now)
@@ -87,8 +88,13 @@ class Job:
         return store(family(self.seed, number), self.registry, now=self.now, with_grant=self.with_grant)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def stored(numbers: range, job: Job, processes: int) -> Iterator[int]:
