@@ -1,37 +1,25 @@
-"""M-1 to M-4 of the trust rules (section 4), and: a tree and its rows answer alike."""
+"""M-1 to M-4 of the trust rules (section 4), and: a tree and its rows answer alike.
+
+Twice: drawn by Hypothesis, which shrinks what it finds, and 200,000 cases each by a seeded generator (`-m long`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent.evaluate import Asked, eval_grants
-from consent.scope import Category, Clause, Facts, by_rows, level_of
+from consent.scope import Clause, by_rows
+from tests.consent import random_trees as trees
 from tests.consent import strategies as draw
 
-ORDINARILY, AT_LENGTH = 300, 200_000
+CASES = 200_000
+SEED = 20260401
 lists_of_grants = st.lists(draw.clauses(), max_size=3)
-
-
-def property_test(*drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The check with 300 cases, and with `-m long` the same with 200,000."""
-
-    def wrap(check: Callable[..., None]) -> Callable[..., None]:
-        @pytest.mark.parametrize(
-            "cases", [ORDINARILY, pytest.param(AT_LENGTH, marks=pytest.mark.long)], ids=["ordinarily", "at_length"]
-        )
-        def run(cases: int) -> None:
-            settings(max_examples=cases, database=None)(given(*drawn)(check))()
-
-        run.__doc__ = check.__doc__
-        return run
-
-    return wrap
+seeds = st.integers(0, 2**32)
 
 
 def permitted(roots: list[Clause], asked: Asked) -> bool:
@@ -44,54 +32,67 @@ def permitted(roots: list[Clause], asked: Asked) -> bool:
     return by_tree is True
 
 
-@property_test(lists_of_grants, draw.questions())
+def m1(rng: Random, roots: list[Clause], asked: Asked) -> None:
+    """One more Grant all of whose Clauses deny never widens."""
+    assert not permitted([*roots, trees.clause(rng, permit=False)], asked) or permitted(roots, asked)
+
+
+def m2(rng: Random, roots: list[Clause], asked: Asked) -> None:
+    """One Grant less, all of whose Clauses permit, never widens."""
+    assert not permitted(roots, asked) or permitted([*roots, trees.clause(rng, permit=True)], asked)
+
+
+def m3(rng: Random, roots: list[Clause], asked: Asked) -> None:
+    """A resource that bears a label and gains another never widens."""
+    once = trees.with_label(rng, asked)
+    twice = trees.with_label(rng, once)
+    assert not permitted(roots, twice) or permitted(roots, once)
+
+
+def m4(rng: Random, roots: list[Clause], asked: Asked) -> None:
+    """The values of any element, at any depth, replaced by an unknown code never widen."""
+    assert not permitted(trees.with_unknown(rng, roots), asked) or permitted(roots, asked)
+
+
+PROPERTIES = [m1, m2, m3, m4]
+
+
+@settings(max_examples=400)
+@given(lists_of_grants, draw.questions())
 def test_rows_answer_as_the_tree_does(roots: list[Clause], asked: Asked) -> None:
     permitted(roots, asked)
 
 
-@property_test(lists_of_grants, draw.clauses(permit=False), draw.questions())
-def test_m1_one_more_denying_grant_never_widens(roots: list[Clause], deny: Clause, asked: Asked) -> None:
-    assert not (permitted([*roots, deny], asked) and not permitted(roots, asked))
+@pytest.mark.parametrize("holds", PROPERTIES)
+def test_monotony(holds: object) -> None:
+    @settings(max_examples=150)
+    @given(seeds, lists_of_grants.filter(bool), draw.questions())
+    def check(seed: int, roots: list[Clause], asked: Asked) -> None:
+        holds(Random(seed), roots, asked)  # type: ignore[operator]
+
+    check()
 
 
-@property_test(lists_of_grants, draw.clauses(permit=True), draw.questions())
-def test_m2_one_permitting_grant_less_never_widens(roots: list[Clause], permit: Clause, asked: Asked) -> None:
-    assert not (permitted(roots, asked) and not permitted([*roots, permit], asked))
+@pytest.mark.parametrize("holds", PROPERTIES)
+def test_monotony_of_many_plainly_drawn_cases(holds: object) -> None:
+    _run(holds, 2_000)
 
 
-@property_test(lists_of_grants, draw.questions(), st.sampled_from(draw.LABEL_NAMES), st.sampled_from(draw.LABEL_NAMES))
-def test_m3_one_more_label_never_widens(roots: list[Clause], asked: Asked, first: str, second: str) -> None:
-    once = _labelled(asked.facts, first)
-    twice = _labelled(once, second)
-    before, after = replace(asked, facts=once), replace(asked, facts=twice)
-    assert not (permitted(roots, after) and not permitted(roots, before))
+@pytest.mark.long
+@pytest.mark.parametrize("holds", PROPERTIES)
+def test_monotony_at_length(holds: object) -> None:
+    _run(holds, CASES)
 
 
-def _labelled(facts: Facts, label: str) -> Facts:
-    categories = facts.categories | int(Category[label])
-    return replace(facts, categories=categories, level=level_of(categories, declared=facts.level))
+def _run(holds: object, cases: int) -> None:
+    rng = Random(SEED)
+    for _ in range(cases):
+        holds(rng, trees.grants(rng), trees.asked(rng))  # type: ignore[operator]
 
 
-UNKNOWN: dict[str, object] = {
-    "purposes": frozenset({draw.UNKNOWN_WORD}), "actors": frozenset({draw.UNKNOWN_WORD}),
-    "actions": frozenset({draw.UNKNOWN_WORD}), "categories": frozenset({draw.UNKNOWN_WORD}),
-    "labels": frozenset({draw.UNKNOWN_WORD}), "items": frozenset({draw.UNKNOWN_WORD}),
-    "authors": frozenset({draw.UNKNOWN_AUTHOR}), "level": draw.UNKNOWN_LEVEL,
-}  # fmt: skip
-
-
-@property_test(lists_of_grants.filter(bool), draw.questions(), st.data())
-def test_m4_an_unknown_value_never_widens(roots: list[Clause], asked: Asked, data: st.DataObject) -> None:
-    """Where an element is stated, at any depth, its values become one unknown code."""
-    number = data.draw(st.integers(0, len(roots) - 1))
-    path = data.draw(st.sampled_from(draw.places(roots[number])))
-    node = roots[number]
-    for step in path:
-        node = node.clauses[step]
-    stated = [name for name in UNKNOWN if getattr(node, name) is not None]
-    if not stated:
-        return
-    name = data.draw(st.sampled_from(stated))
-    changed = [*roots]
-    changed[number] = draw.changed(roots[number], path, **{name: UNKNOWN[name]})
-    assert not (permitted(changed, asked) and not permitted(roots, asked))
+def test_the_cases_say_something() -> None:
+    """Enough of the drawn questions are permitted, denied and neither."""
+    rng, answers = Random(SEED), {True: 0, False: 0, None: 0}
+    for _ in range(3_000):
+        answers[eval_grants(trees.grants(rng), trees.asked(rng))] += 1
+    assert min(answers.values()) > 150, answers
