@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -42,14 +43,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, families: int, seed: int, start: int, grants: bool, **options: Any) -> None:
         now = timezone.now()
-        signal.signal(signal.SIGTERM, _interrupt)  # so that the writing processes are stopped too
         processes = min(options["processes"] or os.cpu_count() or 1, families)
         try:
             registry = register(all_facilities(), now=now)
             progress = Progress(families, sys.stderr)
             numbers = range(start, start + families)
-            for written in stored(numbers, Job(seed, registry, now, grants), processes):
-                progress.step(written)
+            with terminated_as_interrupted():
+                for written in stored(numbers, Job(seed, registry, now, grants), processes):
+                    progress.step(written)
         except ProgrammingError as error:
             raise CommandError(
                 f"表がありません。The tables are not there: run manage.py migrate first. ({error})"
@@ -88,8 +89,18 @@ class Job:
         return store(family(self.seed, number), self.registry, now=self.now, with_grant=self.with_grant)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM inside the block ends it like Ctrl-C, so that the writing processes are stopped too."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave_interrupts_to_the_parent() -> None:
