@@ -20,7 +20,7 @@ from consent.models import Organization, Person
 from phr.smart import assertion
 from phr.smart.launches import Role, roles_for
 from phr.smart.models import Application
-from phr.smart.scopes import split
+from phr.smart.scopes import ScopeError, split
 
 APP, CLINIC, RESOURCE_SERVER = "tsumugi-app", "clinic", "resource-server"
 CALLBACK = "http://127.0.0.1:8000/demo/callback"  # any port: RFC 8252 section 7.3
@@ -105,9 +105,13 @@ def sign(client_id: str, key: JWK, *, now: datetime, **claims: Any) -> str:
 def person_token(person: Person, *, client_id: str, scope: str, patient: str, now: datetime) -> dict[str, Any]:
     """A person's token by the authorization code flow with PKCE, page by page. Raises NoToken."""
     browser, verifier = _client(), secrets.token_urlsafe(48)
+    try:
+        role = _role(person, scope, patient, now)
+    except ScopeError as error:
+        raise NoToken(f"invalid_scope {error}") from error
     browser.force_login(person)
     try:
-        back = _code(browser, _asked(client_id, scope, verifier), _role(person, scope, patient, now))
+        back = _code(browser, _asked(client_id, scope, verifier), role)
     finally:
         browser.logout()
     return _token(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from phr.records.definitions import concrete_types
 from phr.records.search import terms
 from phr.records.search.normal import normal_contact, normal_identifier
-from phr.records.search.params import SearchParam, params_for
+from phr.records.search.params import COLUMNS, SearchParam, params_for
 
 _UNESCAPED_COMMA = re.compile(r"(?<!\\),")
 _UNESCAPED_BAR = re.compile(r"(?<!\\)\|")
@@ -26,7 +26,7 @@ def terms_for(type_name: str, name: str, value: str, index_key: bytes) -> frozen
     Raises ValueError for what is not an indexed token or reference parameter of the type, or has a modifier.
     """
     param = params_for(type_name).get(name)
-    if param is None or not param.indexed or param.type not in ("token", "reference"):
+    if param is None or not param.indexed or name in COLUMNS or param.type not in ("token", "reference"):
         raise ValueError(f"'{ascii(name)[1:-1]}' is not a token or reference search parameter of {type_name}")
     return frozenset(
         term for choice in _UNESCAPED_COMMA.split(value) for term in _choice(param, choice, index_key)

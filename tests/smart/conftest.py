@@ -143,9 +143,15 @@ def basic(client_id: str, secret: str) -> dict[str, str]:
 def ask_system(clinic: Application, es384: JWK) -> Callable[..., HttpResponse]:
     """Ask for a system token; `key` and claims may be spoilt."""
 
-    def ask(scope: str | None = "system/Observation.rs", *, key: JWK = es384, raw: str = "", **claims: Any) -> HttpResponse:
+    def ask(
+        scope: str | None = "system/Observation.rs", *, key: JWK = es384, raw: str = "", **claims: Any
+    ) -> HttpResponse:
         signed = raw or demo.sign("clinic-system", key, now=timezone.now(), **claims)
-        fields = {"grant_type": "client_credentials", "client_assertion": signed, "client_assertion_type": assertion.TYPE}
+        fields = {
+            "grant_type": "client_credentials",
+            "client_assertion": signed,
+            "client_assertion_type": assertion.TYPE,
+        }
         return post("/oauth/token", fields if scope is None else {**fields, "scope": scope})
 
     return ask
@@ -196,4 +202,6 @@ def query(url: str) -> dict[str, str]:
 
 
 def refresh(token: str, **more: str) -> HttpResponse:
-    return post("/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, "client_id": "phone-app", **more})
+    return post(
+        "/oauth/token", {"grant_type": "refresh_token", "refresh_token": token, "client_id": "phone-app", **more}
+    )

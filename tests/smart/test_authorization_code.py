@@ -302,13 +302,21 @@ def test_a_stopped_person_has_no_token(family: Family) -> None:
 @pytest.mark.parametrize("grant", ["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "", None])
 @pytest.mark.spec("RFC 9700", "2.4", "no other grant is served")
 def test_no_other_grant(family: Family, grant: str | None) -> None:
-    fields = {"client_id": "phone-app", "username": "yuki", "password": PASSWORD, "device_code": "x", "scope": "user/*.rs"}
+    fields = {
+        "client_id": "phone-app",
+        "username": "yuki",
+        "password": PASSWORD,
+        "device_code": "x",
+        "scope": "user/*.rs",
+    }
     answer = post("/oauth/token", fields if grant is None else {**fields, "grant_type": grant})
     assert answer.status_code == 400
     assert answer.json()["error"] in ("unsupported_grant_type", "invalid_request")
 
 
-@pytest.mark.parametrize("path", ["/oauth/device", "/oauth/device-authorization", "/o/device", "/oauth/register", "/oauth/userinfo"])
+@pytest.mark.parametrize(
+    "path", ["/oauth/device", "/oauth/device-authorization", "/o/device", "/oauth/register", "/oauth/userinfo"]
+)
 def test_what_is_not_mounted(db: None, path: str) -> None:
     assert Client().get(path).status_code == 404
     assert Client().post(path).status_code == 404

@@ -152,7 +152,9 @@ def test_an_ambiguous_kid_is_refused(ask_system: Ask, clinic: Application, es384
     assert ask_system().status_code == 401
 
 
-def test_the_same_kid_for_two_key_types_is_not_ambiguous(ask_system: Ask, clinic: Application, rs384: JWK, es384: JWK) -> None:
+def test_the_same_kid_for_two_key_types_is_not_ambiguous(
+    ask_system: Ask, clinic: Application, rs384: JWK, es384: JWK
+) -> None:
     clinic.client_jwks = {"keys": [{**json.loads(k.export_public()), "kid": "es-1"} for k in (es384, rs384)]}
     clinic.save()
     assert ask_system().status_code == 200
@@ -163,7 +165,13 @@ def forged(header: dict[str, Any], key: str = "") -> str:
         return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
     now = int(timezone.now().timestamp())
-    claims = {"iss": "clinic-system", "sub": "clinic-system", "aud": "http://127.0.0.1:8000/oauth/token", "exp": now + 200, "jti": "j"}
+    claims = {
+        "iss": "clinic-system",
+        "sub": "clinic-system",
+        "aud": "http://127.0.0.1:8000/oauth/token",
+        "exp": now + 200,
+        "jti": "j",
+    }
     return f"{part(header)}.{part(claims)}.{key}"
 
 
@@ -204,7 +212,9 @@ def test_scopes_are_narrowed_to_the_registration(ask_system: Ask, clinic: Applic
     assert ask_system("system/Condition.rs").status_code == 400
 
 
-@pytest.mark.parametrize("scope", [None, "patient/*.rs", "user/*.rs", "system/Nope.rs", "system/*.x", "openid", "system/*.sr"])
+@pytest.mark.parametrize(
+    "scope", [None, "patient/*.rs", "user/*.rs", "system/Nope.rs", "system/*.x", "openid", "system/*.sr"]
+)
 @pytest.mark.spec("SMART App Launch 2.2", "backend-services", "a bad scope is 400, none asked is none given")
 def test_bad_scopes_are_400(ask_system: Ask, scope: str | None) -> None:
     answer = ask_system(scope)
@@ -240,7 +250,9 @@ def test_a_purpose_that_is_not_theirs_is_refused(ask_system: Ask, change: dict[s
     assert not AccessToken.objects.exists()
 
 
-def test_a_public_or_secret_client_gets_no_system_token(family: Family, app: Application, watcher: tuple[str, str]) -> None:
+def test_a_public_or_secret_client_gets_no_system_token(
+    family: Family, app: Application, watcher: tuple[str, str]
+) -> None:
     fields = {"grant_type": "client_credentials", "scope": "system/*.rs"}
     assert post("/oauth/token", {**fields, "client_id": "phone-app"}).status_code in (400, 401)
     assert post("/oauth/token", fields, **basic(*watcher)).status_code == 400
@@ -292,8 +304,14 @@ def test_a_key_client_has_no_usable_secret(clinic: Application) -> None:
         ({"redirect_uris": "myapp://cb"}, "redirect_uris"),
         ({"redirect_uris": "https://*.example/cb"}, "redirect_uris"),
         ({"token_endpoint_auth_method": "private_key_jwt"}, "client_jwks"),
-        ({"token_endpoint_auth_method": "private_key_jwt", "client_jwks": {"keys": [{"kty": "EC", "d": "x"}]}}, "client_jwks"),
-        ({"token_endpoint_auth_method": "private_key_jwt", "client_jwks": {"keys": [{"kty": "oct", "k": "x"}]}}, "client_jwks"),
+        (
+            {"token_endpoint_auth_method": "private_key_jwt", "client_jwks": {"keys": [{"kty": "EC", "d": "x"}]}},
+            "client_jwks",
+        ),
+        (
+            {"token_endpoint_auth_method": "private_key_jwt", "client_jwks": {"keys": [{"kty": "oct", "k": "x"}]}},
+            "client_jwks",
+        ),
         ({"token_endpoint_auth_method": "private_key_jwt", "client_jwks": [1]}, "client_jwks"),
         ({"token_endpoint_auth_method": "private_key_jwt", "client_jwks_uri": "http://a.example/j"}, "client_jwks_uri"),
     ],
@@ -308,7 +326,9 @@ def test_what_cannot_be_registered(db: None, fields: dict[str, Any], field: str)
     assert field in caught.value.message_dict
 
 
-@pytest.mark.parametrize("uri", ["https://a.example/cb", "http://127.0.0.1/cb", "http://[::1]/cb", "jp.example.app:/cb"])
+@pytest.mark.parametrize(
+    "uri", ["https://a.example/cb", "http://127.0.0.1/cb", "http://[::1]/cb", "jp.example.app:/cb"]
+)
 def test_redirect_addresses_that_may_be_registered(db: None, uri: str) -> None:
     Application(
         client_id="x", client_type="public", authorization_grant_type="authorization-code", redirect_uris=uri
@@ -336,7 +356,9 @@ def test_cors_only_for_registered_origins(app: Application, client: Any) -> None
     assert client.get("/.well-known/smart-configuration")["Access-Control-Allow-Origin"] == "*"
 
 
-def test_a_suspended_organization_has_no_active_token(ask_system: Ask, family: Family, watcher: tuple[str, str]) -> None:
+def test_a_suspended_organization_has_no_active_token(
+    ask_system: Ask, family: Family, watcher: tuple[str, str]
+) -> None:
     token = ask_system().json()["access_token"]
     assert post("/oauth/introspect", {"token": token}, **basic(*watcher)).json()["active"] is True
     family.clinic.state = Organization.State.SUSPENDED
