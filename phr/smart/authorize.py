@@ -136,7 +136,7 @@ def pending(id: object, *, by: Person, now: datetime, lock: bool = False) -> Aut
         rows = rows.select_for_update(of=("self",))
     found = rows.filter(pk=id, person=by, used_at=None, created_at__gt=now - PATIENCE).first()
     if found is None or not found.application.is_active:
-        raise Fatal("This request is over. Please start again in the app.")
+        raise Fatal("アプリからもう一度始めてください。/ This request is over. Please start again in the app.")
     return found
 
 
@@ -158,7 +158,7 @@ def approve(id: object, *, role: str, by: Person, now: datetime) -> str:
     asked = pending(id, by=by, now=now, lock=True)
     chosen = next((r for r in roles(asked, now=now) if r.key == role), None)
     if chosen is None:
-        raise Fatal("This record cannot be chosen.")
+        raise Fatal("この記録は選べません。/ This record cannot be chosen.")
     _used(asked, now)
     launch = launches.begin(application=asked.application, by=by, role=chosen, scope=asked.parameters["scope"], now=now)
     credentials = {**asked.parameters, "user": by, "standing": launch}
