@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.architecture import project
 
 BIN = Path(sys.executable).parent
@@ -34,6 +32,5 @@ def test_the_arrows_point_down() -> None:
     run("lint-imports", "--no-cache")
 
 
-@pytest.mark.long
 def test_the_types_hold() -> None:
     run("mypy")

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 from django.utils import timezone
 
 from consent.models import Organization
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, persona: str, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("デモでだけ使えます。 This works in the demo only (PHR_DEMO, see phr.E107).")
-        if not Organization.objects.filter(code=OBSTETRIC.code).exists():
+        if not _is_there():
             raise CommandError("先に `manage.py demo` を実行してください。 Run `manage.py demo` first.")
         wanted = {name: options[name] for name in ("client", "scope", "patient")}
         try:
@@ -39,3 +40,8 @@ class Command(BaseCommand):
         about = f", patient {told['patient']}" if "patient" in told else ""
         self.stderr.write(f"# {told['scope']}{about}, {told['expires_in']} s")
         self.stdout.write(told["access_token"])
+
+
+def _is_there() -> bool:
+    tables = connection.introspection.table_names()
+    return Organization._meta.db_table in tables and Organization.objects.filter(code=OBSTETRIC.code).exists()
