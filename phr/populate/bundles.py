@@ -29,7 +29,7 @@ from phr.populate.sheet import Resource, Sheet
 from phr.populate.vaccination import doses
 
 FOLDER = Path(__file__).parent / "demo"
-MEDICATION_NOTEBOOK = FOLDER / "okusuri-yuki.jahis.txt"  # JAHIS TC08, CP932
+MEDICATION_NOTEBOOK = FOLDER / "okusuri-yuki.jahis"  # JAHIS TC08, CP932
 SEED = 20260401
 GESTATION_DAYS = 277
 TRACKS = {DAUGHTER.id: Track("female", 0.3, 0.1, 0.0), BABY.id: Track("male", -0.2, 0.2, 0.4)}
