@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import re
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
 MAX_DEPTH = 64
 
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -23,13 +25,35 @@ def parse(text: bytes) -> dict[str, Any]:
         value = _decoder.decode(text)
     except RecursionError:
         raise Malformed(f"nested deeper than {MAX_DEPTH} levels") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, InvalidOperation) as error:
         raise Malformed(f"not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise Malformed("a JSON object is expected")
     if depth(value) > MAX_DEPTH:
         raise Malformed(f"nested deeper than {MAX_DEPTH} levels")
     return value
+
+
+def received(text: bytes) -> dict[str, Any]:
+    """Read one JSON object from outside: as `parse`, and no key may stand twice (RFC 8259 §4: what it means is open)."""
+    value = parse(text)
+    # A colon outside strings follows each key; strings are cut out whole, escapes and all.
+    if _STRING.sub(b"", text).count(b":") != _keys(value):
+        raise Malformed("a key stands twice in one object")
+    return value
+
+
+def _keys(value: Any) -> int:
+    """How many keys all objects of a JSON value have together."""
+    count, layer = 0, [value]
+    while layer:
+        item = layer.pop()
+        if isinstance(item, dict):
+            count += len(item)
+            layer += item.values()
+        elif isinstance(item, list):
+            layer += item
+    return count
 
 
 def write(resource: dict[str, Any]) -> bytes:

@@ -229,9 +229,8 @@ class _Seen:
                 self.labels |= classes.of_code(system, code) & LABELS & ~UNCLASSIFIED
             if system.startswith(_PLACED_SYSTEMS):
                 self.marks |= Mark.LOCATION
-        if "address" in node or node.get("resourceType") in _PLACES or (
-            ("reference" in node or "type" in node) and _pointed(node) in _PLACES
-        ):  # fmt: skip
+        kind = node.get("resourceType")
+        if "address" in node or (isinstance(kind, str) and kind in _PLACES) or _pointed(node) in _PLACES:
             self.marks |= Mark.LOCATION
         if medicine:
             for key in ("text", "display"):

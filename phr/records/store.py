@@ -147,6 +147,12 @@ def _sealed(drafts: Sequence[Draft]) -> list[tuple[int, bytes]]:
     return out
 
 
+def seal_one(found: Stored) -> tuple[int, bytes]:
+    """One opened version sealed by the newest keys: key version and sealed body."""
+    [sealed] = _sealed([Draft(found.facts, found.body or b"", Indexed([], [], []), found.version)])
+    return sealed
+
+
 def _copy_index(cursor: Any, drafts: Iterable[tuple[int, Draft]]) -> None:
     pairs = list(drafts)
     with cursor.copy("COPY phr_range (resource_id, param, low, high) FROM STDIN") as copy:
@@ -204,12 +210,18 @@ def _changed(cursor: Any, pk: int, version: int, method: str) -> None:
     cursor.execute("INSERT INTO phr_change (resource_id, version, method) VALUES (%s, %s, %s)", [pk, version, method])
 
 
-def reindex(pk: int, indexed: Indexed) -> None:
-    """Rewrite one resource's index from its body; the body and version stay."""
+def reindex(pk: int, indexed: Indexed, facts: Facts) -> None:
+    """Rewrite what derives from one body: index and Facts. Body, version, subjects and author stay."""
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE phr_resource SET terms = %s::bigint[] WHERE id = %s", [indexed.terms, pk])
+        cursor.execute(
+            "UPDATE phr_resource SET terms = %s::bigint[], categories = %s, level = %s, clinical_low = %s,"
+            " clinical_high = %s, marks = %s WHERE id = %s",
+            [indexed.terms, facts.categories, facts.level, facts.low, facts.high, int(facts.marks), pk],
+        )
         _drop_index(cursor, pk)
         for param, low, high in indexed.ranges:
-            cursor.execute("INSERT INTO phr_range VALUES (%s, %s, %s, %s)", [pk, param, low, high])
+            cursor.execute(
+                "INSERT INTO phr_range (resource_id, param, low, high) VALUES (%s, %s, %s, %s)", [pk, param, low, high]
+            )
         for param, text in indexed.texts:
             cursor.execute("INSERT INTO phr_text (resource_id, param, text) VALUES (%s, %s, %s)", [pk, param, text])

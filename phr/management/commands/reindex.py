@@ -1,0 +1,23 @@
+"""`manage.py reindex`: rebuild the search index from the bodies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from phr.records import rebuild
+
+
+class Command(BaseCommand):
+    help = "検索索引を本文から作り直します。Rebuilds the search index from the bodies. It may be stopped and run again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--type", help="この型だけ / this resource type only")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        done = rebuild.reindex(type=options["type"], progress=self._progress)
+        self.stdout.write(f"{done:,} 件を作り直しました。{done:,} resources indexed anew.")
+
+    def _progress(self, done: int) -> None:
+        self.stderr.write(f"\r{done:,}", ending="")

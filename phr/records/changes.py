@@ -1,0 +1,43 @@
+"""The change feed: what was written, in an order in which nothing can appear late.
+
+A row carries the id of its transaction. Readers see only rows of transactions older than the oldest one still
+running, ordered by (transaction, row): a transaction that commits late is after the mark, never before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a reader has come. The beginning is Mark(0, 0)."""
+
+    xid: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One change: which resource, to which version, how (create, update, delete)."""
+
+    mark: Mark
+    type: str
+    id: str
+    version: int
+    method: str
+
+
+def after(mark: Mark, *, limit: int = 1000) -> list[Changed]:
+    """The next changes behind `mark`, at most `limit`. For workers: it is not bound to a caller and shows no content."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.xid, c.id, r.type, r.fhir_id, c.version, c.method"
+            " FROM phr_change c JOIN phr_resource r ON r.id = c.resource_id"
+            " WHERE (c.xid, c.id) > (%s, %s) AND c.xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+            " ORDER BY c.xid, c.id LIMIT %s",
+            [mark.xid, mark.id, limit],
+        )
+        return [Changed(Mark(row[0], row[1]), *row[2:]) for row in cursor.fetchall()]

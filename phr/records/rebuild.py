@@ -1,0 +1,34 @@
+"""Rebuild what derives from the bodies: index rows and Facts. Bodies and versions stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.db import connection, transaction
+
+from phr.records import body, facts, index, store, vault
+
+BATCH = 500
+
+
+def reindex(*, type: str | None = None, progress: Callable[[int], None] = lambda done: None) -> int:
+    """Index every current resource (of one type) anew, in small transactions; returns how many."""
+    done, last = 0, 0
+    while True:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(
+                f"{store.select()} WHERE r.id > %s AND NOT r.deleted AND (%s::text IS NULL OR r.type = %s)"
+                f" ORDER BY r.id LIMIT {BATCH} FOR UPDATE OF r",
+                [last, type, type],
+            )
+            rows = cursor.fetchall()
+            for row in rows:
+                found = store.stored(row, store.facts_of_row(row))
+                resource = body.parse(found.body or b"")
+                indexed = index.index_of(resource, vault.index_key())
+                store.reindex(found.pk, indexed, facts.facts_of(resource, author=found.facts.author))
+        if not rows:
+            return done
+        last = rows[-1][0]
+        done += len(rows)
+        progress(done)
