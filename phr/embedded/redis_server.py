@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-import redis as client
-
 from phr.embedded.children import server_user, spawn, stop
 from phr.embedded.places import private_folder
 from phr.embedded.trouble import BinariesMissing, DidNotStart
@@ -63,7 +61,7 @@ def _start(program: Path, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         port = free_port()
         child = _spawn(program, log, port, password)
         address = f"redis://:{password}@127.0.0.1:{port}/0"
-        if _answers(child, address):
+        if _answers(child, port, password):
             return child, address
         stop(child, patience=1)
     raise DidNotStart("Redis", "\n".join(log.read_text(errors="replace").splitlines()[-8:]))
@@ -84,13 +82,15 @@ def _spawn(program: Path, log: Path, port: int, password: str) -> subprocess.Pop
     return child
 
 
-def _answers(child: subprocess.Popen[bytes], address: str) -> bool:
+def _answers(child: subprocess.Popen[bytes], port: int, password: str) -> bool:
+    """Asked by hand: the client library takes longer to import than the server to start."""
     deadline = time.monotonic() + PATIENCE
-    with client.Redis.from_url(address) as connection:
-        while time.monotonic() < deadline and child.poll() is None:
-            with suppress(client.RedisError):
-                return bool(connection.ping())
-            time.sleep(0.02)
+    while time.monotonic() < deadline and child.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            answer = connection.makefile("rb")
+            return [answer.readline(), answer.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
+        time.sleep(0.02)
     return False
 
 
