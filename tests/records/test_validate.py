@@ -26,18 +26,18 @@ def codes(problems: list[Problem]) -> set[tuple[str, str]]:
     return {(p.code, p.expression) for p in problems}
 
 
-def test_sound_resources_pass():
+def test_sound_resources_pass() -> None:
     assert check(observation()) == []
     assert check(patient()) == []
 
 
 @pytest.mark.parametrize("name", sorted(definitions.concrete_types()))
-def test_a_full_example_of_every_type_passes(name):
+def test_a_full_example_of_every_type_passes(name: Any) -> None:
     assert check(sample(name, depth=3)) == []
 
 
 @pytest.mark.parametrize("name", sorted(definitions.concrete_types()))
-def test_every_required_element_is_missed(name):
+def test_every_required_element_is_missed(name: Any) -> None:
     sound = sample(name, depth=1)
     for element in definitions.fields(name).values():
         if element.min:
@@ -88,7 +88,8 @@ def test_every_required_element_is_missed(name):
         ({"_status": "x"}, ("structure", "Observation.status")),
         ({"_subject": {}}, ("structure", "Observation._subject")),
         ({"text": {"status": "generated", "div": DIV.format("<script>1</script>")}}, ("value", "Observation.text.div")),
-        ({"text": {"status": "generated", "div": DIV.format('<p onclick="x">a</p>')}}, ("value", "Observation.text.div")),
+        ({"text": {"status": "generated", "div": DIV.format('<p onclick="x">a</p>')}},
+         ("value", "Observation.text.div")),
         ({"text": {"status": "generated", "div": DIV.format('<a href=" java\tscript:x">a</a>')}},
          ("value", "Observation.text.div")),
         ({"text": {"status": "generated", "div": "<!DOCTYPE a [<!ENTITY b 'c'>]>" + DIV.format("&b;")}},
@@ -96,7 +97,7 @@ def test_every_required_element_is_missed(name):
         ({"text": {"status": "generated", "div": "<div>x</div>"}}, ("value", "Observation.text.div")),
     ],
 )  # fmt: skip
-def test_planted_faults_are_found_where_they_are(changes, expected):
+def test_planted_faults_are_found_where_they_are(changes: Any, expected: Any) -> None:
     assert expected in codes(check(observation(**changes)))
 
 
@@ -114,11 +115,11 @@ def test_planted_faults_are_found_where_they_are(changes, expected):
         {"note": [{"text": "一行目\n二行目\t　終"}]},
     ],
 )
-def test_what_r4_allows(changes):
+def test_what_r4_allows(changes: Any) -> None:
     assert check(observation(**changes)) == []
 
 
-def test_a_required_binding_on_a_concept_needs_one_coding_of_the_set():
+def test_a_required_binding_on_a_concept_needs_one_coding_of_the_set() -> None:
     allergy = sample("AllergyIntolerance", depth=0) | {"clinicalStatus": {"text": "active"}}
     assert ("code-invalid", "AllergyIntolerance.clinicalStatus") in codes(check(allergy))
     coding = {"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}
@@ -126,19 +127,23 @@ def test_a_required_binding_on_a_concept_needs_one_coding_of_the_set():
 
 
 @pytest.mark.spec("FHIR R4", "2.6.2", "null stands in an array only beside an entry of the _name array")
-def test_primitive_lists_and_their_extensions():
-    name = {"family": "見本", "given": ["はな", None], "_given": [None, {"extension": [{"url": "urn:a", "valueCode": "b"}]}]}
+def test_primitive_lists_and_their_extensions() -> None:
+    name = {
+        "family": "見本",
+        "given": ["はな", None],
+        "_given": [None, {"extension": [{"url": "urn:a", "valueCode": "b"}]}],
+    }
     assert check(patient(name=[name])) == []
     assert ("structure", "Patient.name[0].given[1]") in codes(check(patient(name=[name | {"_given": [None, None]}])))
 
 
-def test_the_type_must_be_known_and_expected():
+def test_the_type_must_be_known_and_expected() -> None:
     assert [p.code for p in check({"resourceType": "Citation"})] == ["not-supported"]  # R4B, not R4
     assert [p.severity for p in check(observation(), expected_type="Patient")] == ["fatal"]
     assert [p.severity for p in check({"status": "final"})] == ["fatal"]
 
 
-def test_nesting_is_limited():
+def test_nesting_is_limited() -> None:
     node: dict[str, Any] = {"url": "urn:a", "valueString": "x"}
     for _ in range(DEEPEST + 5):
         node = {"url": "urn:a", "extension": [node]}
@@ -149,7 +154,7 @@ def test_nesting_is_limited():
     assert "too-long" in {p.code for p in check(patient(_gender=odd))}
 
 
-def test_problems_are_limited_and_quote_little():
+def test_problems_are_limited_and_quote_little() -> None:
     many = patient(**{f"x{n}": n for n in range(500)})
     assert len(check(many)) == MOST
     long = check(patient(gender="女" * 5000))
@@ -158,12 +163,16 @@ def test_problems_are_limited_and_quote_little():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(["resourceType", "id", "coding", "reference", "extension", "value", "_status", "start", "text"])
-        | st.text(max_size=8),
-        inner,
-        max_size=5,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["resourceType", "id", "coding", "reference", "extension", "value", "_status", "start", "text"]
+            )
+            | st.text(max_size=8),
+            inner,
+            max_size=5,
+        )
     ),
     max_leaves=25,
 )
@@ -171,7 +180,7 @@ ELEMENTS = sorted({k for n in ("Observation", "Patient", "Bundle", "Condition") 
 
 
 @given(JSON)
-def test_any_json_gives_a_list_of_problems(value):
+def test_any_json_gives_a_list_of_problems(value: Any) -> None:
     problems = check(value)
     assert problems
     assert all(isinstance(p, Problem) for p in problems)
@@ -180,7 +189,7 @@ def test_any_json_gives_a_list_of_problems(value):
 @given(st.sampled_from(["Observation", "Patient", "Bundle", "Condition", "Questionnaire"]),
        st.dictionaries(st.sampled_from(ELEMENTS), JSON, max_size=6))  # fmt: skip
 @settings(max_examples=300)
-def test_any_content_of_a_known_type_gives_a_list_of_problems(name, content):
+def test_any_content_of_a_known_type_gives_a_list_of_problems(name: Any, content: Any) -> None:
     assert isinstance(check({"resourceType": name} | content), list)
 
 
@@ -208,14 +217,14 @@ def model(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", CLINICAL)
-def test_the_second_opinion_accepts_what_we_accept(name):
+def test_the_second_opinion_accepts_what_we_accept(name: Any) -> None:
     resource = sample(name, depth=3)
     assert check(resource) == []
     model(name).model_validate(resource)
 
 
 @pytest.mark.parametrize("name", CLINICAL)
-def test_we_refuse_what_the_second_opinion_refuses(name):
+def test_we_refuse_what_the_second_opinion_refuses(name: Any) -> None:
     """Damage every element in turn: take it away, or put a number, a text, a list in its place."""
     sound, validate = sample(name, depth=1), model(name).model_validate
     refused = 0
@@ -231,12 +240,12 @@ def test_we_refuse_what_the_second_opinion_refuses(name):
 
 
 @pytest.mark.long
-def test_the_second_opinion_accepts_every_shared_type():
+def test_the_second_opinion_accepts_every_shared_type() -> None:
     for name in sorted(definitions.concrete_types() - NOT_SHARED - set(CLINICAL)):
         model(name).model_validate(sample(name, depth=3))
 
 
-def test_hl7s_own_resources_pass():
+def test_hl7s_own_resources_pass() -> None:
     """FHIR_R4_DEFINITIONS: a folder with HL7's definition bundles (`*.json.gz`), not shipped with the project."""
     folder = os.environ.get("FHIR_R4_DEFINITIONS")
     if not folder:
@@ -248,5 +257,5 @@ def test_hl7s_own_resources_pass():
             assert not problems or problems[0].diagnostics.startswith("4.3.0"), (entry.get("fullUrl"), problems[:3])
 
 
-def test_a_person_is_never_quoted_whole():
+def test_a_person_is_never_quoted_whole() -> None:
     assert HANA not in str(check(observation(subject={"reference": f"Nonsense/{HANA}"})))

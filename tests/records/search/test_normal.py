@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,27 +27,27 @@ from phr.records.search.normal import LONGEST, normal, normal_contact, normal_id
     ],
 )
 @pytest.mark.spec("FHIR R4", "3.1.1.4.6", "string search ignores case, accents and white space")
-def test_spellings_meet(spellings):
+def test_spellings_meet(spellings: Any) -> None:
     assert len({normal(s) for s in spellings}) == 1
 
 
 @pytest.mark.parametrize("pair", [("はな", "はなこ"), ("かき", "かぎ"), ("はは", "ぱぱ"), ("a b", "ab")])
-def test_different_words_stay_different(pair):
+def test_different_words_stay_different(pair: Any) -> None:
     assert normal(pair[0]) != normal(pair[1])
 
 
 @given(st.text(max_size=300))
-def test_normal_is_idempotent_and_bounded(text):
+def test_normal_is_idempotent_and_bounded(text: Any) -> None:
     once = normal(text)
     assert normal(once) == once
     assert len(once) <= LONGEST
 
 
-def test_identifiers_fold_width_and_hyphens_but_keep_case():
+def test_identifiers_fold_width_and_hyphens_but_keep_case() -> None:
     assert normal_identifier("１２３－ＡＢ") == normal_identifier("123-AB ") == "123-AB"
     assert normal_identifier("ab") != normal_identifier("AB")
 
 
-def test_telephone_numbers_lose_their_punctuation():
+def test_telephone_numbers_lose_their_punctuation() -> None:
     assert normal_contact("０３（１２３４）5678") == normal_contact("03-1234-5678") == "0312345678"
     assert normal_contact("Yuki@Example.JP") == "yuki@example.jp"

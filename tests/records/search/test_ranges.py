@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from phr.records.search.ranges import JAPAN, date_range, holds, micros, moment, number, point
 
 
-def span(text):
+def span(text: str) -> tuple[datetime, datetime]:
     low, high = date_range(text)
     return moment(low), moment(high)
 
@@ -32,24 +33,27 @@ def span(text):
         ("2026-04-01T10:00:00.25Z", datetime(2026, 4, 1, 10, 0, 0, 250000, tzinfo=UTC), timedelta(milliseconds=10)),
     ],
 )
-def test_spans(text, low, length):
+def test_spans(text: Any, low: Any, length: Any) -> None:
     assert span(text) == (low, low + length)
+
+
+NAIVE_LIMITS = (datetime(1, 1, 3), datetime(9998, 1, 1))  # noqa: DTZ001  # hypothesis wants them so
 
 
 @pytest.mark.parametrize("text", ["", "26", "2026-13", "2026-02-30", "2026-4-1", "2026-04-01T25:00:00Z", "２０２６",
                                   "2026-04-01T10", "2026-04-01 10:00", "x", "0000"])  # fmt: skip
-def test_what_is_no_date(text):
+def test_what_is_no_date(text: Any) -> None:
     with pytest.raises(ValueError, match=r".+"):
         date_range(text)
 
 
-def test_the_last_year_does_not_overflow():
+def test_the_last_year_does_not_overflow() -> None:
     low, high = date_range("9999")
     assert low < high
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9998, 1, 1), timezones=st.just(UTC)))
-def test_a_moment_lies_in_its_day_month_and_year(at):
+@given(st.datetimes(*NAIVE_LIMITS, timezones=st.just(UTC)))
+def test_a_moment_lies_in_its_day_month_and_year(at: Any) -> None:
     day = at.astimezone(JAPAN).date().isoformat()
     for text in (day, day[:7], day[:4]):
         low, high = date_range(text)
@@ -66,20 +70,23 @@ def test_a_moment_lies_in_its_day_month_and_year(at):
         ("-1", (-1.5, -1, -0.51), (-0.5, -1.51)),
     ],
 )
-def test_number_precision(text, inside, outside):
+def test_number_precision(text: Any, inside: Any, outside: Any) -> None:
     _, asked = number(text)
     assert all(holds("eq", asked, point(float(v))) for v in inside)
     assert not any(holds("eq", asked, point(float(v))) for v in outside)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1e9999", "--1", "1.", "NaN", "inf", "1" * 400, "１"])
-def test_what_is_no_number(text):
+def test_what_is_no_number(text: Any) -> None:
     with pytest.raises(ValueError, match=r".+"):
         number(text)
 
 
-@given(st.decimals(min_value=-10**9, max_value=10**9, places=2), st.decimals(min_value=-10**9, max_value=10**9, places=2))
-def test_prefixes_on_points_are_comparisons(asked, kept):
+@given(
+    st.decimals(min_value=-(10**9), max_value=10**9, places=2),
+    st.decimals(min_value=-(10**9), max_value=10**9, places=2),
+)
+def test_prefixes_on_points_are_comparisons(asked: Any, kept: Any) -> None:
     exact, other = point(float(asked)), point(float(kept))
     a, k = Decimal(str(float(asked))), Decimal(str(float(kept)))
     assert holds("gt", exact, other) == (k > a)
@@ -92,7 +99,7 @@ def test_prefixes_on_points_are_comparisons(asked, kept):
 
 
 @pytest.mark.spec("FHIR R4", "3.1.1.4.5", "prefixes on periods")
-def test_prefixes_on_periods():
+def test_prefixes_on_periods() -> None:
     april = date_range("2026-04")
     for prefix, expected in {"eq": False, "ne": True, "gt": True, "ge": True, "lt": True, "le": True, "sa": False,
                              "eb": False, "ap": True}.items():  # fmt: skip
