@@ -115,6 +115,19 @@ def decide(caller: Caller, in_force: InForce, now: datetime) -> Permit | Deny:
     return Deny(barred) if barred else _CAPACITIES[caller.capacity](caller, in_force, now)
 
 
+def entitled(in_force: InForce, now: datetime) -> Capacity | None:
+    """In which capacity a person acts for a record: self, guardian, or none. An unknown age is no guardian's."""
+    if in_force.subject_state != "active" or not in_force.person_active:
+        return None
+    age = _age(in_force, now)
+    if in_force.own:
+        return Capacity.SELF if age is None or age >= rules.OWN_LOGIN_AGE else None
+    link = in_force.guardianship
+    if link is None or link.fault(rules.today_in_japan(now)) or age is None or rules.guardian_ceiling(age) is None:
+        return None
+    return Capacity.GUARDIAN
+
+
 def actors_of(caller: Caller, in_force: InForce) -> frozenset[str]:
     """Every name a Grant may use for this caller: person, organisation, class."""
     if not in_force.organization_kind or f"org:{caller.organization}" not in caller.actors:

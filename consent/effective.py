@@ -8,6 +8,7 @@ chain. A row says what its Clause matches; which rows count is `scope.by_rows`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import product
 from typing import Any, TypeVar
@@ -15,8 +16,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from consent import clauses
-from consent.decide import THIRD_PARTY
+from consent import clauses, rules
+from consent.decide import THIRD_PARTY, Capacity
 from consent.models import EffectiveGrant, Grant, Subject
 from consent.scope import Category, Clause, GrantRow
 
@@ -145,19 +146,28 @@ def rebuild(target: Subject | Grant) -> int:
         active = target.subject.state == Subject.State.ACTIVE
     else:
         old = EffectiveGrant.objects.filter(subject=target)
-        grants = list(Grant.objects.filter(subject=target, state=Grant.State.ACTIVE))
+        grants = list(Grant.objects.filter(subject=target, state=Grant.State.ACTIVE).select_related("subject"))
         active = target.state == Subject.State.ACTIVE
     old.delete()
-    rows = [row for grant in grants if active for row in _rows_of_stored(grant)]
+    rows = [row for grant in grants if active for row in rows_of_stored(grant)]
     EffectiveGrant.objects.bulk_create([_stored(row) for row in rows], batch_size=1000)
     return len(rows)
 
 
-def _rows_of_stored(grant: Grant) -> tuple[GrantRow, ...]:
+def rows_of_stored(grant: Grant) -> tuple[GrantRow, ...]:
+    """The rows of a Grant as it stands in the table, readable or not."""
     try:
-        return rows_of(grant.pk, grant.subject_id, clauses.clause_from_json(grant.root))
+        root = clauses.clause_from_json(grant.root)
     except clauses.Malformed:
         return rows_for_malformed(grant.pk, grant.subject_id, grant.root)
+    if grant.capacity == Capacity.GUARDIAN and grant.subject.birth_on is not None:
+        root = _until(root, rules.adulthood(grant.subject.birth_on))
+    return rows_of(grant.pk, grant.subject_id, root)
+
+
+def _until(root: Clause, end: datetime) -> Clause:
+    """What a guardian gave stops counting the moment the child is grown up (G-16)."""
+    return replace(root, valid_to=end if root.valid_to is None else min(root.valid_to, end))
 
 
 def _stored(row: GrantRow) -> EffectiveGrant:

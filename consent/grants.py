@@ -10,8 +10,7 @@ from django.db.models import F
 from consent import audit, authoring, effective, rules
 from consent.audit import Event
 from consent.clauses import Malformed, clause_from_json, clause_to_json
-from consent.decide import Capacity, InForce
-from consent.guardianship import standing_in
+from consent.decide import Capacity, InForce, entitled
 from consent.in_force import in_force_between
 from consent.models import Grant, Guardianship, Organization, Person, Subject
 from consent.scope import Clause
@@ -40,7 +39,7 @@ def give(
     """
     current = Subject.objects.select_for_update().get(pk=subject.pk)
     in_force = in_force_between(by.pk, subject.pk, now=now)
-    if standing_in(in_force, now) != capacity:
+    if entitled(in_force, now) != capacity:
         raise UnableToGive("この記録について同意する資格がありません / not entitled to consent for this record")
     authoring.check(root, now=now)
     if capacity == Capacity.GUARDIAN:
@@ -73,7 +72,7 @@ def withdraw(*, grant: Grant, by: Person, reason: str, now: datetime) -> None:
     _require_may_withdraw(current, by, in_force_between(by.pk, subject.pk, now=now), now)
     if current.state == Grant.State.INACTIVE:
         return
-    _end(current, reason, now)
+    end(current, reason, now)
     _raise_epoch(subject)
     grant.refresh_from_db()
     audit.record(
@@ -90,11 +89,12 @@ def _superseded(old: Grant, subject: Subject, by: Person, in_force: InForce, now
         _require_may_withdraw(current, by, in_force, now)
     except UnableToWithdraw as refusal:
         raise UnableToGive(*refusal.args) from refusal
-    _end(current, "superseded", now)
+    end(current, "superseded", now)
     return current
 
 
-def _end(grant: Grant, reason: str, now: datetime) -> None:
+def end(grant: Grant, reason: str, now: datetime) -> None:
+    """Make a locked, active Grant inactive and take its rows away; the calling deed raises the epoch and logs."""
     grant.state = Grant.State.INACTIVE
     grant.ended_at = now
     grant.ended_reason = reason[:200].replace("\x00", "")
@@ -103,7 +103,7 @@ def _end(grant: Grant, reason: str, now: datetime) -> None:
 
 
 def _require_may_withdraw(grant: Grant, by: Person, in_force: InForce, now: datetime) -> None:
-    capacity = standing_in(in_force, now)
+    capacity = entitled(in_force, now)
     if capacity is Capacity.SELF:
         return
     if capacity is None:

@@ -8,11 +8,11 @@ from enum import StrEnum
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, rules
+from consent import audit, effective, grants, rules
 from consent.audit import Event
-from consent.decide import Capacity, InForce
+from consent.decide import Capacity, entitled
 from consent.in_force import in_force_between
-from consent.models import Guardianship, Organization, Person, Subject
+from consent.models import Grant, Guardianship, Organization, Person, Subject
 
 REVIEW_MONTHS = 24
 _DESKS = frozenset({Organization.Kind.MUNICIPALITY, Organization.Kind.CLINIC, Organization.Kind.HOSPITAL})
@@ -40,21 +40,10 @@ def may_act_for(person: Person, subject: Subject, now: datetime) -> bool:
 
 def standing(person: Person, subject: Subject, now: datetime) -> Capacity | None:
     """The capacity in which a person acts for a record now: self, guardian, or none. One query."""
-    return standing_in(in_force_between(person.pk, subject.pk, now=now), now)
+    return entitled(in_force_between(person.pk, subject.pk, now=now), now)
 
 
-def standing_in(in_force: InForce, now: datetime) -> Capacity | None:
-    """The same, from what is in force. An unknown age is no guardian's; her own record is hers."""
-    if in_force.subject_state != Subject.State.ACTIVE or not in_force.person_active:
-        return None
-    today = rules.today_in_japan(now)
-    age = None if in_force.birth_on is None else rules.age_on(in_force.birth_on, today)
-    if in_force.own:
-        return Capacity.SELF if age is None or age >= rules.OWN_LOGIN_AGE else None
-    link = in_force.guardianship
-    if link is None or link.fault(today) or age is None or rules.guardian_ceiling(age) is None:
-        return None
-    return Capacity.GUARDIAN
+standing_in = entitled  # the same, from what is in force
 
 
 @transaction.atomic
@@ -102,6 +91,7 @@ def freeze(*, guardianship: Guardianship, by: Person, reason: FreezeReason, now:
     if current.state != Guardianship.State.ACTIVE:
         return
     _set(guardianship, current, Guardianship.State.FROZEN)
+    _stop_proxies(current, now)
     _told(Event.GUARDIANSHIP_FROZEN, current, by, now, reason=str(reason))
 
 
@@ -135,6 +125,7 @@ def end(*, guardianship: Guardianship, by: Person, reason: str, now: datetime) -
     current.ends_on = today if current.ends_on is None else min(today, current.ends_on)
     guardianship.ends_on = current.ends_on
     _set(guardianship, current, Guardianship.State.ENDED)
+    _stop_proxies(current, now)
     _told(Event.GUARDIANSHIP_ENDED, current, by, now, reason=reason)
 
 
@@ -182,6 +173,16 @@ def _set(given: Guardianship, current: Guardianship, state: Guardianship.State) 
     """Change the row, and the object the caller holds."""
     current.state = given.state = state
     current.save(update_fields=["state", "ends_on"])
+
+
+def _stop_proxies(stopped: Guardianship, now: datetime) -> None:
+    """Persons a guardian let in go out with that guardian (G-09); what was given to a clinic stays."""
+    given = Grant.objects.select_for_update().filter(
+        subject=stopped.subject, given_by=stopped.person, capacity=Capacity.GUARDIAN, state=Grant.State.ACTIVE
+    )
+    for grant in given:
+        if any(row.permit and "person:" in "".join(row.grantees) for row in effective.rows_of_stored(grant)):
+            grants.end(grant, "guardian stopped", now)
 
 
 def _told(event: Event, made: Guardianship, by: Person, now: datetime, **detail: str | int) -> None:

@@ -82,6 +82,12 @@ def first_day_of(birth_on: date, age: int) -> date:
         return date(year, 3, 1)
 
 
+def adulthood(birth_on: date) -> datetime:
+    """The instant, in Japan, from which there is no guardian any more."""
+    first = first_day_of(birth_on, ADULT_AGE)
+    return datetime(first.year, first.month, first.day, tzinfo=JST)
+
+
 def guardian_ceiling(age: int) -> Ceiling | None:
     """The row of the age table for a child of `age` completed years; None = no guardianship."""
     found: Ceiling | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -13,7 +13,7 @@ from consent import grants, guardianship
 from consent.decide import Caller, Capacity, Deny, Permit, decide
 from consent.guardianship import FreezeReason, UnableToChangeLink, UnableToLink
 from consent.in_force import in_force_for
-from consent.models import AuditEntry, Guardianship, Organization, Person, Subject
+from consent.models import AuditEntry, EffectiveGrant, Guardianship, Organization, Person, Subject
 from consent.scope import Clause, Door
 from tests.consent.people import People
 
@@ -129,6 +129,32 @@ def test_no_guardian_removes_the_other(family: People, now: datetime) -> None:
     assert epoch(family.hana) == before
     assert link(family, now, person=family.ichiro).pk != fathers.pk
     assert isinstance(answer(as_guardian(family.ichiro, family.hana), now), Permit)
+
+
+@pytest.mark.G(9)
+def test_persons_a_guardian_let_in_go_out_with_the_guardian(family: People, now: datetime) -> None:
+    to_aunt = Clause(
+        permit=True, actors=frozenset({f"person:{family.mei.pk}"}), purposes=frozenset({"FAMRQT"}),
+        categories=frozenset({"ALLERGY"}), valid_to=now + timedelta(days=30),
+    )  # fmt: skip
+    to_clinic = Clause(permit=True, actors=frozenset({f"org:{family.clinic.pk}"}), purposes=frozenset({"TREAT"}))
+    fathers, mothers, clinics = (
+        grants.give(subject=family.hana, root=root, by=by, capacity="guardian", now=now)
+        for root, by in ((to_aunt, family.ichiro), (to_aunt, family.yuki), (to_clinic, family.ichiro))
+    )
+    frozen = link_of(family.ichiro, family.hana)
+    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
+    assert set(EffectiveGrant.objects.values_list("grant_id", flat=True)) == {mothers.pk, clinics.pk}
+    fathers.refresh_from_db()
+    assert (fathers.state, fathers.ended_reason) == ("inactive", "guardian stopped")
+
+
+@pytest.mark.G(16)
+def test_what_a_guardian_gave_ends_the_second_the_child_is_grown_up(family: People, now: datetime) -> None:
+    root = Clause(permit=True, actors=frozenset({f"org:{family.clinic.pk}"}), purposes=frozenset({"TREAT"}))
+    grants.give(subject=family.hana, root=root, by=family.yuki, capacity="guardian", now=now)
+    (row,) = EffectiveGrant.objects.all()
+    assert row.valid_to == datetime(2036, 5, 31, 15, 0, tzinfo=UTC)  # born on 1 June 2018; midnight in Japan
 
 
 @pytest.mark.G(6)
