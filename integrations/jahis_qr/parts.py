@@ -21,7 +21,8 @@ from integrations.jahis_qr.wording import say
 from integrations.problems import Problem, Unreadable, errors
 
 MAX_PARTS = 99
-MAX_UNORDERED = 7  # 6! orders of the rest is the most that is tried
+MAX_UNORDERED = 16  # the most symbols a Structured Append has
+MAX_TRIES = 150  # beginnings of an order looked at: text in Japanese rarely needs more than a dozen
 SYMBOL_BYTES = 2_953  # the largest QR symbol (40-L, 8-bit bytes)
 
 Style = Literal["single", "split-911", "structured-append"]
@@ -194,21 +195,30 @@ def _ordered(parts: list[bytes]) -> bytes:
     if len(heads) != 1 or len(parts) > MAX_UNORDERED or max(map(len, parts)) > SYMBOL_BYTES:
         raise Unreadable([say("order-unknown")])
     rest = [part for part in parts if part is not heads[0]]
-    sound = {whole for whole in _orders(heads[0], rest) if _is_sound(whole)}
+    sound: set[bytes] = set()
+    for whole in _orders(heads[0], rest, iter(range(MAX_TRIES))):
+        sound.update({whole} if _is_sound(whole) else ())
+        if len(sound) > 1:
+            break
     if len(sound) != 1:
         raise Unreadable([say("order-unknown")])
     return sound.pop()
 
 
-def _orders(start: bytes, rest: list[bytes]) -> Iterator[bytes]:
-    """Every way to go on from `start`, left as soon as a finished line no longer decodes."""
+def _orders(start: bytes, rest: list[bytes], tries: Iterator[int]) -> Iterator[bytes]:
+    """Every way to go on from `start`, left as soon as a finished line no longer decodes.
+
+    Raises Unreadable when there are too many to look at: the one order must be known to be the only one.
+    """
     if not rest:
         yield start
         return
     for place, part in enumerate(rest):
+        if next(tries, None) is None:
+            raise Unreadable([say("order-unknown")])
         whole = start + part
         if _decodes(whole[: whole.rfind(b"\n") + 1]):
-            yield from _orders(whole, rest[:place] + rest[place + 1 :])
+            yield from _orders(whole, rest[:place] + rest[place + 1 :], tries)
 
 
 def _decodes(data: bytes) -> bool:

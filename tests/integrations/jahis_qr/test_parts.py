@@ -96,7 +96,28 @@ def test_an_order_that_cannot_be_told_asks_for_another_scan() -> None:
     parts = [Part(whole[: cut[0]]), Part(whole[cut[0] : cut[1]]), Part(whole[cut[1] :])]
     assert refusal(parts) == "order-unknown"
     assert refusal([Part(PIECES[1]), Part(PIECES[2])]) == "order-unknown"
-    assert refusal([Part(PIECES[0]), *[Part(b"%d" % n) for n in range(8)]]) == "order-unknown"
+    assert refusal([Part(PIECES[0]), *[Part(b"4,%d,,1\r\n" % n) for n in range(8)]]) == "order-unknown"
+    assert refusal([Part(PIECES[0]), *[Part(b"%d" % n) for n in range(20)]]) == "order-unknown"
+
+
+def joined_or_none(parts: list[Part]) -> bytes | None:
+    try:
+        return join(parts).data
+    except Unreadable:
+        return None
+
+
+@pytest.mark.parametrize(("count", "known"), [(3, 10), (4, 6), (6, 1)])
+def test_without_index_it_is_the_right_order_or_another_scan(count: int, known: int) -> None:
+    found = []
+    for seed in range(10):
+        rng = random.Random(seed)
+        cuts = sorted(rng.sample(range(100, len(FULL) - 50), count - 1))
+        parts = [Part(FULL[a:b]) for a, b in zip([0, *cuts], [*cuts, len(FULL)], strict=True)]
+        rng.shuffle(parts)
+        found.append(joined_or_none(parts))
+    assert {whole for whole in found if whole is not None} == {FULL}, "never a wrong one"
+    assert found.count(FULL) >= known
 
 
 @pytest.mark.parametrize(
