@@ -180,7 +180,7 @@ def _reference(param: SearchParam, kind: str | None, text: str, base: str | None
             raise ValueError(f"expected an id of {kind}")
         return Reference(f"{kind}/{text}")
     if _ID.match(text) and "Reference" in param.types:
-        return Reference(None, text)
+        return Reference(f"{param.targets[0]}/{text}") if len(param.targets) == 1 else Reference(None, text)
     parts = terms.literal(text)
     if parts is None and ":" not in text and "Reference" in param.types:
         raise ValueError("expected an id, Type/id or a URL")

@@ -33,6 +33,7 @@ def test_escapes() -> None:
         ("code", "a", Token(None, "a")), ("code", "urn:s|a", Token("urn:s", "a")), ("code", "|a", Token("", "a")),
         ("code", "urn:s|", Token("urn:s", None)), ("identifier", "urn:s|１２", Token("urn:s", "12")),
         ("_id", "x", Token(None, "x")), ("subject", "x", Reference(None, "x")),
+        ("patient", "x", Reference("Patient/x")),
         ("subject", "Patient/x", Reference("Patient/x")), ("subject:Patient", "x", Reference("Patient/x")),
         ("subject", "https://e.example/Patient/x", Reference("https://e.example/Patient/x")),
         ("subject:identifier", "urn:s|x", Logical("urn:s", "x")), ("_profile", "urn:p|1", Uri("urn:p|1")),
