@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from celery import current_app
 from django.db import IntegrityError, transaction
 
 from consent import audit
@@ -20,6 +19,7 @@ from integrations.base import Connector
 from integrations.ids import digest
 from integrations.incoming import Part
 from integrations.models import ImportPart, ImportRun
+from phr.celery import app
 from phr.records import vault
 from phr.records.gateway import Forbidden, NotFound, Records
 
@@ -80,7 +80,7 @@ def wake_worker(id: UUID) -> None:
 
 def _send(id: str) -> None:
     try:
-        current_app.send_task("integrations.tasks.run_import", args=[id], retry=False)
+        app.send_task("integrations.tasks.run_import", args=[id], retry=False)
     except Exception as error:  # noqa: BLE001  whatever a broker may raise: the row is kept, the sweep goes on
         log.warning("no broker for import %s (%s); the sweep will find it", id, type(error).__name__)
 

@@ -364,7 +364,7 @@ def test_a_broker_that_is_away_loses_nothing(
     def away(*args: object, **options: object) -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(accepting.current_app, "send_task", away)
+    monkeypatch.setattr(accepting.app, "send_task", away)
     with django_capture_on_commit_callbacks(execute=True):
         run = accepting.accept(JAHIS, [Part(b"x")], subject=family.hana.pk, by=mother, now=now)
     assert run.state == "accepted"
