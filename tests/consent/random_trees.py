@@ -9,7 +9,7 @@ from typing import Any
 
 from consent.evaluate import Asked
 from consent.scope import Category, Clause, Facts, level_of
-from tests.consent import strategies as words
+from tests.consent import words
 
 
 def _few(rng: Random, values: list[Any], odd: Any, stated: float = 0.2) -> frozenset[Any] | None:
