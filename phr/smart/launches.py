@@ -12,8 +12,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from consent.decide import Capacity
-from consent.guardianship import standing_in
+from consent.decide import Capacity, entitled
 from consent.in_force import in_force_between
 from consent.models import EffectiveGrant, Guardianship, Organization, Person, Subject
 from consent.scope import Purpose
@@ -100,7 +99,7 @@ def _office(person: Person) -> Iterator[Role]:
 
 def acts(person: Person, subject: UUID, *, now: datetime) -> Capacity | None:
     """The capacity in which a person acts for a record now, by the decision's own rules: self, guardian or none."""
-    return standing_in(in_force_between(person.pk, subject, now=now), now)
+    return entitled(in_force_between(person.pk, subject, now=now), now)
 
 
 def begin(*, application: Application, by: Person, role: Role, scope: str, now: datetime) -> Launch:
