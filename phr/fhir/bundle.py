@@ -170,8 +170,7 @@ def _answer(status: str, stored: Stored | None, *, prefer: str, records: Records
     text = msgspec.json.encode({"response": response})
     if prefer != "representation" or stored is None or stored.body is None:
         return text
-    own = records.author is not None and stored.facts.author == records.author
-    return b'{"resource":%s,%s' % (wire.shown(stored, labels=own), text[1:])
+    return b'{"resource":%s,%s' % (wire.shown(stored, labels=records.shows_labels(stored)), text[1:])
 
 
 # -- transaction -------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from django.conf import settings
 
 from phr.fhir import wire
 from phr.records.definitions import concrete_types
-from phr.records.search.parse import searchable
 from phr.records.search.params import params_for
+from phr.records.search.parse import searchable
 
 SOFTWARE_VERSION = "0.1.0"
 INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")

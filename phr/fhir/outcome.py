@@ -63,11 +63,7 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
     match error:
         case InEntry():
             status, issues = explain(error.cause)
-            place = f"Bundle.entry[{error.position}]"
-            return status, [
-                Issue(i.code, i.diagnostics, f"{place}.resource.{i.expression}" if i.expression else place)
-                for i in issues
-            ]
+            return status, [Issue(i.code, i.diagnostics, _inside(error.position, i.expression)) for i in issues]
         case Problem():
             return error.status, error.issues
         case gateway.Invalid():
@@ -75,12 +71,23 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
         case gateway.Unprocessable():
             return 422, [Issue("business-rule", str(error), error.expression)]
         case BadSearch():
-            return 400, [Issue("invalid", str(error), error.parameter)]
+            return 400, [Issue("invalid", str(error), f"http.{error.parameter}")]
     for kind, (status, code, text) in _PLAIN.items():
         if isinstance(error, kind):
             return status, [Issue(code, text or str(error))]
     log.exception("unanticipated %s", type(error).__name__)
     return 500, [Issue("exception", "内部エラーが起きました。Something went wrong inside the server.")]
+
+
+def _inside(position: int, expression: str) -> str:
+    """A place within an entry: of its resource (`Observation.status`) or of the entry itself (`request.url`)."""
+    place = f"Bundle.entry[{position}]"
+    first, dot, rest = expression.partition(".")
+    if first[:1].isupper():
+        return f"{place}.resource{dot}{rest}"
+    if first == "http":  # a search inside an entry
+        return f"{place}.request"
+    return f"{place}.{expression}" if expression else place
 
 
 # The text is the exception's own only where it can say nothing of what exists.

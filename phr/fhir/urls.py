@@ -16,6 +16,6 @@ urlpatterns = [
     re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=views.update, DELETE=views.delete), name="instance"),
     re_path(rf"^/{_TYPE}/{_ID}/_history$", door(GET=views.history), name="history"),
     re_path(rf"^/{_TYPE}/{_ID}/_history/(?P<version>[^/]{{1,64}})$", door(GET=views.vread), name="version"),
-    re_path(r"^/.*$", door(GET=views.nothing_here, POST=views.nothing_here, PUT=views.nothing_here,
+    re_path(r"^/[\s\S]*$", door(GET=views.nothing_here, POST=views.nothing_here, PUT=views.nothing_here,
                            DELETE=views.nothing_here, PATCH=views.nothing_here), name="nowhere"),
 ]  # fmt: skip

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qsl
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 from consent.decide import Permit
 from consent.scope import Scope
@@ -19,6 +19,7 @@ from phr.fhir import bundle, capability, outcome, wire
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import definitions
 from phr.records.gateway import NotFound, Records, Refused
+from phr.smart import cors
 
 View = Callable[..., HttpResponse]
 HISTORY_PAGE = 100
@@ -33,18 +34,26 @@ def door(**methods: View) -> View:
     @csrf_exempt
     def view(request: HttpRequest, **place: str) -> HttpResponse:
         try:
-            handler = methods.get(request.method or "")
-            if handler is None:
-                raise Problem(405, "not-supported", f"使える方法: {allowed} Allowed methods.", Allow=allowed)
-            wire.negotiate(request)
-            answer = handler(request, **place)
-        except Exception as error:  # the one translator at the edge
+            answer = _preflight(allowed) if request.method == "OPTIONS" else handle(request, place)
+        except Exception as error:  # noqa: BLE001 - the one translator at the edge
             answer = outcome.response(error)
         answer["X-Request-Id"] = request_id(request)
         answer["Cache-Control"] = "no-store"
-        return answer
+        return cors.for_registered(request, answer) if "Origin" in request.headers else answer
+
+    def handle(request: HttpRequest, place: dict[str, str]) -> HttpResponse:
+        handler = methods.get(request.method or "")
+        if handler is None:
+            raise Problem(405, "not-supported", f"使える方法: {allowed} Allowed methods.", Allow=allowed)
+        wire.negotiate(request)
+        return handler(request, **place)
 
     return functools.update_wrapper(view, next(iter(methods.values())))
+
+
+def _preflight(allowed: str) -> HttpResponse:
+    """What a browser asks before it asks (Fetch standard, CORS preflight); it carries no token."""
+    return HttpResponse(status=204, headers={"Allow": f"{allowed}, OPTIONS"})
 
 
 def open_records(request: HttpRequest) -> Records:
@@ -70,12 +79,6 @@ def admitted(records: Records, type: str, letter: str) -> None:
         raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {type} '{letter}'.")
 
 
-def pairs(text: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100)
-    except (UnicodeDecodeError, ValueError):
-        raise Problem(400, "invalid", "検索の文字列を読めません。The query string cannot be read.") from None
-
 
 # -- instance ------------------------------------------------------------------------------------
 
@@ -84,17 +87,17 @@ def read(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
     records = open_records(request)
     admitted(records, known(type), "r")
     found = records.read(type, id)
-    if request.headers.get("If-None-Match") == wire.etag(found.version):
+    if wire.unchanged(request, found.version):
         return HttpResponse(status=304, headers={"ETag": wire.etag(found.version)})
-    return wire.one(found, status=200, labels=_own(records, found))
+    return wire.one(found, status=200, labels=records.shows_labels(found))
 
 
 def update(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, known(type), "u")
     resource = _resource(request, type)
     if resource.get("id") != id:
         raise Problem(400, "invalid", "本文の id が URL と違います。The id in the body is not the one in the URL.", f"{type}.id")
-    records = open_records(request)
-    admitted(records, type, "u")
     try:
         stored = records.update(type, id, resource, if_match=wire.if_match(request))
     except NotFound:
@@ -103,7 +106,7 @@ def update(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
             405, "not-supported", "新しい id での作成はできません。This server gives the ids.", Allow="GET, HEAD"
         ) from None
     prefer = wire.preference(request, "return", "representation")
-    return wire.one(stored, status=200, labels=_own(records, stored), location=True, prefer=prefer)
+    return wire.one(stored, status=200, labels=records.shows_labels(stored), location=True, prefer=prefer)
 
 
 def delete(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
@@ -122,7 +125,7 @@ def vread(request: HttpRequest, *, type: str, id: str, version: str) -> HttpResp
     if not (version.isascii() and version.isdigit() and len(version) < 10):
         raise NotFound(f"{type}/{id}")
     found = records.vread(type, id, int(version))
-    return wire.one(found, status=200, labels=_own(records, found))
+    return wire.one(found, status=200, labels=records.shows_labels(found))
 
 
 def history(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
@@ -140,7 +143,7 @@ def history(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
 
 def _history_page(request: HttpRequest) -> tuple[int, int | None]:
     values: dict[str, int | None] = {"_count": HISTORY_PAGE, "_before": None}
-    for name, value in pairs(request.META.get("QUERY_STRING", "")):
+    for name, value in wire.asked(request):
         if name in values:
             if not (value.isascii() and value.isdigit() and 0 < len(value) < 10) or (name == "_count" and not int(value)):
                 raise Problem(400, "invalid", f"{name} は正の整数です。{name} must be a positive number.", name)
@@ -154,18 +157,11 @@ def _history_page(request: HttpRequest) -> tuple[int, int | None]:
 
 
 def search(request: HttpRequest, *, type: str) -> HttpResponse:
-    return _search(request, known(type), pairs(request.META.get("QUERY_STRING", "")))
+    return _search(request, known(type), wire.asked(request))
 
 
 def post_search(request: HttpRequest, *, type: str) -> HttpResponse:
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise Problem(415, "not-supported", "application/x-www-form-urlencoded で送ってください。Expected a form body.")
-    try:
-        form = request.body.decode()
-    except UnicodeDecodeError:
-        raise Problem(400, "invalid", "検索の文字列を読めません。The form cannot be read.") from None
-    return _search(request, known(type), pairs(request.META.get("QUERY_STRING", "")) + pairs(form))
+    return _search(request, known(type), wire.asked(request) + wire.form(request))
 
 
 def _search(request: HttpRequest, type: str, asked: list[tuple[str, str]]) -> HttpResponse:
@@ -179,9 +175,9 @@ def _search(request: HttpRequest, type: str, asked: list[tuple[str, str]]) -> Ht
 
 
 def create(request: HttpRequest, *, type: str) -> HttpResponse:
-    resource = _resource(request, type)
     records = open_records(request)
-    admitted(records, type, "c")
+    admitted(records, known(type), "c")
+    resource = _resource(request, type)
     prefer = wire.preference(request, "return", "representation")
     asked = request.headers.get("If-None-Exist")
     if asked is None:
@@ -189,7 +185,7 @@ def create(request: HttpRequest, *, type: str) -> HttpResponse:
     else:
         admitted(records, type, "s")
         stored, created = records.create_unless(resource, wire.condition(type, asked, now=records.now))
-    labels = _own(records, stored)
+    labels = records.shows_labels(stored)
     return wire.one(stored, status=201 if created else 200, labels=labels, location=True, prefer=prefer)
 
 
@@ -197,8 +193,8 @@ def create(request: HttpRequest, *, type: str) -> HttpResponse:
 
 
 def post_bundle(request: HttpRequest) -> HttpResponse:
-    content = wire.json_body(request)
     records = open_records(request)
+    content = wire.json_body(request)
     prefer = wire.preference(request, "return", "minimal")
     return HttpResponse(bundle.process(records, content, prefer=prefer), content_type=FHIR_JSON)
 
@@ -213,22 +209,20 @@ def nothing_here(request: HttpRequest, **place: str) -> HttpResponse:
 
 def _resource(request: HttpRequest, type: str) -> dict[str, Any]:
     resource = wire.json_body(request)
-    if resource.get("resourceType") != known(type):
+    if resource.get("resourceType") != type:
         raise Problem(
             400, "invalid", f"本文は {type} ではありません。The body is not a {type}.", f"{type}.resourceType"
         )
     return resource
 
 
-def _own(records: Records, found: Any) -> bool:
-    return records.author is not None and found.facts.author == records.author
-
-
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """The process answers."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """The process can serve: the database answers."""
     try:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils.http import http_date
 
 from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
@@ -20,7 +20,11 @@ from phr.records.gateway import Page, Stored
 from phr.records.search.parse import BadSearch, Query, parse
 
 _JSON = {"json", "application/json", "application/fhir+json", "text/json"}
+_ETAGS = re.compile(r'(?:^|,)\s*(?:W/)?"(\d{1,9})"\s*(?=,|$)')
 _ETAG = re.compile(r'\s*(?:W/)?"(\d{1,9})"\s*')
+
+
+Pairs = list[tuple[str, str]]
 
 
 def base() -> str:
@@ -29,7 +33,7 @@ def base() -> str:
 
 def negotiate(request: HttpRequest) -> None:
     """Refuse what cannot be answered in JSON (R4 http.html §3.1.0.1.10): `_format` wins over Accept."""
-    wanted = request.GET.get("_format")
+    wanted = next((value for name, value in asked(request) if name == "_format"), None)
     if wanted is not None:
         if wanted.split(";")[0].strip().replace(" ", "+").lower() not in _JSON:
             raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.", "_format")
@@ -40,15 +44,48 @@ def negotiate(request: HttpRequest) -> None:
         raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.")
 
 
+def asked(request: HttpRequest) -> Pairs:
+    """The parameters of the query string, in order. Raises Problem (400)."""
+    return _pairs(request.META.get("QUERY_STRING", ""))
+
+
+def form(request: HttpRequest) -> Pairs:
+    """The parameters of a form body, in order. Raises Problem (400, 411, 413, 415)."""
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise Problem(415, "not-supported", "application/x-www-form-urlencoded で送ってください。Expected a form body.")
+    try:
+        return _pairs(_received(request).decode())
+    except UnicodeDecodeError:
+        raise Problem(400, "invalid", "検索の文字列を読めません。The form cannot be read.") from None
+
+
+def _pairs(text: str) -> Pairs:
+    try:
+        return parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100)
+    except (UnicodeDecodeError, ValueError):
+        raise Problem(400, "invalid", "検索の文字列を読めません。The query string cannot be read.") from None
+
+
+def _received(request: HttpRequest) -> bytes:
+    """The body's bytes. Raises Problem (411) where its length was not told, RequestDataTooBig (413)."""
+    if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
+        raise Problem(411, "incomplete", "本文の長さ (Content-Length) が必要です。The length of the body is needed.")
+    try:
+        return request.body
+    except UnreadablePostError:
+        raise Problem(400, "incomplete", "本文が途中で切れています。The body ends too early.") from None
+
+
 def json_body(request: HttpRequest) -> dict[str, Any]:
-    """The resource in the body. Raises Problem (413, 415) or body.Malformed."""
+    """The resource in the body. Raises Problem (411, 413, 415) or body.Malformed."""
     kind, _, rest = request.headers.get("Content-Type", "").lower().partition(";")
     if kind.strip() not in _JSON - {"json"}:
         raise Problem(415, "not-supported", "Content-Type は application/fhir+json です。Expected application/fhir+json.")
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest)
     if charset and charset[1] not in ("utf-8", "utf8"):
         raise Problem(415, "not-supported", "文字コードは UTF-8 です。The charset must be UTF-8.")
-    return body.parse(request.body)
+    return body.received(_received(request))
 
 
 def preference(request: HttpRequest, name: str, default: str) -> str:
@@ -66,6 +103,12 @@ def if_match(request: HttpRequest) -> int | None:
     if not found:
         raise Problem(400, "invalid", 'If-Match は W/"版" の形です。If-Match must be one ETag such as W/"3".')
     return int(found[1])
+
+
+def unchanged(request: HttpRequest, version: int) -> bool:
+    """Whether If-None-Match names this version (RFC 9110 §13.1.2: weak comparison, a list, or *)."""
+    told = request.headers.get("If-None-Match")
+    return told is not None and (told.strip() == "*" or str(version) in _ETAGS.findall(told))
 
 
 def etag(version: int) -> str:
@@ -97,9 +140,6 @@ def one(found: Stored, *, status: int, labels: bool, location: bool = False, pre
     return answer
 
 
-Pairs = list[tuple[str, str]]
-
-
 def query(type: str, asked: Pairs, *, now: datetime, strict: bool) -> Query:
     """The search as data. Raises BadSearch; with strict handling also for what nobody knows (R4 search.html §3.1.1.3)."""
     found = parse(type, asked, now=now, base=base())
@@ -117,7 +157,10 @@ def used(query: Query, asked: Pairs) -> Pairs:
 
 def condition(type: str, text: str, *, now: datetime) -> Query:
     """An If-None-Exist condition: a query string, with or without `Type?` before it. Raises BadSearch."""
-    found = query(type, parse_qsl(text.rpartition("?")[2], keep_blank_values=True), now=now, strict=True)
+    kind, _, criteria = text.strip().rpartition("?")
+    found = query(type, _pairs(criteria), now=now, strict=True)
+    if kind not in ("", type, f"{base()}/{type}"):
+        raise BadSearch("If-None-Exist", f"speaks of another type than {type}")
     if not found.conditions:
         raise BadSearch("If-None-Exist", "has no criteria")
     return replace(found, count=2)

@@ -18,8 +18,8 @@ from consent import audit
 from consent.audit import Event
 from consent.decide import Caller, Capacity
 from consent.models import Subject
-from consent.scope import Door, Facts
-from phr.records import body, facts, index, store, validate, vault
+from consent.scope import OPEN_TYPES, Door, Facts
+from phr.records import body, definitions, facts, index, store, validate, vault
 from phr.records.reading import Gone, NotFound, Page, Reading, Refused, open_permit
 from phr.records.scoping import Params, scope_sql
 from phr.records.search.parse import Query
@@ -133,11 +133,13 @@ class Records(Reading):
     @transaction.atomic
     def update(self, type: str, id: str, resource: dict[str, Any], *, if_match: int | None = None) -> Stored:
         """Store the next version; the same content again writes nothing. Raises NotFound, PreconditionFailed …"""
-        current = self._current(type, id, letter="u", lock=True)
+        current = self._writable(type, id, letter="u")
         _matches(current, if_match)
-        draft = self._draft(resource, id=id, version=current.version + 1, author=current.facts.author)
+        kept = self._with_labels(resource, current)
+        draft = self._draft(kept, id=id, version=current.version + 1, author=current.facts.author)
         if draft.facts.subjects != current.facts.subjects:
-            raise Unprocessable("a resource never moves to another person", expression=f"{type}.subject")
+            place = f"{type}.{_subject_element(type)}"
+            raise Unprocessable("a resource never moves to another person", expression=place)
         self._admit([draft], letter="u")
         if not current.deleted and _content(body.parse(draft.body)) == _content(body.parse(current.body or b"{}")):
             return current
@@ -150,7 +152,7 @@ class Records(Reading):
     def delete(self, type: str, id: str, *, if_match: int | None = None) -> Stored | None:
         """Delete; every version stays readable by number. None where there was nothing to delete."""
         try:
-            current = self._current(type, id, letter="d", lock=True)
+            current = self._writable(type, id, letter="d")
         except NotFound:
             return None
         _matches(current, if_match)
@@ -160,6 +162,31 @@ class Records(Reading):
         gone = replace(current, version=current.version + 1, deleted=True, body=None, updated_at=self.now)
         self._log_written(Event.RECORD_DELETED, [gone])
         return gone
+
+    def _writable(self, type: str, id: str, *, letter: str) -> Stored:
+        """The current version, locked. Raises NotFound, or Forbidden where the caller may see it but not change it."""
+        try:
+            current = self._current(type, id, letter=letter, lock=True)
+        except NotFound:
+            self._current(type, id, letter="r")
+            raise Forbidden(f"{type}/{id} may not be changed by this caller") from None
+        if not current.facts.subjects and current.facts.author != self.author:
+            raise Forbidden(f"{type}/{id} was written by another organisation")
+        return current
+
+    def shows_labels(self, found: Stored) -> bool:
+        """Whether security labels leave with a resource: only to the organisation that wrote it."""
+        return self.author is not None and found.facts.author == self.author
+
+    def _with_labels(self, resource: dict[str, Any], current: Stored) -> dict[str, Any]:
+        """Labels that were not shown to the caller cannot be taken away by an update (R4 resource.html, meta)."""
+        if current.body is None or b'"security"' not in current.body or self.shows_labels(current):
+            return resource
+        stored, meta = body.parse(current.body).get("meta", {}), resource.get("meta", {})
+        if not isinstance(meta, dict) or not isinstance(given := meta.get("security", []), list):
+            return resource  # the check of the structure says what is wrong with it
+        kept = [label for label in stored.get("security", []) if label not in given]
+        return {**resource, "meta": {**meta, "security": given + kept}} if kept else resource
 
     # -- steps ----------------------------------------------------------------------------------
 
@@ -179,33 +206,33 @@ class Records(Reading):
         """Whether each draft may be written. The Patient it names must be one the caller can see."""
         born = {s for d in drafts if d.facts.type == "Patient" for s in d.facts.subjects}
         rows = self._grant_rows(d.facts for d in drafts)
-        self._see({s for d in drafts for s in d.facts.subjects} - born)
+        unseen = self._unseen({s for d in drafts for s in d.facts.subjects} - born)
         for position, draft in enumerate(drafts):
             fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self._granular else draft.facts
             with _at(position):
+                if lost := unseen.intersection(fact.subjects):
+                    place = f"{fact.type}.{_subject_element(fact.type)}"
+                    raise Unprocessable(f"Patient/{min(lost)} is not known here", expression=place)
                 if not any(door.admits(fact, letter) for door in self.scope.doors):
                     raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
                 if not self.scope.covers(fact, letter=letter, rows=rows):
                     raise _not_coverable(fact)
 
-    def _see(self, subjects: set[UUID]) -> None:
-        """Raises Unprocessable for a subject whose Patient this caller cannot see, as for one that is not there."""
+    def _unseen(self, subjects: set[UUID]) -> set[UUID]:
+        """The subjects whose Patient this caller cannot see, whether it is there or not."""
         if self.scope.subjects is not None:
-            unseen = subjects - self.scope.subjects
-        elif subjects:
-            p = Params()
-            anything = replace(self.scope, doors=(Door("*", "cruds"),))
-            sql = (
-                f"SELECT r.subject_id FROM phr_resource r WHERE r.type = 'Patient' AND NOT r.deleted"
-                f" AND r.fhir_id = ANY({p([str(s) for s in subjects])}) AND {scope_sql(anything, 'r', p)}"
-            )
-            with connection.cursor() as cursor:
-                cursor.execute(sql, p.values)
-                unseen = subjects - {row[0] for row in cursor.fetchall()}
-        else:
-            unseen = set()
-        if unseen:
-            raise Unprocessable(f"Patient/{min(map(str, unseen))} is not known here", expression="subject")
+            return subjects - self.scope.subjects
+        if not subjects:
+            return set()
+        p = Params()
+        anything = replace(self.scope, doors=(Door("*", "cruds"),))
+        sql = (
+            f"SELECT r.subject_id FROM phr_resource r WHERE r.type = 'Patient' AND NOT r.deleted"
+            f" AND r.fhir_id = ANY({p([str(s) for s in subjects])}) AND {scope_sql(anything, 'r', p)}"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, p.values)
+            return subjects - {row[0] for row in cursor.fetchall()}
 
     def _enroll(self, drafts: Sequence[Draft]) -> None:
         """A new Patient is a new Subject."""
@@ -263,7 +290,13 @@ def _birth_on(patient: dict[str, Any]) -> date | None:
     return date.fromisoformat(text) if len(text) == 10 else None
 
 
+def _subject_element(type: str) -> str:
+    """The element of a type that names its Patient."""
+    return next((name for name in ("subject", "patient") if name in definitions.fields(type)), "id")
+
+
 def _not_coverable(fact: Facts) -> Unprocessable:
-    if not fact.subjects:
-        return Unprocessable("this type must name the Patient it is about", expression=f"{fact.type}.subject")
+    if not fact.subjects and fact.type not in OPEN_TYPES:
+        place = f"{fact.type}.{_subject_element(fact.type)}"
+        return Unprocessable("this type must name the Patient it is about", expression=place)
     return Unprocessable("this may not be written for this person", expression=fact.type)

@@ -7,6 +7,7 @@ Every read is written to the audit log before it leaves. Forbidden and nonexiste
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ from phr.records.search import cursor as paging
 from phr.records.search.parse import Query
 from phr.records.store import Stored
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 alarm = logging.getLogger("phr.alarm")
 
 
@@ -113,6 +115,8 @@ class Reading:
         return int(_fetch(compiler.count_sql(query, scope_sql(self.scope, "s", p), p, key=vault.index_key()), p)[0][0])
 
     def _current(self, type: str, id: str, *, letter: str, lock: bool = False) -> Stored:
+        if not _ID.fullmatch(id):
+            raise NotFound(f"{type}/?")  # no id that we or anybody could have given (R4 datatypes.html, id)
         p = Params()
         sql = (
             f"{store.select(terms=self._granular)} WHERE r.type = {p(type)} AND r.fhir_id = {p(id)}"

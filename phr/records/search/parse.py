@@ -6,7 +6,7 @@ those are listed in `Query.unknown` (FHIR R4 3.1.1.3: a server may ignore them, 
 
 Answered now: token (default, :not), reference (id, Type/id, absolute, :Type, :identifier), date and
 number with all prefixes, string (default, :exact, :contains), uri; :missing for all; `_id`,
-`_lastUpdated`, `_tag`, `_profile`, `_security`, `_source`, `_sort`, `_count`, `_total`, `_summary`,
+`_lastUpdated`, `_tag`, `_profile`, `_source`, `_sort`, `_count`, `_total`, `_summary`,
 `_elements`, `_page` (our cursor). Chains, `_has`, `_include` and the rest are refused as not supported yet.
 """
 
@@ -56,8 +56,11 @@ Pair = tuple[str, str]
 
 
 def searchable(param: SearchParam) -> bool:
-    """Whether this parameter is answered now (what the CapabilityStatement lists)."""
-    return param.indexed and param.type in MODIFIERS
+    """Whether this parameter is answered now (what the CapabilityStatement lists).
+
+    `_security` never: labels are not shown, so they must not be found out by searching either.
+    """
+    return param.indexed and param.type in MODIFIERS and param.name != "_security"
 
 
 def parse(type: str, pairs: Iterable[Pair], *, now: datetime, base: str | None = None) -> Query:
@@ -97,9 +100,7 @@ def _sound(name: str, value: str) -> None:
         raise BadSearch(name.encode("ascii", "replace").decode()[:60], "contains a control character")
 
 
-def _condition(
-    param: SearchParam, name: str, modifier: str, value: str, now: datetime, base: str | None
-) -> Condition:
+def _condition(param: SearchParam, name: str, modifier: str, value: str, now: datetime, base: str | None) -> Condition:
     if not searchable(param):
         raise BadSearch(name, f"{param.type} parameters are not supported yet" if param.expression else "not supported")
     if modifier == "missing" and param.name not in COLUMNS:
@@ -123,9 +124,7 @@ def _condition(
     return Condition(param, values, None if kind or not modifier else modifier)
 
 
-def _value(
-    param: SearchParam, modifier: str, kind: str | None, text: str, now: datetime, base: str | None
-) -> Value:
+def _value(param: SearchParam, modifier: str, kind: str | None, text: str, now: datetime, base: str | None) -> Value:
     match param.type:
         case "token":
             return _token(param, text)

@@ -1,0 +1,99 @@
+"""The permission table: what each route answers to each persona. A route without a row fails the build.
+
+One row per route and method: the route's name, the request, and the status for each of PERSONAS in order.
+Each persona carries a bearer token (its demo token) and, if it is a person, a signed-in session.
+`{yuki}`, `{hana}`, `{kai}` are Patient ids (Kai lives next door); the other places are made by `test_permissions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+PERSONAS = ("anonymous", "mother", "father", "aunt", "clinic", "officer")
+
+FORM = "application/x-www-form-urlencoded"
+FHIR = "application/fhir+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`told`: one status per persona. `body`: a form text, or the name of a body that the test makes."""
+
+    route: str
+    method: str
+    path: str
+    told: str
+    body: str | dict[str, Any] | None = None
+
+    @property
+    def statuses(self) -> dict[str, int]:
+        return dict(zip(PERSONAS, map(int, self.told.split()), strict=True))
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+# fmt: off
+TABLE = (
+    #                                                             anonymous mother father aunt clinic officer
+    # -- open to everybody --
+    Row("healthz", "GET", "/healthz",                             "200 200 200 200 200 200"),
+    Row("readyz", "GET", "/readyz",                               "200 200 200 200 200 200"),
+    Row("capabilities", "GET", "/fhir/metadata",                  "200 200 200 200 200 200"),
+    Row("jwks", "GET", "/oauth/jwks",                             "200 200 200 200 200 200"),
+    Row("smart-configuration", "GET", "/.well-known/smart-configuration",            "200 200 200 200 200 200"),
+    Row("fhir-smart-configuration", "GET", "/fhir/.well-known/smart-configuration",  "200 200 200 200 200 200"),
+    Row("openid-configuration", "GET", "/.well-known/openid-configuration",          "200 200 200 200 200 200"),
+    Row("authorization-server", "GET", "/.well-known/oauth-authorization-server",    "200 200 200 200 200 200"),
+    Row("stylesheet", "GET", "/static/tsumugi.css",               "200 200 200 200 200 200"),
+    Row("demo-callback", "GET", "/demo/callback",                 "404 404 404 404 404 404"),  # exists in the demo only
+
+    # -- the REST door: the mother has her own record open, the father Hana's --
+    Row("instance", "GET", "/fhir/Patient/{yuki}",                "401 200 404 404 200 404"),
+    Row("instance", "GET", "/fhir/Patient/{hana}",                "401 404 200 404 404 404"),
+    Row("instance", "GET", "/fhir/Patient/{kai}",                 "401 404 404 404 404 404"),
+    Row("instance", "GET", "/fhir/Observation/{pressure}",        "401 200 404 404 200 404"),
+    Row("instance", "GET", "/fhir/Observation/{secret}",          "401 200 404 404 404 404"),
+    Row("instance", "PUT", "/fhir/Observation/{pressure}",        "401 200 405 403 403 405", "pressure-again"),
+    # Deleting what is not there (or not there for you) is done already: 204, and nothing happens.
+    Row("instance", "DELETE", "/fhir/Observation/{pressure}",     "401 204 204 403 403 204"),
+    Row("history", "GET", "/fhir/Observation/{pressure}/_history",     "401 200 404 404 200 404"),
+    Row("version", "GET", "/fhir/Observation/{pressure}/_history/1",   "401 200 404 404 200 404"),
+    Row("version", "GET", "/fhir/Observation/{secret}/_history/1",     "401 200 404 404 404 404"),
+    Row("type", "GET", "/fhir/Observation",                       "401 200 200 200 200 200"),
+    Row("type", "POST", "/fhir/Observation",                      "401 201 422 403 201 422", "pressure"),
+    Row("type", "POST", "/fhir/Observation",                      "401 422 422 403 422 422", "pressure-of-kai"),
+    Row("post-search", "POST", "/fhir/Observation/_search",       "401 200 200 200 200 200", "code=8480-6"),
+    Row("bundle", "POST", "/fhir",                                "401 200 422 422 200 422", "transaction"),
+    Row("nowhere", "GET", "/fhir/$nothing",                       "404 404 404 404 404 404"),
+    Row("nowhere", "POST", "/fhir/$nothing",                      "404 404 404 404 404 404"),
+    Row("nowhere", "PUT", "/fhir/$nothing",                       "404 404 404 404 404 404"),
+    Row("nowhere", "PATCH", "/fhir/$nothing",                     "404 404 404 404 404 404"),
+    Row("nowhere", "DELETE", "/fhir/$nothing",                    "404 404 404 404 404 404"),
+
+    # -- imports: into the record that is open --
+    Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404", "import"),
+    Row("import", "GET", "/api/imports/{run}",                    "401 200 404 404 404 404"),
+
+    # -- the machine endpoints: who asks is shown by the form, not by a token or a session --
+    Row("token", "POST", "/oauth/token",                          "400 400 400 400 400 400", "grant_type=password"),
+    Row("revoke", "POST", "/oauth/revoke",                        "401 401 401 401 401 401", "token=x"),
+    Row("introspect", "POST", "/oauth/introspect",                "401 401 401 401 401 401", "token=x"),
+
+    # -- the pages: a session is what counts, so the clinic's system is anonymous here --
+    Row("home", "GET", "/",                                       "302 200 200 200 302 200"),
+    Row("sign-in", "GET", "/sign-in",                             "200 302 302 302 200 302"),
+    Row("sign-in", "POST", "/sign-in",                            "422 422 422 422 422 422", "username=x&password=y"),
+    Row("sign-out", "POST", "/sign-out",                          "302 302 302 302 302 302", ""),
+    Row("language", "POST", "/language",                          "302 302 302 302 302 302", "language=en"),
+    Row("authorize", "GET", "/oauth/authorize",                   "400 400 400 400 400 400"),
+    Row("authorize", "POST", "/oauth/authorize",                  "400 400 400 400 400 400", ""),
+    Row("authorize-decide", "GET", "/oauth/authorize/{asked}",    "302 200 400 400 302 400"),
+    Row("authorize-decide", "POST", "/oauth/authorize/{asked}",   "302 302 400 400 302 400", "decision=deny"),
+    Row("app-stop", "POST", "/apps/{launch}/stop",                "302 302 404 404 302 404", ""),
+
+    # -- Django's own site, for operators --
+    Row("admin", "GET", "/admin/",                                "302 302 302 302 302 302"),
+)
+# fmt: on
