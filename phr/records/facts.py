@@ -245,4 +245,3 @@ class _Seen:
             self.labels |= classes.of_code(system, code)  # here UNCLASSIFIED counts too
         elif system == systems.OWN_MARK and isinstance(code, str):
             self.marks |= _MARKS.get(code, Mark(0))
-

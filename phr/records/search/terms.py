@@ -21,7 +21,9 @@ from phr.records.systems import preferred
 
 _SEP = "\x1f"  # cannot occur in a URI or a code
 # A reference that names a resource: [base/]Type/id[/_history/version]
-_LITERAL = re.compile(r"^((?:https?://|urn:)[^\s?#]*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$")
+_LITERAL = re.compile(
+    r"^((?:https?://|urn:)[^\s?#]*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$"
+)
 WIDE = 8  # with more targets than this (or any), a reference is also kept by bare id
 
 
