@@ -12,6 +12,7 @@ from typing import Any
 STRAY: dict[str, set[str]] = {
     "Meta": {"project", "author", "onBehalfOf", "account", "accounts", "compartment"},
     "Binary": {"url"},
+    "ObservationDefinition": {"publisher"},
     "DeviceDefinition": {"classification", "bodySite"},
     "ResearchStudy": {
         "name", "descriptionSummary", "studyDesign", "recruitment", "progressStatus", "comparisonGroup", "region",
