@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import os
+import tarfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -254,6 +255,21 @@ def test_hl7s_own_resources_pass() -> None:
         for entry in decoder.decode(gzip.decompress(file.read_bytes())).get("entry", []):
             problems = check(entry["resource"])
             assert not problems or problems[0].diagnostics.startswith("4.3.0"), (entry.get("fullUrl"), problems[:3])
+
+
+def test_jp_cores_examples_pass() -> None:
+    """JP_CORE_PACKAGE: the package of JP Core 1.2.0 (`.tgz`), not shipped with the project."""
+    package = os.environ.get("JP_CORE_PACKAGE")
+    if not package:
+        pytest.skip("JP_CORE_PACKAGE is not set: the examples of JP Core are not checked")
+    decoder = msgspec.json.Decoder(float_hook=Decimal)
+    with tarfile.open(package) as archive:
+        members = [m for m in archive if "/example/" in m.name and m.name.endswith(".json") and ".index" not in m.name]
+        found = [decoder.decode(file.read()) for m in members if (file := archive.extractfile(m))]
+    assert len(found) == 76
+    for resource in found:
+        assert check(resource) == [], resource.get("id")
+        model(resource["resourceType"]).model_validate(resource)
 
 
 def test_a_person_is_never_quoted_whole() -> None:
