@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 OPEN = (ImportRun.State.ACCEPTED, ImportRun.State.RUNNING, ImportRun.State.WAITING)
 ENDED_BADLY = (ImportRun.State.REFUSED, ImportRun.State.FAILED)
+NO_PATIENCE = {"max_retries": 0, "socket_connect_timeout": 2}  # nobody waits for a broker that is away
 MOST_PARTS = 99
 MOST_OPEN = 50  # runs one requester may have open at a time
 
@@ -80,7 +81,9 @@ def wake_worker(id: UUID) -> None:
 
 def _send(id: str) -> None:
     try:
-        app.send_task("integrations.tasks.run_import", args=[id], retry=False)
+        with app.connection_for_write() as connection:
+            connection.transport_options = NO_PATIENCE
+            app.send_task("integrations.tasks.run_import", args=[id], connection=connection, retry=False)
     except Exception as error:  # noqa: BLE001  whatever a broker may raise: the row is kept, the sweep goes on
         log.warning("no broker for import %s (%s); the sweep will find it", id, type(error).__name__)
 
