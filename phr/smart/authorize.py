@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode, urlsplit, urlunsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +25,16 @@ from phr.smart.provider import FHIR_URL, server
 
 AUTHORIZE_URL = settings.PHR_BASE_URL + "/oauth/authorize"
 PATIENCE = timedelta(minutes=10)  # how long a person may take to decide
-KEPT = ("response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "nonce")
+KEPT = (
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+)
 READ = (*KEPT, "aud", "resource", "prompt", "launch", "request", "request_uri")
 LONGEST = 4096
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
@@ -129,7 +139,7 @@ def begin(checked: Checked, *, by: Person, now: datetime) -> AuthorizationReques
     )
 
 
-def pending(id: object, *, by: Person, now: datetime, lock: bool = False) -> AuthorizationRequest:
+def pending(id: UUID, *, by: Person, now: datetime, lock: bool = False) -> AuthorizationRequest:
     """The undecided request of this person. Raises Fatal: another's, decided, or too old look the same."""
     rows = AuthorizationRequest.objects.select_related("application")
     if lock:
@@ -150,7 +160,7 @@ def roles(asked: AuthorizationRequest, *, now: datetime) -> tuple[Role, ...]:
 
 
 @transaction.atomic
-def approve(id: object, *, role: str, by: Person, now: datetime) -> str:
+def approve(id: UUID, *, role: str, by: Person, now: datetime) -> str:
     """Open a launch in the chosen role and give the app its code. Returns where to send the browser.
 
     Raises Fatal, also for a role that is not (or no longer) hers.
@@ -172,7 +182,7 @@ def approve(id: object, *, role: str, by: Person, now: datetime) -> str:
 
 
 @transaction.atomic
-def deny(id: object, *, by: Person, now: datetime) -> str:
+def deny(id: UUID, *, by: Person, now: datetime) -> str:
     """Tell the app that the person said no. Returns where to send the browser. Raises Fatal."""
     asked = pending(id, by=by, now=now, lock=True)
     _used(asked, now)

@@ -61,7 +61,7 @@ def signing_key_is_usable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]
 @register(Tags.security, deploy=True)
 def deployment_is_safe(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """phr.E101, E103, E104, E107: what a deployment must have set."""
-    found = []
+    found: list[CheckMessage] = []
     if settings.SECRET_KEY.startswith("insecure") or len(settings.SECRET_KEY) < 50:
         found.append(_error("E101", "PHR_SECRET_KEY is missing or shorter than 50 characters.", "Make a random one."))
     if missing := [name for name in SECRETS if not getattr(settings, name)]:

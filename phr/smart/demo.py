@@ -164,4 +164,5 @@ def _token(**fields: str) -> dict[str, Any]:
 
 def _client() -> Client:
     base = urlsplit(settings.PHR_BASE_URL)
-    return Client(headers={"host": base.netloc}, **{"wsgi.url_scheme": base.scheme})
+    defaults: dict[str, Any] = {"wsgi.url_scheme": base.scheme}
+    return Client(headers={"host": base.netloc}, **defaults)

@@ -77,7 +77,12 @@ def _children(person: Person, now: datetime) -> Iterator[Role]:
     for link in links.order_by("subject__birth_on", "id"):
         if acts(person, link.subject_id, now=now) is Capacity.GUARDIAN:
             yield Role(
-                f"guardian-{link.pk}", Capacity.GUARDIAN, Purpose.FAMRQT, link.subject_id, link.subject.birth_on, link.pk
+                f"guardian-{link.pk}",
+                Capacity.GUARDIAN,
+                Purpose.FAMRQT,
+                link.subject_id,
+                link.subject.birth_on,
+                link.pk,
             )
 
 

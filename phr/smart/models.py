@@ -27,7 +27,6 @@ from oauth2_provider.models import (
 
 from consent.models import Guardianship, Organization, Subject
 
-
 BLANK = "A blank secret is refused. / 空のシークレットは登録できません。"
 LOOPBACK = frozenset({"127.0.0.1", "::1"})  # RFC 8252 section 7.3; the name localhost is not recommended
 
@@ -40,9 +39,7 @@ class Application(AbstractApplication):
         SECRET_BASIC = "client_secret_basic"
         PRIVATE_KEY_JWT = "private_key_jwt"
 
-    token_endpoint_auth_method = models.CharField(
-        max_length=32, choices=AuthMethod.choices, default=AuthMethod.NONE
-    )
+    token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod.choices, default=AuthMethod.NONE)
     client_jwks = models.JSONField(null=True, blank=True)
     client_jwks_uri = models.URLField(blank=True)
     organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)

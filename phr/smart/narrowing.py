@@ -28,9 +28,7 @@ def terms_for(type_name: str, name: str, value: str, index_key: bytes) -> frozen
     param = params_for(type_name).get(name)
     if param is None or not param.indexed or name in COLUMNS or param.type not in ("token", "reference"):
         raise ValueError(f"'{ascii(name)[1:-1]}' is not a token or reference search parameter of {type_name}")
-    return frozenset(
-        term for choice in _UNESCAPED_COMMA.split(value) for term in _choice(param, choice, index_key)
-    )
+    return frozenset(term for choice in _UNESCAPED_COMMA.split(value) for term in _choice(param, choice, index_key))
 
 
 def _choice(param: SearchParam, text: str, key: bytes) -> Iterator[int]:

@@ -75,7 +75,7 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):  # type:
     def __init__(self, request_validator: Validator, **ignored: Any) -> None:
         plain, oidc = PlainCodeGrant(request_validator), AuthorizationCodeGrant(request_validator)
         for grant in (plain, oidc.proxy_target):
-            grant._code_challenge_methods = {"S256": code_challenge_method_s256}
+            grant._code_challenge_methods = {"S256": code_challenge_method_s256}  # noqa: SLF001 (oauthlib has no setting)
         bearer = BearerToken(request_validator, expires_in=request_validator.lifetime)
         AuthorizationEndpoint.__init__(
             self, default_response_type="code", default_token_type=bearer,
@@ -137,7 +137,12 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
             raise AssertionRefused("client_id is not the issuer")
         now = timezone.now()
         verified = assertion.verify(
-            claimed, keys_of(client), client_id=client.client_id, audience=TOKEN_URL, jku=client.client_jwks_uri, now=now
+            claimed,
+            keys_of(client),
+            client_id=client.client_id,
+            audience=TOKEN_URL,
+            jku=client.client_jwks_uri,
+            now=now,
         )
         _use_once(client, verified, now)
         request.business = verified.business
@@ -185,7 +190,9 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
 
     # -- the code -------------------------------------------------------------------------------
 
-    def _create_authorization_code(self, request: Request, code: dict[str, str], expires: datetime | None = None) -> Any:
+    def _create_authorization_code(
+        self, request: Request, code: dict[str, str], expires: datetime | None = None
+    ) -> Any:
         if request.code_challenge_method != "S256":
             raise errors.InvalidRequestError(description="PKCE with S256 is required.", request=request)
         return AuthorizationCode.objects.create(
@@ -337,6 +344,7 @@ def _permitted(asked: Sequence[str], client: Application, *, system: bool) -> tu
 def _purpose(client: Application, business: Business | None, request: Request) -> str:
     """The signed purpose, if the client's organisation may have it; its usual one when it signed none."""
     organization = client.organization
+    assert organization is not None  # a constraint of the table
     usual = launches.PURPOSES[organization.kind]
     if business is None:
         return usual[0]

@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from django.db import connection
+from consent import prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,8 @@ def bearer(token: str, *, now: datetime) -> Bearer | None:
     """Find a usable access token. None: unknown, expired, revoked, or its client or person is stopped."""
     if not token or len(token) > MAX_TOKEN:
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, [checksum(token), now, now])
-        row = cursor.fetchone()
-    return Bearer(*row) if row else None
+    rows = prepared.fetch(_FIND, [checksum(token), now, now])
+    return Bearer(*rows[0]) if rows else None
 
 
 def checksum(token: str) -> str:

@@ -80,21 +80,30 @@ def _show(request: HttpRequest, asked: AuthorizationRequest, person: Person) -> 
     now = timezone.now()
     roles = deeds.roles(asked, now=now)
     if not roles:
-        return problem(
-            request, _("このアプリに開ける記録がありません。"), status=403,
-            detail=_("あなた自身の記録も、確認ずみの保護者としての登録も、見つかりませんでした。"),
-        )  # fmt: skip
-    chosen = next((role for role in roles if role.key == request.GET.get("role")), roles[0] if len(roles) == 1 else None)
+        return _nothing_to_open(request, asked)
+    chosen = next(
+        (role for role in roles if role.key == request.GET.get("role")), roles[0] if len(roles) == 1 else None
+    )
     if chosen is None:
         told = [_told(role, person) for role in roles]
-        return render(request, "web/pick.html", {"asked": asked, "roles": told})
+        return _towards_the_app(render(request, "web/pick.html", {"asked": asked, "roles": told}), asked)
     scope = deeds.scopes_of(asked)
     context = {
         "asked": asked, "chosen": _told(chosen, person), "several": len(roles) > 1,
         "lines": wording.lines(scope), "ends_at": now + launches.life(" ".join(scope)),
         "app": asked.application.name, "site": origin(asked.parameters["redirect_uri"]),
     }  # fmt: skip
-    answer = render(request, "web/consent.html", context)
+    return _towards_the_app(render(request, "web/consent.html", context), asked)
+
+
+def _nothing_to_open(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponse:
+    detail = _("あなた自身の記録も、確認ずみの保護者としての登録も、見つかりませんでした。")
+    told = problem(request, _("このアプリに開ける記録がありません。"), status=403, detail=detail, refusable=True)
+    return _towards_the_app(told, asked)
+
+
+def _towards_the_app(answer: HttpResponse, asked: AuthorizationRequest) -> HttpResponse:
+    """Chromium applies form-action to the redirect after a form, so the app's address must be named."""
     answer["Content-Security-Policy"] = policy(origin(asked.parameters["redirect_uri"]))
     return answer
 

@@ -31,24 +31,32 @@ def home(request: HttpRequest) -> HttpResponse:
     """Whose records this person may open, and the apps she connected."""
     assert isinstance(request.user, Person)
     now = timezone.now()
-    context = {"person": request.user, "records": _records(request.user, now), "apps": _apps(request.user, now)}
+    records = _records(request.user, now)
+    context = {"person": request.user, "records": records, "apps": _apps(request.user, records, now)}
     return render(request, "web/home.html", context)
 
 
-def _records(person: Person, now: datetime) -> list[dict[str, str]]:
+def _records(person: Person, now: datetime) -> list[dict[str, Any]]:
     return [
-        {"name": name_of(role, person, now=now), "born": born(role.birth_on), "acting": wording.acting_as(role)}
+        {
+            "name": name_of(role, person, now=now), "born": born(role.birth_on), "acting": wording.acting_as(role),
+            "subject": role.subject,
+        }
         for role in launches.roles_for(person, (), now=now)
         if role.key != "none"
-    ]
+    ]  # fmt: skip
 
 
-def _apps(person: Person, now: datetime) -> list[dict[str, Any]]:
+def _apps(person: Person, records: list[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
+    names = {record["subject"]: record["name"] for record in records if record["subject"]}
     rows = Launch.objects.filter(person=person, revoked_at=None, ends_at__gt=now).select_related("application")
     return [
-        {"id": row.pk, "name": row.application.name, "ends_at": row.ends_at, "lines": wording.lines(tuple(row.scope.split()))}
+        {
+            "id": row.pk, "name": row.application.name, "ends_at": row.ends_at, "whose": names.get(row.subject_id, ""),
+            "lines": wording.lines(tuple(row.scope.split())),
+        }
         for row in rows.order_by("-created_at")[:50]
-    ]
+    ]  # fmt: skip
 
 
 @page

@@ -41,6 +41,9 @@ def origin(uri: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
-def problem(request: HttpRequest, message: str, *, status: int, detail: str = "") -> HttpResponse:
-    """The error page: what happened and what to do, in plain words."""
-    return render(request, "web/problem.html", {"message": message, "detail": detail}, status=status)
+def problem(
+    request: HttpRequest, message: str, *, status: int, detail: str = "", refusable: bool = False
+) -> HttpResponse:
+    """The error page: what happened and what to do, in plain words. `refusable`: with a way back to the app."""
+    context = {"message": message, "detail": detail, "refusable": refusable}
+    return render(request, "web/problem.html", context, status=status)

@@ -34,7 +34,13 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     name, password = request.POST.get("username", "")[:64], request.POST.get("password", "")[:1024]
     now = timezone.now()
     if attempts.too_many(name, now=now):
-        return _form(request, target, name=name, status=429, fault=_("何度も失敗したため、15分ほど待ってからもう一度お試しください。"))
+        return _form(
+            request,
+            target,
+            name=name,
+            status=429,
+            fault=_("何度も失敗したため、15分ほど待ってからもう一度お試しください。"),
+        )
     person = _person(request, name, password)
     if person is None:
         return _refused(request, target, name, now)
@@ -80,5 +86,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def safe_target(request: HttpRequest) -> str:
     """`next`, if it stays on this site; the home page otherwise."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    here = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    here = url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return target if here and "\x00" not in target else settings.LOGIN_REDIRECT_URL

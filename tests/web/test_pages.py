@@ -33,7 +33,9 @@ def test_signing_in_changes_the_session(family: Family, client: Client) -> None:
     assert client.session.session_key != before
 
 
-@pytest.mark.parametrize(("name", "password"), [("yuki", "wrong"), ("nobody", PASSWORD), ("", ""), ("yu\x00ki", "x"), ("yuki", "\x00")])
+@pytest.mark.parametrize(
+    ("name", "password"), [("yuki", "wrong"), ("nobody", PASSWORD), ("", ""), ("yu\x00ki", "x"), ("yuki", "\x00")]
+)
 def test_a_wrong_password_says_little(family: Family, client: Client, name: str, password: str) -> None:
     answer = sign_in(client, name, password)
     assert answer.status_code == 422
@@ -63,7 +65,8 @@ def test_guessing_is_slowed_for_a_name_and_only_for_it(family: Family, client: C
     ("target", "goes"),
     [
         ("/oauth/authorize?client_id=x", "/oauth/authorize?client_id=x"),
-        ("https://evil.example/", "/"), ("//evil.example/", "/"), ("/\\evil.example", "/"), ("javascript:alert(1)", "/"),
+        ("https://evil.example/", "/"), ("//evil.example/", "/"), ("/\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
         ("", "/"), ("http://testserver.evil.example", "/"), ("\x00/", "/"),
     ],
 )  # fmt: skip

@@ -54,7 +54,9 @@ def test_every_text_of_the_pages_has_english() -> None:
     said: set[str] = set()
     for template in (WEB / "templates").rglob("*.html"):
         said |= set(re.findall(r'{% translate "([^"]+)" %}', template.read_text(encoding="utf-8")))
-        for text in re.findall(r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", template.read_text(encoding="utf-8")):
+        for text in re.findall(
+            r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", template.read_text(encoding="utf-8")
+        ):
             said.add(re.sub(r"{{ (\w+) }}", r"%(\1)s", text))
     for module in WEB.glob("*.py"):
         said |= set(re.findall(r'(?<![\w.])(?:_|gettext_noop)\(\s*"([^"]+)"', module.read_text(encoding="utf-8")))
