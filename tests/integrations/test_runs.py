@@ -15,7 +15,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from consent import guardianship
-from consent.decide import Caller
+from consent.decide import Caller, Capacity
 from consent.models import AuditEntry, Guardianship
 from consent.scope import Door
 from integrations import accepting, running
@@ -26,7 +26,7 @@ from phr.records import body
 from phr.records.gateway import Forbidden, NotFound, Records, Refused
 from phr.records.models import Change, Resource, Version
 from tests.consent.people import People
-from tests.integrations.conftest import clinic
+from tests.integrations.conftest import ALL, clinic
 from tests.integrations.jahis_qr.samples import DRUG, GROUP, notebook, sample
 
 JAHIS = connector("jahis-qr")
@@ -396,3 +396,17 @@ def test_times_are_told_by_the_clock_that_is_given(family: People, mother: Calle
     assert run.finished_at == now
     assert timezone.is_aware(run.created_at)
     assert connection.vendor == "postgresql"
+
+
+def test_an_adult_imports_for_herself(family: People, now: datetime) -> None:
+    yuki = Caller(
+        client="app", capacity=Capacity.SELF, purpose="PATRQT", doors=ALL, person=family.yuki.pk,
+        subject=family.yuki_subject.pk,
+    )  # fmt: skip
+    data = notebook(*GROUP, *DRUG, "501,備考,1").replace("見本　花子".encode("cp932"), "見本　雪".encode("cp932"))
+    data = data.replace("ミホン　ハナコ".encode("cp932"), "ミホン　ユキ".encode("cp932")).replace(
+        b"S500401", b"H020505"
+    )
+    run = imported(data, by=yuki, subject=family.yuki_subject.pk, now=now)
+    assert (run.state, run.problems) == ("done", [])
+    assert kinds(family.yuki_subject.pk)["MedicationDispense"] == 1
