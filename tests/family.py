@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -21,11 +22,11 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from consent.models import Guardianship, Organization, Person, Subject
+from consent.models import Person, Subject
 from phr.populate import demo, personas
-from phr.populate.cast import CITY_A, HANA, OBSTETRIC, PAEDIATRIC, REN, SUBJECTS, YUKI
+from phr.populate.cast import CITY_A, SUBJECTS, YUKI
 from phr.populate.people import Human, patient
-from phr.populate.store import FOR_THE_CLINIC, for_organization, for_person, link
+from phr.populate.store import for_person, link
 from phr.records.gateway import Records
 from phr.smart import launches
 from phr.smart.demo import APP
@@ -91,7 +92,13 @@ class App:
         self.http = Client(raise_request_exception=False)
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, *, type: str = FHIR_JSON, headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        type: str = FHIR_JSON,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
         signed = {"authorization": f"Bearer {self.token}"} if self.token else {}
         told = {**signed, **headers}
@@ -130,7 +137,8 @@ class App:
         return dict(answer.json)
 
     def put(self, resource: Mapping[str, Any], **headers: str) -> Answer:
-        return self.ask("PUT", f"{resource['resourceType']}/{resource['id']}", encoded(resource), headers=_named(headers))
+        path = f"{resource['resourceType']}/{resource['id']}"
+        return self.ask("PUT", path, encoded(resource), headers=_named(headers))
 
     def delete(self, path: str, **headers: str) -> Answer:
         return self.ask("DELETE", path, headers=_named(headers))
@@ -211,8 +219,8 @@ class Neighbourhood:
     def _launched(self, application: Application, scope: str) -> App:
         now = timezone.now()
         launch: Launch = launches.begin_system(application=application, purpose="TREAT", scope=scope, now=now)
-        token = f"test-token-{launch.pk}"
-        AccessToken.objects.create(token=token, application=application, scope=scope, expires=launch.ends_at, launch=launch)
+        token, until = f"test-token-{launch.pk}", launch.ends_at
+        AccessToken.objects.create(token=token, application=application, scope=scope, expires=until, launch=launch)
         return App(token)
 
 
@@ -264,20 +272,22 @@ def move_in(now: datetime) -> Neighbourhood:
 
 def _otsus(family: demo.DemoFamily, now: datetime) -> None:
     """A mother and her child who are strangers to the family."""
-    for id, born in ((OTSU, date(1991, 7, 7)), (KAI, date(2020, 2, 29))):
-        Subject.objects.create(id=id, birth_on=born, created_at=now)
+    for subject, born in ((OTSU, date(1991, 7, 7)), (KAI, date(2020, 2, 29))):
+        Subject.objects.create(id=subject, birth_on=born, created_at=now)
     otsu = Person.objects.create(username="otsu", name="大津 例", own_subject_id=OTSU, password="!")
     link(otsu, KAI, since=date(2020, 2, 29), by=family.people["sato"], now=now)
-    for id, given, born in ((OTSU, "例", date(1991, 7, 7)), (KAI, "快", date(2020, 2, 29))):
-        human = Human(str(id), "", "大津", "オオツ", given, "レイ", "female", born, str(id.int)[-12:])
-        records = Records.opened_by(for_person(otsu, id), now=now)
+    for subject, given, born in ((OTSU, "例", date(1991, 7, 7)), (KAI, "快", date(2020, 2, 29))):
+        human = Human(str(subject), "", "大津", "オオツ", given, "レイ", "female", born, str(subject.int)[-12:])
+        records = Records.opened_by(for_person(otsu, subject), now=now)
         records.create_all([patient(human, None, city="例示市")], keep_ids=True)
 
 
 # -- resources ------------------------------------------------------------------------------------
 
 
-def weight(of: UUID = YUKI, *, value: str = "52.40", on: str = "2026-03-01T09:00:00+09:00", **more: Any) -> dict[str, Any]:
+def weight(
+    of: UUID = YUKI, *, value: str = "52.40", on: str = "2026-03-01T09:00:00+09:00", **more: Any
+) -> dict[str, Any]:
     """A body weight: GROWTH, level 2. A change to None takes an element away."""
     resource = {
         "resourceType": "Observation",
@@ -333,35 +343,9 @@ def audit_lines(event: str) -> list[tuple[Any, ...]]:
     """(subject, person, organization, capacity, detail) of an event's lines, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT subject, person, organization, capacity, detail FROM consent_auditentry WHERE event = %s ORDER BY id",
+            "SELECT subject, person, organization, capacity, detail FROM consent_auditentry"
+            " WHERE event = %s ORDER BY id",
             [event],
         )
         return [(*row[:4], json.loads(row[4]) if isinstance(row[4], str) else row[4]) for row in cursor.fetchall()]
 
-
-__all__ = [
-    "FOR_THE_CLINIC",
-    "HANA",
-    "KAI",
-    "OBSTETRIC",
-    "OTSU",
-    "PAEDIATRIC",
-    "REN",
-    "YUKI",
-    "Answer",
-    "App",
-    "Guardianship",
-    "Neighbourhood",
-    "Organization",
-    "audit_lines",
-    "encoded",
-    "entry",
-    "for_organization",
-    "move_in",
-    "organization",
-    "post",
-    "pressure",
-    "rows",
-    "secret",
-    "weight",
-]  # fmt: skip

@@ -14,6 +14,7 @@ from phr.records.search.params import params_for
 from phr.records.search.parse import searchable
 
 SOFTWARE_VERSION = "0.1.0"
+ENDPOINTS = ("authorize", "token", "revoke", "introspect")
 INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
 
 
@@ -36,7 +37,7 @@ def statement() -> bytes:
                 {
                     "mode": "server",
                     "security": _security(oauth),
-                    "resource": [_resource(type) for type in sorted(concrete_types())],
+                    "resource": [_resource(name) for name in sorted(concrete_types())],
                     "interaction": [{"code": "transaction"}, {"code": "batch"}],
                 }
             ],
@@ -61,9 +62,7 @@ def _security(oauth: str) -> dict[str, Any]:
         "extension": [
             {
                 "url": smart,
-                "extension": [
-                    {"url": name, "valueUri": f"{oauth}/{name}"} for name in ("authorize", "token", "revoke", "introspect")
-                ],
+                "extension": [{"url": name, "valueUri": f"{oauth}/{name}"} for name in ENDPOINTS],
             }
         ],
     }

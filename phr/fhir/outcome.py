@@ -75,7 +75,7 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
     for kind, (status, code, text) in _PLAIN.items():
         if isinstance(error, kind):
             return status, [Issue(code, text or str(error))]
-    log.exception("unanticipated %s", type(error).__name__)
+    log.error("unanticipated %s", type(error).__name__, exc_info=error)
     return 500, [Issue("exception", "内部エラーが起きました。Something went wrong inside the server.")]
 
 

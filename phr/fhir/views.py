@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -23,6 +24,7 @@ from phr.smart import cors
 
 View = Callable[..., HttpResponse]
 HISTORY_PAGE = 100
+_WHOLE = re.compile(r"0*[1-9][0-9]{0,8}")
 
 
 def door(**methods: View) -> View:
@@ -97,7 +99,8 @@ def update(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
     admitted(records, known(type), "u")
     resource = _resource(request, type)
     if resource.get("id") != id:
-        raise Problem(400, "invalid", "本文の id が URL と違います。The id in the body is not the one in the URL.", f"{type}.id")
+        text = "本文の id が URL と違います。The id in the body is not the one in the URL."
+        raise Problem(400, "invalid", text, f"{type}.id")
     try:
         stored = records.update(type, id, resource, if_match=wire.if_match(request))
     except NotFound:
@@ -145,11 +148,13 @@ def _history_page(request: HttpRequest) -> tuple[int, int | None]:
     values: dict[str, int | None] = {"_count": HISTORY_PAGE, "_before": None}
     for name, value in wire.asked(request):
         if name in values:
-            if not (value.isascii() and value.isdigit() and 0 < len(value) < 10) or (name == "_count" and not int(value)):
-                raise Problem(400, "invalid", f"{name} は正の整数です。{name} must be a positive number.", name)
+            if not _WHOLE.fullmatch(value):
+                text = f"{name} は正の整数です。{name} must be a positive number."
+                raise Problem(400, "invalid", text, f"http.{name}")
             values[name] = int(value)
         elif name not in ("_format", "_pretty"):
-            raise Problem(400, "not-supported", f"{name[:64]} は履歴では使えません。Not supported on history.", name[:64])
+            text = f"{name[:64]} は履歴では使えません。Not supported on history."
+            raise Problem(400, "not-supported", text, f"http.{name[:64]}")
     return min(values["_count"] or HISTORY_PAGE, HISTORY_PAGE), values["_before"]
 
 
@@ -228,6 +233,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except Exception:
+    except DatabaseError:
         return HttpResponse("database unavailable\n", status=503, content_type="text/plain")
     return HttpResponse("ok\n", content_type="text/plain")

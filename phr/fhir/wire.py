@@ -81,7 +81,8 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     """The resource in the body. Raises Problem (411, 413, 415) or body.Malformed."""
     kind, _, rest = request.headers.get("Content-Type", "").lower().partition(";")
     if kind.strip() not in _JSON - {"json"}:
-        raise Problem(415, "not-supported", "Content-Type は application/fhir+json です。Expected application/fhir+json.")
+        text = "Content-Type は application/fhir+json です。Expected application/fhir+json."
+        raise Problem(415, "not-supported", text)
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest)
     if charset and charset[1] not in ("utf-8", "utf8"):
         raise Problem(415, "not-supported", "文字コードは UTF-8 です。The charset must be UTF-8.")
@@ -141,7 +142,7 @@ def one(found: Stored, *, status: int, labels: bool, location: bool = False, pre
 
 
 def query(type: str, asked: Pairs, *, now: datetime, strict: bool) -> Query:
-    """The search as data. Raises BadSearch; with strict handling also for what nobody knows (R4 search.html §3.1.1.3)."""
+    """The search as data. Raises BadSearch; when strict, also for what nobody knows (R4 search.html §3.1.1.3)."""
     found = parse(type, asked, now=now, base=base())
     if found.unknown and strict:
         raise BadSearch(found.unknown[0][:60], "unknown parameter")

@@ -35,7 +35,7 @@ def parse(text: bytes) -> dict[str, Any]:
 
 
 def received(text: bytes) -> dict[str, Any]:
-    """Read one JSON object from outside: as `parse`, and no key may stand twice (RFC 8259 §4: what it means is open)."""
+    """Read one JSON object from outside: as `parse`, and no key may stand twice (RFC 8259 §4: ambiguous)."""
     value = parse(text)
     # A colon outside strings follows each key; strings are cut out whole, escapes and all.
     if _STRING.sub(b"", text).count(b":") != _keys(value):

@@ -97,8 +97,8 @@ class Records(Reading):
         drafts = []
         for position, resource in enumerate(resources):
             with _at(position):
-                id = resource["id"] if keep_ids and "id" in resource else str(uuid4())
-                drafts.append(self._draft(resource, id=id, version=1, author=self.author))
+                own = resource["id"] if keep_ids and "id" in resource else str(uuid4())
+                drafts.append(self._draft(resource, id=own, version=1, author=self.author))
         self._admit(drafts, letter="c")
         self._enroll(drafts)
         try:
@@ -270,7 +270,8 @@ def _at(position: int) -> Iterator[None]:
 
 
 def _stamp(resource: dict[str, Any], *, id: str, version: int, now: datetime) -> dict[str, Any]:
-    meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": now.isoformat(timespec="milliseconds")}
+    at = now.isoformat(timespec="milliseconds")
+    meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": at}
     rest = {k: v for k, v in resource.items() if k not in ("resourceType", "id", "meta")}
     return {"resourceType": resource["resourceType"], "id": id, "meta": meta, **rest}
 
