@@ -49,6 +49,11 @@ case8 = Clause(
 )
 
 
+# The eleventh sibling permits; its path "0.10" must not pass for a child of the second, "0.1".
+silent = Clause(permit=False, actors=only("person:99"))
+many = Clause(permit=True, clauses=(silent, Clause(permit=False), *[silent] * 8, Clause(permit=True)))
+
+
 def seen(*names: str, time: tuple[datetime, datetime] = Y2022, declared: int = 0) -> Facts:
     mask = int(sum(Category[n] for n in names or ("LABORATORY",)))
     return Facts("Observation", "a", (HANA,), mask, level_of(mask, declared=declared), *time, author=1)
@@ -87,6 +92,7 @@ CASES = [
     ("8 drX HRESCH obs", case8, DR_X, "HRESCH", seen(), DENY),
     ("8 drY TREAT obs", case8, DR_Y, "TREAT", seen(), DENY),
     ("8 drY TREAT other", case8, DR_Y, "TREAT", seen("IMMUNIZATION"), PERMIT),
+    ("among eleven siblings deny wins", many, BOB, "TREAT", seen(), DENY),
     ("a ceiling above is no floor for the deny below",
      Clause(permit=True, level=2, clauses=(Clause(permit=False, actors=only(BOB)),)),
      BOB, "TREAT", seen("HOME"), DENY),
