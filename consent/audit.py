@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 
+from consent import prepared
 from consent.decide import Caller
 
 if TYPE_CHECKING:
@@ -127,8 +128,7 @@ def record_many(
 
 def _execute(sql: str, line: Sequence[Any]) -> None:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, line)
+        prepared.execute(sql, line)
     except DatabaseError as error:
         raise AuditUnavailable("監査ログに書けません / the audit log cannot be written") from error
 

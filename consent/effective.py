@@ -14,9 +14,7 @@ from itertools import product
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import connection
-
-from consent import clauses, rules
+from consent import clauses, prepared, rules
 from consent.decide import THIRD_PARTY, Capacity
 from consent.models import EffectiveGrant, Grant, Subject
 from consent.scope import Category, Clause, GrantRow
@@ -191,9 +189,7 @@ WHERE subject_id = ANY(%s) AND grantee = ANY(%s)
 
 def rows_for(subjects: Iterable[UUID], actors: Iterable[str]) -> list[GrantRow]:
     """The rows of these Subjects that may speak of somebody with these names: one query, for the check in Python."""
-    with connection.cursor() as cursor:
-        cursor.execute(ROWS_FOR, [list(subjects), ["", *actors]])
-        return [_row(*row) for row in cursor.fetchall()]
+    return [_row(*row) for row in prepared.fetch(ROWS_FOR, [list(subjects), ["", *actors]])]
 
 
 def _row(  # the columns of ROWS_FOR, in order

@@ -11,8 +11,7 @@ from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import connection
-
+from consent import prepared
 from consent.decide import Caller, Capacity, InForce, Link
 
 
@@ -109,9 +108,7 @@ def _read(
         "organization": organization,
         "now": now.isoformat(),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_statement(*shape), told)
-        row = cursor.fetchone()
+    [row] = prepared.fetch(_statement(*shape), told)
     state, birth_on, hidden, epoch, active, staff_of, own, organization_state, kind, grants, *found = row
     return InForce(
         subject_state=state,

@@ -46,7 +46,8 @@ class Resource(FactColumns):
         constraints = [models.UniqueConstraint(fields=["type", "fhir_id"], name="one_logical_id")]
         indexes = [
             models.Index("subject", "type", F("clinical_low").desc(nulls_last=True), F("id").desc(), name="record_walk"),
-            models.Index(fields=["subject2"], condition=Q(subject2__isnull=False), name="record_second_subject"),
+            models.Index(fields=["subject2", "subject"], condition=Q(subject2__isnull=False), name="record_second_subject"),
+            models.Index(fields=["subject", "subject2"], condition=Q(subject2__isnull=False), name="record_shared"),
             models.Index(fields=["type", "updated_at"], name="record_by_update"),
             GinIndex(fields=["terms"], name="record_terms", fastupdate=False),
         ]

@@ -6,10 +6,12 @@ named parameters. An empty scope compiles to FALSE. Equality with the Python for
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from consent.scope import ACTION_OF, ANYONE, LABELS, OPEN_TYPES, Basis, Door, Scope
+from consent.scope import ACTION_OF, ANYONE, LABELS, OPEN_TYPES, Basis, Door, GrantRow, Scope, row_concerns
 
 SQL = str
 Row = tuple[str, str]  # the alias that carries the Facts, the alias that carries type and id
@@ -27,16 +29,23 @@ class Params:
         return f"%({name})s"
 
 
-def scope_sql(scope: Scope, letter: str, p: Params, *, alias: str = "r", named: str = "") -> SQL:
+Known = Mapping[UUID, Sequence[GrantRow]]
+
+
+def scope_sql(
+    scope: Scope, letter: str, p: Params, *, alias: str = "r", named: str = "", known: Known | None = None
+) -> SQL:
     """The condition under which a row of `alias` may be touched by the interaction `letter` (c r u d s).
 
     `named`: the alias that carries type and id, where that is another one (a version's resource).
+    `known`: the effective rows of every subject the rows can be about, where these are few: they go into
+    the text and the table is not joined. A subject that is not among them has no rows.
     """
     named = named or alias
     doors = _any([_door(d, p, alias, named) for d in scope.doors if letter in d.letters])
     if doors == "FALSE":
         return "FALSE"
-    owned = _owned(scope, letter, p, alias, named)
+    owned = _owned(scope, letter, p, (alias, named), known)
     if letter not in scope.open_letters:
         return f"({doors} AND {owned})"
     free = f"({alias}.subject_id IS NULL AND {named}.type = ANY({p(sorted(OPEN_TYPES))}))"
@@ -56,11 +65,12 @@ def _door(door: Door, p: Params, alias: str, named: str) -> SQL:
     return "(" + " AND ".join(parts) + ")" if parts else "TRUE"
 
 
-def _owned(scope: Scope, letter: str, p: Params, alias: str, named: str) -> SQL:
-    first = _permits(scope, letter, p, (alias, named), f"{alias}.subject_id")
+def _owned(scope: Scope, letter: str, p: Params, row: Row, known: Known | None) -> SQL:
+    alias = row[0]
+    first = _permits(scope, letter, p, row, f"{alias}.subject_id", known)
     if first == "FALSE":
         return "FALSE"
-    second = _permits(scope, letter, p, (alias, named), f"{alias}.subject2_id")
+    second = _permits(scope, letter, p, row, f"{alias}.subject2_id", known)
     marks = f" AND {alias}.marks & {p(int(scope.barred_marks))} = 0" if scope.barred_marks else ""
     return (
         f"({alias}.subject_id IS NOT NULL AND {first}"
@@ -68,7 +78,7 @@ def _owned(scope: Scope, letter: str, p: Params, alias: str, named: str) -> SQL:
     )
 
 
-def _permits(scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQL:
+def _permits(scope: Scope, letter: str, p: Params, row: Row, subject: SQL, known: Known | None) -> SQL:
     """One subject's verdict: a basis no deny can touch, or no deny and some basis or permit."""
     bound = ""
     if scope.subjects is not None:
@@ -81,9 +91,61 @@ def _permits(scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQ
     if not scope.grants:
         verdict = _any([strong, weak])
         return "FALSE" if verdict == "FALSE" else f"({bound}{verdict})"
+    if known is not None:
+        told = [f"({subject} = {p(s)} AND {_spoken(scope, letter, p, row, rows, weak)})" for s, rows in known.items()]
+        verdict = _any([strong, *told])
+        return "FALSE" if verdict == "FALSE" else f"({bound}{verdict})"
     deny = _deny(scope, letter, p, row, subject)
     permit = _exists("g", _match("g", True, scope, letter, p, row, subject))
     return f"({bound}{_any([strong, f'(NOT {deny} AND {_any([weak, permit])})'])})"
+
+
+def _spoken(scope: Scope, letter: str, p: Params, row: Row, rows: Sequence[GrantRow], weak: SQL) -> SQL:
+    """One subject's verdict from rows at hand: `consent.scope.by_rows` and the weak bases, as constants."""
+    now, action = scope.now, ACTION_OF[letter]
+    here = [r for r in rows if row_concerns(r, actors=scope.actors, purpose=scope.purpose, action=action, now=now)]
+    permits = [r for r in here if r.permit]
+    yes = _any([weak, *(_describes(r, p, row) for r in permits)])
+    if yes == "FALSE":
+        return "FALSE"
+    denies = []
+    for deny in (r for r in here if not r.permit):
+        below = [e for e in permits if e.grant == deny.grant and e.path.startswith(deny.path + ".")]
+        denies.append(f"({_describes(deny, p, row)} AND NOT {_any([_describes(e, p, row) for e in below])})")
+    return f"({yes} AND NOT {_any(denies)})"
+
+
+def _describes(g: GrantRow, p: Params, row: Row) -> SQL:
+    """`consent.scope.row_describes` as SQL, with the row's values as constants."""
+    r, named = row
+    unknown = "FALSE" if g.permit else "TRUE"
+    parts = [f"{r}.categories & {p(int(m))}::bigint <> 0" for m in g.category_masks]
+    labels = f"{r}.categories & {p(int(LABELS))}::bigint"
+    if g.permit:
+        parts.append(f"{r}.level <= {p(g.level)} AND {labels} {'<>' if g.label_masks else '='} 0")
+        parts += [f"{labels} & ~{p(int(m))}::bigint = 0" for m in g.label_masks]
+    else:
+        parts.append(f"{r}.level >= {p(g.level)}")
+        parts += [f"{labels} & {p(int(m))}::bigint <> 0" for m in g.label_masks]
+    if g.data_low is not None or g.data_high is not None:
+        parts.append(f"coalesce({_period(g, p, r)}, {unknown})")
+    if g.author is not None:
+        parts.append(f"coalesce({r}.author = {p(g.author)}, {unknown})")
+    if g.item is not None:
+        parts.append(f"{named}.type || '/' || {named}.fhir_id = {p(g.item)}")
+    return "(" + " AND ".join(parts) + ")"
+
+
+def _period(g: GrantRow, p: Params, r: str) -> SQL:
+    """A permit wants the clinical time inside, a deny meets it by overlap; NULL where there is none."""
+    begins, ends = ("clinical_low >=", "clinical_high <=") if g.permit else ("clinical_high >", "clinical_low <")
+    parts = []
+    if g.data_low is not None:
+        parts.append(f"{r}.{begins} {p(g.data_low)}")
+    if g.data_high is not None:
+        parts.append(f"{r}.{ends} {p(g.data_high)}")
+    known = f"{r}.clinical_low IS NOT NULL AND {r}.clinical_high IS NOT NULL"
+    return f"CASE WHEN {known} THEN {' AND '.join(parts)} END"
 
 
 def _basis(basis: Basis, p: Params, alias: str, subject: SQL) -> SQL:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -16,7 +17,6 @@ from phr.records.models import Resource
 from phr.records.scoping import Params, scope_sql
 from phr.records.store import fact_values
 from tests.consent.strategies import NOW, SUBJECTS, facts, row_lists, scopes
-
 
 
 @st.composite
@@ -48,9 +48,9 @@ def store(records: Sequence[Facts], rows: Sequence[GrantRow]) -> dict[int, Facts
     return made
 
 
-def by_sql(scope: Scope, letter: str) -> set[int]:
+def by_sql(scope: Scope, letter: str, **more: Any) -> set[int]:
     p = Params()
-    sql = f"SELECT r.id FROM phr_resource r WHERE {scope_sql(scope, letter, p)}"
+    sql = f"SELECT r.id FROM phr_resource r WHERE {scope_sql(scope, letter, p, **more)}"
     with connection.cursor() as cursor:
         cursor.execute(sql, p.values)
         return {row[0] for row in cursor.fetchall()}
@@ -67,8 +67,11 @@ def agree(records: Sequence[Facts], rows: Sequence[GrantRow], scope: Scope, lett
         made = store(records, rows)
         python = {pk for pk, f in made.items() if scope.covers(f, letter=letter, rows=rows)}
         sql = by_sql(scope, letter)
+        known = {s: [r for r in rows if r.subject == s] for s in SUBJECTS}
+        sql_of_known_rows = by_sql(scope, letter, known=known)
         transaction.set_rollback(True)
     assert sql == python
+    assert sql_of_known_rows == python
 
 
 CASES = {

@@ -69,12 +69,22 @@ def _condition(c: Condition, type: str, p: Params, key: bytes) -> SQL:
     return f"NOT ({found})" if c.modifier == "not" else found + _walks(c, p)
 
 
+def bound_to(query: Query) -> frozenset[UUID] | None:
+    """Persons one of whom every match must be about; None where the search does not say."""
+    return next((found for c in query.conditions if (found := _subjects(c))), None)
+
+
+def _subjects(c: Condition) -> frozenset[UUID] | None:
+    if c.modifier is not None or c.missing is not None or c.param.name not in ("patient", "subject"):
+        return None
+    found = [_patient(v) for v in c.values]
+    return frozenset(s for s in found if s) if all(found) else None
+
+
 def _walks(c: Condition, p: Params) -> SQL:
     """A search for one Patient as subject concerns that person's record only: say so, for the record walk."""
-    subjects = {s for v in c.values if (s := _patient(v)) is not None}
-    if c.modifier is not None or len(subjects) != len(c.values) or c.param.name not in ("patient", "subject"):
-        return ""
-    return f" AND (r.subject_id = ANY({p(sorted(subjects))}) OR r.subject2_id = ANY({p(sorted(subjects))}))"
+    subjects = sorted(_subjects(c) or ())
+    return f" AND (r.subject_id = ANY({p(subjects)}) OR r.subject2_id = ANY({p(subjects)}))" if subjects else ""
 
 
 def _patient(value: object) -> UUID | None:
