@@ -272,15 +272,26 @@ def by_rows(
 def row_matches(
     row: GrantRow, facts: Facts, *, actors: frozenset[str], purpose: str, action: str, now: datetime
 ) -> bool:
-    """Whether one row speaks of this resource and this caller. Unknown facts fail a permit, meet a deny."""
-    unknown_ok = not row.permit
+    """Whether one row speaks of this caller and of this resource."""
+    return row_concerns(row, actors=actors, purpose=purpose, action=action, now=now) and row_describes(row, facts)
+
+
+def row_concerns(row: GrantRow, *, actors: frozenset[str], purpose: str, action: str, now: datetime) -> bool:
+    """Whether one row speaks of this caller, now."""
     return (
         (row.valid_from is None or row.valid_from <= now)
         and (row.valid_to is None or now < row.valid_to)
         and actors.issuperset(row.grantees)
         and row.purpose in (None, purpose)
         and row.action in (None, action)
-        and all(facts.categories & mask for mask in row.category_masks)
+    )
+
+
+def row_describes(row: GrantRow, facts: Facts) -> bool:
+    """Whether one row speaks of this resource. Unknown facts fail a permit, meet a deny."""
+    unknown_ok = not row.permit
+    return (
+        all(facts.categories & mask for mask in row.category_masks)
         and _labels_match(row, facts)
         and _time_matches(row, facts, unknown_ok=unknown_ok)
         and (row.author is None or row.author == facts.author or (unknown_ok and facts.author is None))
