@@ -10,7 +10,6 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
-from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -146,7 +145,7 @@ def test_introspection_tells_a_resource_server(family: Family, watcher: tuple[st
 
 
 def test_introspection_is_for_those_on_the_list(
-    family: Family, watcher: tuple[str, str], ask_system: Callable[..., HttpResponse]
+    family: Family, watcher: tuple[str, str], ask_system: Callable[..., Any]
 ) -> None:
     token = Phone(family.yuki).tokens("self")["access_token"]
     assert post("/oauth/introspect", {"token": token}).status_code == 401

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.http import HttpResponse
 from django.utils import timezone
 from jwcrypto.jwk import JWK
 
@@ -22,7 +21,7 @@ from phr.smart.models import AccessToken, Application, Launch, RefreshToken, Use
 from phr.smart.tokens import bearer
 from tests.smart.conftest import FORM, Family, basic, post
 
-Ask = Callable[..., HttpResponse]
+Ask = Callable[..., Any]
 
 
 @pytest.mark.spec("SMART App Launch 2.2", "backend-services", "RS384 and ES384, 300 seconds, no refresh token")
