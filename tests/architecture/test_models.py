@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 
 import pytest
 from django.apps import apps
@@ -11,11 +12,14 @@ from django.core.management import call_command
 from django.db import models
 from django.db.migrations.loader import MigrationLoader
 
+from consent.personal import PERSONAL, disagreements
 from tests.architecture import project
 
 HEIGHT = {app: height for height, app in enumerate(project.APPS)}
 # What is clinical is read through the gateway, never through the admin site.
 CLINICAL = {"Resource", "Version", "Range", "Text", "Change", "DataKey"}
+# A token shown there would be one more copy; one made there would have no launch behind it.
+TOKENS = {"AccessToken", "AuthorizationCode", "RefreshToken", "IDToken", "DeviceGrant", "Launch"}
 
 
 def ours() -> list[type[models.Model]]:
@@ -58,8 +62,24 @@ def test_there_are_no_signals() -> None:
     assert not [str(p) for p in project.sources() if re.search(r"django\.dispatch|models\.signals", project.text(p))]
 
 
-def test_clinical_tables_are_never_in_the_admin() -> None:
+@pytest.mark.parametrize("app", project.APPS)
+def test_every_field_is_declared_personal_or_plain(app: str) -> None:
+    assert disagreements(app, import_module(f"{app}.personal").DECLARED) == []
+
+
+def test_the_admin_lists_only_what_is_plain() -> None:
+    shown = [
+        f"{model.__name__}.{column}"
+        for model, site in admin.site._registry.items()
+        if (app := model._meta.app_label) in project.APPS
+        for column in (*site.list_display, *site.search_fields)
+        if import_module(f"{app}.personal").DECLARED[model.__name__].get(str(column)) == PERSONAL
+    ]
+    assert not shown
+
+
+def test_clinical_tables_and_tokens_are_never_in_the_admin() -> None:
     admin.autodiscover()
     registered = {model.__name__ for model in admin.site._registry if model._meta.app_label == "phr"}
     assert {model.__name__ for model in ours()} >= CLINICAL, "a clinical table was renamed: name it here"
-    assert not registered & CLINICAL
+    assert not registered & (CLINICAL | TOKENS)

@@ -1,0 +1,53 @@
+"""Which fields of this app are personal (see `consent/personal.py`). Secrets count as personal: nothing shows them."""
+
+from __future__ import annotations
+
+from consent.personal import PERSONAL, PLAIN, Declaration, Kind
+
+
+def _fields(*, personal: str = "", plain: str = "") -> dict[str, Kind]:
+    return {**dict.fromkeys(personal.split(), PERSONAL), **dict.fromkeys(plain.split(), PLAIN)}
+
+
+_FACTS = "subject subject2 categories level clinical_low clinical_high author marks terms"
+
+DECLARED: Declaration = {
+    "Resource": _fields(personal=f"{_FACTS} fhir_id updated_at body", plain="id type version deleted key_version"),
+    "Version": _fields(personal=f"{_FACTS} resource updated_at body", plain="id version deleted key_version"),
+    "Range": _fields(personal="pk resource low high", plain="param"),
+    "Text": _fields(personal="resource text", plain="id param"),
+    "Change": _fields(personal="resource", plain="id xid version method"),
+    "DataKey": _fields(personal="subject wrapped", plain="id version kek"),
+    "Application": _fields(
+        personal="user client_secret",
+        plain="id client_id redirect_uris post_logout_redirect_uris client_type authorization_grant_type"
+        " hash_client_secret name skip_authorization created updated algorithm allowed_origins registration_source"
+        " cimd_expires_at token_endpoint_auth_method client_jwks client_jwks_uri organization system_scopes"
+        " may_introspect is_active",
+    ),
+    "Launch": _fields(
+        personal="id person subject guardianship capacity purpose scope created_at ends_at revoked_at",
+        plain="application organization",
+    ),
+    "AuthorizationRequest": _fields(personal="id person parameters created_at used_at", plain="application"),
+    "AuthorizationCode": _fields(
+        personal="user code scope nonce claims launch code_challenge created updated expires",
+        plain="id application redirect_uri code_challenge_method resource",
+    ),
+    "UsedCode": _fields(personal="digest launch used_at"),
+    "UsedAssertion": _fields(personal="jti", plain="id application expires_at"),
+    "AccessToken": _fields(
+        personal="user source_refresh_token token token_checksum id_token scope launch created updated expires"
+        " revoked_at",
+        plain="id application resource",
+    ),
+    "RefreshToken": _fields(
+        personal="user token token_checksum access_token token_family launch created updated revoked",
+        plain="id application resource",
+    ),
+    "IDToken": _fields(personal="user jti scope created updated expires", plain="id application"),
+    "DeviceGrant": _fields(
+        personal="user device_code user_code scope expires last_checked", plain="id interval status client_id"
+    ),
+    "SignInFailure": _fields(personal="digest failed_at", plain="id"),
+}
