@@ -2,97 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import msgspec
 from django.db import transaction
 
-from phr.fhir import outcome, wire
+from phr.fhir import entries, outcome, wire
+from phr.fhir.entries import Entry
 from phr.fhir.outcome import InEntry, Problem
-from phr.records import definitions
+from phr.fhir.resolve import rewritten
 from phr.records.gateway import Forbidden, NotFound, Records, Rejected, Stored
-
-MAX_ENTRIES = 5000
-ORDER = ("DELETE", "POST", "PUT", "GET")
-_URL = re.compile(r"/?(?P<type>[A-Z][A-Za-z]{1,63})(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?(?:\?(?P<query>.*))?")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One entry, read and checked for shape."""
-
-    position: int
-    method: str
-    type: str
-    id: str | None
-    query: str | None
-    resource: dict[str, Any] | None
-    full_url: str | None
-    if_none_exist: str | None
-    if_match: int | None
+from phr.records.search.parse import Query
 
 
 def process(records: Records, content: Mapping[str, Any], *, prefer: str) -> bytes:
     """Carry out a Bundle and return the response Bundle. Raises InEntry for the entry that failed a transaction."""
-    if content.get("resourceType") != "Bundle":
-        raise Problem(400, "invalid", "ここには Bundle を送ります。A Bundle is expected here.", "resourceType")
-    kind = content.get("type")
-    if kind not in ("batch", "transaction"):
-        raise Problem(400, "value", "type は batch か transaction です。Expected batch or transaction.", "Bundle.type")
-    raw = content.get("entry", [])
-    if not isinstance(raw, list) or len(raw) > MAX_ENTRIES:
-        raise Problem(413 if isinstance(raw, list) else 400, "too-long", f"entry は {MAX_ENTRIES} 件までの配列です。"
-                      f"An array of at most {MAX_ENTRIES} entries is expected.", "Bundle.entry")  # fmt: skip
+    kind = entries.kind_of(content)
+    raw = entries.raw_entries(content)
     answers = _batch(records, raw, prefer) if kind == "batch" else _transaction(records, raw, prefer)
     return wire.bundle(f"{kind}-response", answers)
-
-
-# -- reading entries -----------------------------------------------------------------------------
-
-
-def _entry(position: int, raw: Any) -> Entry:
-    request = raw.get("request") if isinstance(raw, dict) else None
-    if not isinstance(request, dict):
-        raise Problem(400, "required", "request がありません。An entry needs a request.", "request")
-    method, url = request.get("method"), request.get("url")
-    if method not in ORDER:
-        raise Problem(400, "not-supported", f"method は {', '.join(ORDER)} です。Unsupported method.", "request.method")
-    found = _URL.fullmatch(url) if isinstance(url, str) else None
-    if not found or found["type"] not in definitions.concrete_types():
-        raise Problem(400, "invalid", "url を解釈できません。The url cannot be understood.", "request.url")
-    resource = raw.get("resource")
-    if (method in ("POST", "PUT")) != isinstance(resource, dict):
-        raise Problem(400, "required", "POST と PUT は resource を一つ伴います。POST and PUT carry a resource.", "resource")
-    if isinstance(resource, dict) and resource.get("resourceType") != found["type"]:
-        raise Problem(400, "invalid", "resource の型が url と違います。The resource is not of the url's type.", "resource")
-    if (method in ("PUT", "DELETE")) != (found["id"] is not None) and method != "GET":
-        raise Problem(400, "not-supported", "url の形が method に合いません。The url does not fit the method.", "request.url")
-    return Entry(
-        position, method, found["type"], found["id"], found["query"], resource,
-        _text(raw, "fullUrl"), _text(request, "ifNoneExist"), _version(_text(request, "ifMatch")),
-    )  # fmt: skip
-
-
-def _text(holder: Mapping[str, Any], name: str) -> str | None:
-    value = holder.get(name)
-    if value is not None and not isinstance(value, str):
-        raise Problem(400, "value", f"{name} は文字列です。{name} must be a string.", name)
-    return value
-
-
-def _version(text: str | None) -> int | None:
-    if text is None:
-        return None
-    found = re.fullmatch(r'(?:W/)?"?(\d{1,9})"?', text.strip())
-    if not found:
-        raise Problem(400, "value", "ifMatch は ETag です。ifMatch must be an ETag.", "request.ifMatch")
-    return int(found[1])
 
 
 # -- batch ------------------------------------------------------------------------------------------
@@ -103,10 +34,9 @@ def _batch(records: Records, raw: list[Any], prefer: str) -> list[bytes]:
     for position, item in enumerate(raw):
         try:
             with transaction.atomic():
-                entry = _entry(position, item)
-                answers.append(_carry_out(records, entry, prefer))
-        except Exception as error:  # each entry answers for itself
-            answers.append(_refusal(error))
+                answers.append(_carry_out(records, entries.read(position, item), prefer))
+        except Exception as error:  # noqa: BLE001 - each entry answers for itself, by the same translator
+            answers.append(_refusal(InEntry(position, error)))
     return answers
 
 
@@ -120,10 +50,13 @@ def _carry_out(records: Records, entry: Entry, prefer: str) -> bytes:
         case "GET":
             return _get(records, entry)
         case "DELETE":
-            records_gone = records.delete(entry.type, entry.id or "", if_match=entry.if_match)
-            return _answer("204", records_gone, prefer="minimal", records=records)
+            _needs(records, entry.type, "d")
+            gone = records.delete(entry.type, entry.id or "", if_match=entry.if_match)
+            return _answer("204", gone, prefer="minimal", records=records)
         case "PUT":
+            _needs(records, entry.type, "u")
             return _answer("200", _put(records, entry), prefer=prefer, records=records)
+    _needs(records, entry.type, "c")
     if entry.if_none_exist is not None:
         stored, created = records.create_unless(entry.resource or {}, _condition(records, entry))
         return _answer("201" if created else "200", stored, prefer=prefer, records=records)
@@ -139,17 +72,25 @@ def _put(records: Records, entry: Entry) -> Stored:
         raise Problem(405, "not-supported", "新しい id での作成はできません。This server gives the ids.") from None
 
 
-def _condition(records: Records, entry: Entry) -> Any:
+def _condition(records: Records, entry: Entry) -> Query:
     _needs(records, entry.type, "s")
     return wire.condition(entry.type, entry.if_none_exist or "", now=records.now)
 
 
 def _get(records: Records, entry: Entry) -> bytes:
-    if entry.id is not None:
-        _needs(records, entry.type, "r")
-        return _answer("200", records.read(entry.type, entry.id), prefer="representation", records=records)
+    if entry.id is None:
+        return _search(records, entry)
+    _needs(records, entry.type, "r")
+    if entry.version is not None:
+        found = records.vread(entry.type, entry.id, entry.version)
+    else:
+        found = records.read(entry.type, entry.id)
+    return _answer("200", found, prefer="representation", records=records)
+
+
+def _search(records: Records, entry: Entry) -> bytes:
     _needs(records, entry.type, "s")
-    asked = parse_qsl(entry.query or "", keep_blank_values=True)
+    asked = wire.pairs(entry.query or "")
     query = wire.query(entry.type, asked, now=records.now, strict=False)
     page = records.search(query, cursor=query.page)
     content = wire.searchset(query, page, own=records.author, used=wire.used(query, asked))
@@ -187,74 +128,84 @@ def _at(position: int) -> Iterator[None]:
 
 @transaction.atomic
 def _transaction(records: Records, raw: list[Any], prefer: str) -> list[bytes]:
-    entries = []
+    read = []
     for position, item in enumerate(raw):
         with _at(position):
-            entries.append(_entry(position, item))
-    _refuse_twice(entries)
+            read.append(entries.read(position, item))
+    if again := entries.refuse_twice(read):
+        with _at(again.position):
+            raise Problem(400, "duplicate", "同じ対象が二度あります。The same target stands twice.")
     answers: dict[int, bytes] = {}
-    _each(records, entries, "DELETE", prefer, answers)
-    named = _create(records, entries, prefer, answers)
-    for entry in entries:
+    _each(records, read, "DELETE", prefer, answers)
+    names = _create(records, read, prefer, answers)
+    for entry in read:
         if entry.method == "PUT" and entry.resource:
-            entry.resource = rewritten(entry.resource, named)
-    _each(records, entries, "PUT", prefer, answers)
-    _each(records, entries, "GET", prefer, answers)
-    return [answers[position] for position in range(len(entries))]
+            with _at(entry.position):
+                entry.resource = names.put_into(entry.resource)
+    _each(records, read, "PUT", prefer, answers)
+    _each(records, read, "GET", prefer, answers)
+    return [answers[position] for position in range(len(read))]
 
 
-def _each(records: Records, entries: list[Entry], method: str, prefer: str, answers: dict[int, bytes]) -> None:
-    for entry in entries:
+def _each(records: Records, read: list[Entry], method: str, prefer: str, answers: dict[int, bytes]) -> None:
+    for entry in read:
         if entry.method == method:
             with _at(entry.position):
                 answers[entry.position] = _carry_out(records, entry, prefer)
 
 
-def _refuse_twice(entries: list[Entry]) -> None:
-    """A transaction touches no resource twice and names no entry twice."""
-    seen: set[str] = set()
-    for entry in entries:
-        touched = f"{entry.type}/{entry.id}" if entry.method in ("PUT", "DELETE") else None
-        for name in {n for n in (touched, entry.full_url) if n}:
-            if name in seen:
-                with _at(entry.position):
-                    raise Problem(400, "duplicate", "同じ対象が二度あります。The same target stands twice.")
-            seen.add(name)
+class _Names:
+    """What the entries of one transaction are called, and what a conditional reference found."""
+
+    def __init__(self, records: Records, read: list[Entry]) -> None:
+        self.records = records
+        self.named: dict[str, str] = {}
+        self.found: dict[str, str] = {}
+        for entry in read:
+            if entry.method == "PUT" and entry.id:
+                self.give(entry, entry.id)
+
+    def give(self, entry: Entry, id: str) -> None:
+        self.named |= dict.fromkeys(entry.names, f"{entry.type}/{id}")
+
+    def put_into(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+        return rewritten(resource, self.named, self._find)
+
+    def _find(self, type: str, text: str) -> str:
+        """The one resource that a conditional reference finds. What the caller may not see is not found."""
+        if text not in self.found:
+            _needs(self.records, type, "s")
+            match = self.records.matching(wire.condition(type, text, now=self.records.now))
+            if match is None:
+                told = f"参照先がありません。Nothing matches the reference {text[:60]}"
+                raise Problem(412, "not-found", told)
+            self.found[text] = match.reference
+        return self.found[text]
 
 
-def _create(records: Records, entries: list[Entry], prefer: str, answers: dict[int, bytes]) -> dict[str, str]:
-    """Create what POST entries bring; returns what each fullUrl now means. Ids are given before anything is
+def _create(records: Records, read: list[Entry], prefer: str, answers: dict[int, bytes]) -> _Names:
+    """Create what POST entries bring; returns what every entry is now called. Ids are given before anything is
     stored, so that entries may refer to each other in any direction."""
-    named = {e.full_url: f"{e.type}/{e.id}" for e in entries if e.method == "PUT" and e.full_url}
+    names = _Names(records, read)
     fresh: list[tuple[Entry, str]] = []
-    for entry in (e for e in entries if e.method == "POST"):
+    for entry in (e for e in read if e.method == "POST"):
         with _at(entry.position):
+            _needs(records, entry.type, "c")
             match = records.matching(_condition(records, entry)) if entry.if_none_exist is not None else None
             if match is None:
-                fresh.append((entry, id := str(uuid4())))
+                fresh.append((entry, str(uuid4())))
+                names.give(entry, fresh[-1][1])
             else:
-                id = match.id
                 answers[entry.position] = _answer("200", match, prefer=prefer, records=records)
-        if entry.full_url:
-            named[entry.full_url] = f"{entry.type}/{id}"
+                names.give(entry, match.id)
+    drafts = []
+    for entry, given in fresh:
+        with _at(entry.position):
+            drafts.append(names.put_into(entry.resource or {}) | {"id": given})
     try:
-        stored = records.create_all(
-            [rewritten(e.resource or {}, named) | {"id": id} for e, id in fresh], keep_ids=True
-        )
+        stored = records.create_all(drafts, keep_ids=True)
     except Rejected as error:
         raise InEntry(fresh[error.at or 0][0].position, error) from error
     for (entry, _), created in zip(fresh, stored, strict=True):
         answers[entry.position] = _answer("201", created, prefer=prefer, records=records)
-    return named
-
-
-def rewritten(value: Any, named: Mapping[str, str]) -> Any:
-    """The same JSON with every string that is one of the names replaced by the reference it stands for."""
-    match value:
-        case str():
-            return named.get(value, value)
-        case dict():
-            return {k: rewritten(v, named) for k, v in value.items()}
-        case list():
-            return [rewritten(v, named) for v in value]
-    return value
+    return names

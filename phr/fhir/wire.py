@@ -46,7 +46,7 @@ def negotiate(request: HttpRequest) -> None:
 
 def asked(request: HttpRequest) -> Pairs:
     """The parameters of the query string, in order. Raises Problem (400)."""
-    return _pairs(request.META.get("QUERY_STRING", ""))
+    return pairs(request.META.get("QUERY_STRING", ""))
 
 
 def form(request: HttpRequest) -> Pairs:
@@ -55,12 +55,13 @@ def form(request: HttpRequest) -> Pairs:
     if kind != "application/x-www-form-urlencoded":
         raise Problem(415, "not-supported", "application/x-www-form-urlencoded で送ってください。Expected a form body.")
     try:
-        return _pairs(_received(request).decode())
+        return pairs(_received(request).decode())
     except UnicodeDecodeError:
         raise Problem(400, "invalid", "検索の文字列を読めません。The form cannot be read.") from None
 
 
-def _pairs(text: str) -> Pairs:
+def pairs(text: str) -> Pairs:
+    """A query string or form as its parameters. Raises Problem (400)."""
     try:
         return parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100)
     except (UnicodeDecodeError, ValueError):
@@ -159,7 +160,7 @@ def used(query: Query, asked: Pairs) -> Pairs:
 def condition(type: str, text: str, *, now: datetime) -> Query:
     """An If-None-Exist condition: a query string, with or without `Type?` before it. Raises BadSearch."""
     kind, _, criteria = text.strip().rpartition("?")
-    found = query(type, _pairs(criteria), now=now, strict=True)
+    found = query(type, pairs(criteria), now=now, strict=True)
     if kind not in ("", type, f"{base()}/{type}"):
         raise BadSearch("If-None-Exist", f"speaks of another type than {type}")
     if not found.conditions:
