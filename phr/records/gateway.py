@@ -192,6 +192,7 @@ class Records(Reading):
 
     def _draft(self, resource: dict[str, Any], *, id: str, version: int, author: int | None) -> Draft:
         problems = [p for p in validate.check(resource) if p.severity in ("fatal", "error")]
+        problems = problems or second_opinion.check(resource)
         if problems:
             raise Invalid(problems)
         stamped = _stamp(resource, id=id, version=version, now=self.now)
