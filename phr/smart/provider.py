@@ -46,7 +46,6 @@ from phr.smart.models import (
 
 TOKEN_URL = settings.PHR_BASE_URL + "/oauth/token"
 FHIR_URL = settings.PHR_BASE_URL + "/fhir"
-REDEEMED_MEMORY = timedelta(days=31)  # longer than any launch lives
 
 
 class Descriptions(dict[str, str]):
@@ -222,7 +221,6 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
     ) -> None:
         super().invalidate_authorization_code(client_id, code, request, *args, **kwargs)
         now = timezone.now()
-        UsedCode.objects.filter(used_at__lt=now - REDEEMED_MEMORY).delete()
         UsedCode.objects.create(digest=bytes.fromhex(code), launch=request.standing, used_at=now)
 
     # -- the tokens -----------------------------------------------------------------------------

@@ -13,9 +13,18 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from consent import prepared
 from consent.models import AuditEntry, Subject
-from phr.smart import tokens
-from phr.smart.models import AccessToken, Application, Launch
+from phr.smart import sweep, tokens
+from phr.smart.models import (
+    AccessToken,
+    Application,
+    AuthorizationRequest,
+    IDToken,
+    Launch,
+    UsedAssertion,
+    UsedCode,
+)
 from tests.smart.conftest import Family, Phone, basic, post, refresh
 
 OFFLINE = "launch/patient patient/*.rs offline_access"
@@ -181,14 +190,22 @@ def test_no_secret_is_in_any_table(family: Family, watcher: tuple[str, str]) -> 
                 assert value not in dump, f"{model.__name__} holds a secret in the clear"
 
 
-def test_the_hot_path_is_one_query(family: Family) -> None:
+def test_the_hot_path_is_one_statement(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
     token = Phone(family.yuki).tokens("self")["access_token"]
-    with CaptureQueriesContext(connection) as queries:
+    sent: list[str] = []
+    fetch = prepared.fetch
+
+    def watched(sql: str, values: Any) -> Any:
+        sent.append(sql)
+        return fetch(sql, values)
+
+    monkeypatch.setattr(prepared, "fetch", watched)
+    with CaptureQueriesContext(connection) as others:
         assert active(token)
-    assert len(queries) == 1
-    with CaptureQueriesContext(connection) as queries:
+        assert len(sent) == 1
         assert tokens.bearer("x" * 600, now=timezone.now()) is None
-    assert not queries
+        assert tokens.bearer("", now=timezone.now()) is None
+    assert len(sent) == 1 and not others
 
 
 def test_every_issue_is_logged_without_the_token(family: Family) -> None:
@@ -200,3 +217,16 @@ def test_every_issue_is_logged_without_the_token(family: Family) -> None:
     assert told["access_token"] not in str(line.detail)
     Phone(family.yuki).redeem("wrong")
     assert AuditEntry.objects.get(event="token:refused").detail["because"] == "invalid_grant"
+
+
+def test_what_ended_long_ago_is_forgotten(family: Family, ask_system: Callable[..., Any]) -> None:
+    phone = Phone(family.yuki, scope="openid " + OFFLINE)
+    told = phone.tokens("self")
+    assert ask_system().status_code == 200
+    Phone(family.yuki).knock()
+    assert sweep.forget(now=timezone.now() + timedelta(minutes=1)) == 0
+    assert active(told["access_token"])
+    assert sweep.forget(now=timezone.now() + timedelta(days=62)) == 2
+    for model in (Launch, AccessToken, UsedAssertion, UsedCode, AuthorizationRequest, IDToken):
+        assert not model.objects.exists()
+    assert AuditEntry.objects.filter(event="token:issued").count() == 2

@@ -1,0 +1,24 @@
+"""Tidying: rows that no longer open anything. What a token may do never waits for this (the log keeps its story)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from phr.smart.models import AuthorizationRequest, IDToken, Launch, SignInFailure, UsedAssertion
+
+KEPT = timedelta(days=31)  # an ended launch stays this long, so that a replayed code or refresh token is known
+BATCH = 5000  # launches removed at a time
+
+
+def forget(*, now: datetime) -> int:
+    """Remove launches ended for a month, with their tokens and codes, and short-lived rows. Returns the launches."""
+    UsedAssertion.objects.filter(expires_at__lt=now).delete()
+    AuthorizationRequest.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
+    SignInFailure.objects.filter(failed_at__lt=now - timedelta(days=1)).delete()
+    with transaction.atomic():
+        ended = list(Launch.objects.filter(ends_at__lt=now - KEPT).values_list("pk", flat=True)[:BATCH])
+        Launch.objects.filter(pk__in=ended).delete()
+        IDToken.objects.filter(expires__lt=now - KEPT).delete()
+    return len(ended)
