@@ -12,6 +12,9 @@ from typing import Any, cast
 import psycopg
 from django.db import connection
 
+# Django turns psycopg's own counting off (None), and with it `prepare=True`; so high a threshold is never reached.
+NOT_BY_ITSELF = 1 << 30
+
 
 def fetch(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a query on Django's connection, in its transaction if there is one. Raises django.db.DatabaseError."""
@@ -28,4 +31,7 @@ def execute(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> None:
 def _cursor() -> psycopg.Cursor[tuple[Any, ...]]:
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
-    return psycopg.Cursor(cast("psycopg.Connection[tuple[Any, ...]]", connection.connection))
+    raw = cast("psycopg.Connection[tuple[Any, ...]]", connection.connection)
+    if raw.prepare_threshold is None:
+        raw.prepare_threshold = NOT_BY_ITSELF
+    return psycopg.Cursor(raw)

@@ -6,14 +6,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
-from consent import grants, guardianship
+from consent import effective, grants, guardianship
 from consent.decide import Caller, Capacity, Deny, Permit, decide
 from consent.guardianship import FreezeReason, UnableToChangeLink, UnableToLink
 from consent.in_force import in_force_for
-from consent.models import AuditEntry, EffectiveGrant, Guardianship, Organization, Person, Subject
+from consent.models import AuditEntry, EffectiveGrant, Grant, Guardianship, Organization, Person, Subject
 from consent.scope import Clause, Door
 from tests.consent.people import People
 
@@ -173,11 +171,11 @@ def test_unfreezing_takes_two(family: People, now: datetime) -> None:
 # --- what is in force, read from the tables -----------------------------------------------------------------------
 
 
-def test_everything_about_a_caller_is_one_query(family: People, now: datetime) -> None:
+def test_everything_about_a_caller_is_one_query(family: People, now: datetime, round_trips: list[str]) -> None:
     caller = as_guardian(family.yuki, family.hana)
-    with CaptureQueriesContext(connection) as queries:
-        in_force = in_force_for(caller, now=now)
-    assert len(queries) == 1
+    round_trips.clear()
+    in_force = in_force_for(caller, now=now)
+    assert len(round_trips) == 1
     assert in_force.subject_state == "active"
     assert in_force.birth_on == family.hana.birth_on
     assert in_force.guardianship is not None
@@ -205,6 +203,16 @@ def test_the_aunt_gets_in_by_a_grant_only(family: People, now: datetime) -> None
     assert answer(replace(aunt, subject=family.hana.pk), now) == Deny("no link and no grant")
     assert answer(aunt, now + timedelta(days=30)) == Deny("no link and no grant")
     grants.withdraw(grant=grant, by=family.yuki, reason="", now=now)
+    assert answer(aunt, now) == Deny("no link and no grant")
+
+
+def test_a_permit_to_anyone_makes_nobody_a_proxy(family: People, now: datetime) -> None:
+    """Nobody can write one here; but a tree from elsewhere may say so."""
+    grant = Grant.objects.create(
+        subject=family.hana, given_by=family.yuki, capacity="self", root={"permit": True}, given_at=now
+    )
+    effective.rebuild(grant)
+    aunt = replace(as_guardian(family.mei, family.hana), capacity=Capacity.PROXY)
     assert answer(aunt, now) == Deny("no link and no grant")
 
 
