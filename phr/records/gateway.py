@@ -19,7 +19,7 @@ from consent.audit import Event
 from consent.decide import Caller, Capacity
 from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
-from phr.records import body, definitions, facts, index, store, validate, vault
+from phr.records import body, definitions, facts, index, second_opinion, store, validate, vault
 from phr.records.reading import Gone, NotFound, Page, Reading, Refused, open_permit
 from phr.records.scoping import Params, scope_sql
 from phr.records.search.parse import Query
