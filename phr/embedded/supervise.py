@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +81,10 @@ def wait_until_ready(url: str, watched: Mapping[str, subprocess.Popen[bytes]], l
     raise DidNotStart("web", f"{url} gave no 200 within {patience:.0f} s. {tail(logs / 'web.log')}")
 
 
-def watch(watched: Mapping[str, subprocess.Popen[bytes]], logs: Path) -> None:
-    """Stay until a program ends, which raises DidNotStart with the end of its log."""
+def watch(watched: Mapping[str, subprocess.Popen[bytes]], logs: Path, also: Callable[[], None]) -> None:
+    """Stay until a program ends, which raises DidNotStart with the end of its log, or until `also` raises."""
     while True:
+        also()
         raise_for_ended(watched, logs)
         time.sleep(0.5)
 

@@ -17,9 +17,10 @@ from django.utils import timezone
 
 from consent.models import Person
 from phr.populate import demo, personas
+from phr.populate.cast import HANA, YUKI
 from phr.smart.models import Application, AuthorizationRequest, Launch
 from tests.access.permissions import FHIR, FORM, PERSONAS, TABLE, Row
-from tests.family import HANA, KAI, YUKI, Neighbourhood, encoded, pressure, secret
+from tests.family import KAI, Neighbourhood, encoded, pressure, secret
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Django's set_language sends every other method back where it came from, having done nothing.

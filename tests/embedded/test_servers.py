@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -137,6 +138,37 @@ def test_a_full_disk_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_disk_that_fills_up_while_starting_is_named(folder: Path) -> None:
     error = postgres_server.named(folder, "FATAL:  could not write lock file: No space left on device\n")
     assert isinstance(error, embedded.DiskFull)
+
+
+def test_a_server_that_ended_by_itself_is_noticed_and_named(folder: Path, holder: subprocess.Popen[str]) -> None:
+    household = embedded.Household(folder / "var")
+    household.check()
+    os.kill(int((household.database / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
+    log = folder / "var" / "postgres.log"
+    wait_for(lambda: "database system is shut down" in log.read_text())
+    with log.open("a") as file:
+        file.write("PANIC:  could not write to file: No space left on device\n")
+    wait_for(lambda: not (household.database / "postmaster.pid").exists())
+    with pytest.raises(embedded.DiskFull):
+        household.check()
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_disk_that_is_quite_full_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even the lock file can be written."""
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    with pytest.raises(embedded.DiskFull), embedded.Household(folder).running():
+        pass
 
 
 def test_missing_binaries_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class Command(BaseCommand):
                 supervise.wait_until_ready(f"{url}/readyz", watched, logs, patience=PATIENCE)
                 self.stdout.write(f"{welcome}\nready {url}\n(Ctrl-C: 終了 / stop)", ending="\n")
                 self.stdout.flush()
-                supervise.watch(watched, logs)
+                supervise.watch(watched, logs, household.check)
 
 
 def surroundings(folder: Path, url: str) -> dict[str, str]:
