@@ -65,7 +65,7 @@ TABLE = (
     Row("type", "POST", "/fhir/Observation",                      "401 201 422 403 201 422", "pressure"),
     Row("type", "POST", "/fhir/Observation",                      "401 422 422 403 422 422", "pressure-of-kai"),
     Row("post-search", "POST", "/fhir/Observation/_search",       "401 200 200 200 200 200", "code=8480-6"),
-    Row("bundle", "POST", "/fhir",                                "401 200 422 422 200 422", "transaction"),
+    Row("bundle", "POST", "/fhir",                                "401 200 422 403 200 422", "transaction"),
     Row("nowhere", "GET", "/fhir/$nothing",                       "404 404 404 404 404 404"),
     Row("nowhere", "POST", "/fhir/$nothing",                      "404 404 404 404 404 404"),
     Row("nowhere", "PUT", "/fhir/$nothing",                       "404 404 404 404 404 404"),
