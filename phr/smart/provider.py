@@ -230,7 +230,7 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
         if request.grant_type == "client_credentials":
             return int(launches.SYSTEM_LIFE.total_seconds())
         left = (request.standing.ends_at - timezone.now()).total_seconds()
-        return max(1, min(int(launches.PERSON_LIFE.total_seconds()), int(left)))
+        return max(1, min(int(launches.PERSON_LIFE.total_seconds()), round(left)))
 
     def validate_refresh_token(
         self, refresh_token: str, client: Application, request: Request, *args: Any, **kwargs: Any
