@@ -48,7 +48,7 @@ def welcome() -> str:
     people = "\n".join(f"  {cast.username:<8} {cast.name}  {cast.role}" for cast in demo.CAST)
     url = f"{settings.PHR_BASE_URL}/fhir/MedicationDispense?patient={demo.YUKI}&_sort=-whenhandedover&_count=3"
     curl = f"curl -H {shlex.quote('Authorization: Bearer ' + told['access_token'])} {shlex.quote(url)}"
-    minutes = told["expires_in"] // 60
+    minutes = round(told["expires_in"] / 60)
     return f"""
 サインインできる人（パスワードは全員 {PASSWORD}） Who can sign in, all with the password {PASSWORD}:
 {people}

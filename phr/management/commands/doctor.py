@@ -98,7 +98,7 @@ def broker() -> Iterator[Finding]:
 
 def configuration() -> Iterator[Finding]:
     for message in checks.run_checks(include_deployment_checks=not settings.DEMO):
-        if message.level >= checks.WARNING:
+        if message.level >= checks.WARNING and not message.is_silenced():
             yield f"{message.id}: {message.msg}", message.hint or "see deploy/env.example"
 
 

@@ -1,0 +1,72 @@
+"""The doctor finds what is wrong, says how to mend it, and says so when nothing is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from consent.models import AuditEntry
+
+
+def told() -> str:
+    out = StringIO()
+    try:
+        call_command("doctor", stdout=out)
+    except CommandError as error:
+        return f"{out.getvalue()}{error}"
+    return out.getvalue()
+
+
+@pytest.fixture
+def healthy(db: None, settings: Any, redis_url: str) -> None:
+    settings.DEMO = True  # a deployment's checks are test_checks' subject
+    settings.REDIS_URL = redis_url
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_healthy_service() -> None:
+    assert "All is well" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_missing_migration() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'phr' AND name LIKE '0001%'")
+    assert "manage.py migrate" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_key_that_does_not_fit(settings: Any) -> None:
+    settings.PHR_KEYS = ""
+    assert "PHR_KEYS" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_log_without_its_guard() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE consent_auditentry DISABLE TRIGGER USER")
+    assert "no guarding trigger" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_role_that_may_rewrite_the_log(settings: Any) -> None:
+    settings.DEMO = False
+    assert "may UPDATE the log" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_entries_that_nobody_seals() -> None:
+    AuditEntry.objects.create(at=timezone.now() - timedelta(hours=1), event="record:read", salt=b"0" * 16)
+    assert "wait for a seal" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_broker_that_is_away(settings: Any) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert "✗ broker" in told()
