@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from django.utils import timezone
 
 from phr.populate import demo as demo_family
@@ -54,6 +55,17 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server_threads_let_go(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The threads of the test server keep their connections; the test database must be free to go."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture
