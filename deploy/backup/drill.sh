@@ -10,5 +10,5 @@ pg_restore --exit-on-error --no-owner --no-privileges --dbname "$DRILL_URL" "$fi
 export DATABASE_URL=$DRILL_URL
 python manage.py migrate --check
 python manage.py verify_audit
-python manage.py doctor
+python manage.py reindex  # opens every body: the keys fit
 echo "restored: $(psql "$DRILL_URL" -Atc 'SELECT count(*) FROM phr_resource') resources"
