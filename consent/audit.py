@@ -96,6 +96,17 @@ FROM unnest(%s::uuid[], %s::text[]) AS told(subject, detail)
 """
 
 
+FETCH_LOGGED = """
+WITH found AS ({select}), told (subject, detail) AS ({told}), logged AS (
+  INSERT INTO consent_auditentry
+    (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
+  SELECT pg_current_xact_id()::text::bigint, %(log_at)s, %(log_event)s, told.subject, %(log_person)s::bigint,
+         %(log_organization)s::bigint, %(log_client)s, %(log_capacity)s, %(log_purpose)s, %(log_request)s,
+         uuid_send(gen_random_uuid()), told.detail FROM told)
+SELECT * FROM found
+"""
+
+
 def record(
     event: Event,
     *,
@@ -124,6 +135,24 @@ def record_many(
     if told:
         details = [_detail(detail) for detail in told.values()]
         _execute(INSERT_MANY, (now, event.value, *_who(by), list(told), details))
+
+
+def fetch_logged(
+    select: str, values: Mapping[str, Any], event: Event, *, told: str, by: Caller, now: datetime
+) -> list[tuple[Any, ...]]:
+    """Run a query for rows by key and keep the lines about what it found, in one statement: neither without the other.
+
+    `told`: a SELECT of (subject, detail) from `found`, the rows of `select`. Raises AuditUnavailable.
+    """
+    person, organization, client, capacity, purpose, request = _who(by)
+    line = {
+        "log_at": now.isoformat(), "log_event": event.value, "log_person": person, "log_organization": organization,
+        "log_client": client, "log_capacity": capacity, "log_purpose": purpose, "log_request": request,
+    }  # fmt: skip
+    try:
+        return prepared.fetch(FETCH_LOGGED.format(select=select, told=told), {**values, **line})
+    except DatabaseError as error:
+        raise AuditUnavailable("監査ログに書けません / the audit log cannot be written") from error
 
 
 def _execute(sql: str, line: Sequence[Any]) -> None:

@@ -1,60 +1,51 @@
 """What is in force for one Caller right now: one round trip to the database, made by every request.
 
-The statement is put together once per shape of caller, from the parts that shape needs: PostgreSQL takes
-longer to plan a join than to run it.
+`COLUMNS` and `JOINS` speak of a relation `c` (person, organization, subject, names, link), so that whoever finds
+a caller in the database, as a bearer token does, reads what is in force in the same statement.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
 from consent import prepared
 from consent.decide import Caller, Capacity, InForce, Link
 
-
-class _Part(NamedTuple):
-    """Columns and the join they come from; and the columns where the part is not asked for."""
-
-    columns: str
-    join: str
-    absent: str
-
-
-_SUBJECT = _Part(
-    "s.state, s.birth_on, COALESCE(s.location_hidden, false), COALESCE(s.consent_epoch, 0)",
-    "LEFT JOIN consent_subject s ON s.id = %(subject)s",
-    "NULL, NULL, false, 0",
-)
-_PERSON = _Part(
-    "COALESCE(p.is_active, false), p.organization_id, p.own_subject_id",
-    "LEFT JOIN consent_person p ON p.id = %(person)s",
-    "false, NULL, NULL",
-)
-_ORGANIZATION = _Part(
-    "o.state, COALESCE(o.kind, '')", "LEFT JOIN consent_organization o ON o.id = %(organization)s", "NULL, ''"
-)
 # Any permit row, not yet over, whose first grantee is one of the caller's names.
-_GRANTS = _Part(
-    "EXISTS (SELECT FROM consent_effectivegrant e WHERE e.permit AND e.grantee = ANY({names}){about}"
-    " AND (e.valid_to IS NULL OR %(now)s < e.valid_to))",
-    "",
-    "false",
-)
+_GRANTED = """EXISTS (SELECT FROM consent_effectivegrant e WHERE e.permit
+    AND e.grantee = ANY(array_append(c.names, 'class:' || o.kind)){about}
+    AND (e.valid_to IS NULL OR %(now)s < e.valid_to))"""
+COLUMNS = f"""
+  s.state, s.birth_on, COALESCE(s.location_hidden, false), COALESCE(s.consent_epoch, 0),
+  COALESCE(p.is_active, false), p.organization_id, COALESCE(p.own_subject_id = c.subject, false),
+  o.state, COALESCE(o.kind, ''),
+  CASE WHEN c.names IS NULL THEN false
+       WHEN c.subject IS NULL THEN {_GRANTED.format(about="")}
+       ELSE {_GRANTED.format(about=" AND e.subject_id = c.subject")} END,
+  g.id, g.state, g.starts_on, g.ends_on, g.review_on"""
 # The one open link (unique while not ended), else the latest ended one: decide() tells why it gives nothing.
-_LINK = _Part(
-    "g.id, g.state, g.starts_on, g.ends_on, g.review_on",
-    "LEFT JOIN consent_guardianship g ON g.person_id = %(person)s AND g.subject_id = %(subject)s",
-    "NULL, NULL, NULL, NULL, NULL",
-)
+JOINS = """
+  LEFT JOIN consent_subject s ON s.id = c.subject
+  LEFT JOIN consent_person p ON p.id = c.person
+  LEFT JOIN consent_organization o ON o.id = c.organization
+  LEFT JOIN LATERAL (SELECT * FROM consent_guardianship l
+                     WHERE c.link AND l.person_id = c.person AND l.subject_id = c.subject
+                     ORDER BY l.state = 'ended', l.id DESC LIMIT 1) g ON true"""
+WIDTH = 15  # columns
+_ASKED = f"""
+SELECT {COLUMNS} FROM (SELECT %(person)s::bigint AS person, %(organization)s::bigint AS organization,
+    %(subject)s::uuid AS subject, %(names)s::text[] AS names, %(link)s::boolean AS link) c {JOINS}
+"""
 
 
 def in_force_for(caller: Caller, *, now: datetime) -> InForce:
     """Read what decide() needs to know of this caller. One query; what does not exist is None or False.
 
     What this capacity does not depend on (the grants of a guardian, the links of a clinic) is not read.
+    `phr.smart.tokens` asks the same in SQL, where the caller is found.
     """
     return _read(
         caller.subject, caller.person, caller.organization, now,
@@ -78,18 +69,6 @@ def _names(caller: Caller) -> str:
     return "{" + ",".join(['""', *caller.actors]) + "}"
 
 
-@cache
-def _statement(subject: bool, person: bool, organization: bool, grants: bool, link: bool) -> str:
-    """The query for one shape of caller: which parts are asked for."""
-    asked = (_SUBJECT, subject), (_PERSON, person), (_ORGANIZATION, organization), (_GRANTS, grants), (_LINK, link)
-    columns = ", ".join(part.columns if wanted else part.absent for part, wanted in asked)
-    joins = " ".join(part.join for part, wanted in asked if wanted)
-    names = "array_append(%(names)s::text[], 'class:' || o.kind)" if organization else "%(names)s::text[]"
-    columns = columns.format(names=names, about=" AND e.subject_id = %(subject)s" if subject else "")
-    latest = " ORDER BY g.state = 'ended', g.id DESC LIMIT 1" if link else ""
-    return f"SELECT {columns} FROM (SELECT) nothing {joins}{latest}"  # noqa: S608 - only the constants above
-
-
 def _read(
     subject: UUID | None,
     person: int | None,
@@ -99,17 +78,21 @@ def _read(
     names: str | None,
     link: bool,
 ) -> InForce:
-    shape = (subject is not None, person is not None, organization is not None, names is not None, link)
-    # As text: psycopg quotes a str several times faster than a list, a UUID or a datetime.
+    # As text: psycopg dumps a str several times faster than a list, a UUID or a datetime.
     told = {
         "names": names,
         "subject": None if subject is None else str(subject),
         "person": person,
         "organization": organization,
+        "link": link,
         "now": now.isoformat(),
     }
-    [row] = prepared.fetch(_statement(*shape), told)
-    state, birth_on, hidden, epoch, active, staff_of, own, organization_state, kind, grants, *found = row
+    return in_force_of(prepared.fetch(_ASKED, told)[0])
+
+
+def in_force_of(row: Sequence[Any]) -> InForce:
+    """The values of `COLUMNS` as InForce."""
+    state, birth_on, hidden, epoch, active, staff_of, own, organization_state, kind, grants, *link = row
     return InForce(
         subject_state=state,
         birth_on=birth_on,
@@ -117,8 +100,8 @@ def _read(
         epoch=epoch,
         person_active=active,
         person_organization=staff_of,
-        own=subject is not None and own == subject,
-        guardianship=None if found[0] is None else Link(**dict(zip(Link.__slots__, found, strict=True))),
+        own=own,
+        guardianship=None if link[0] is None else Link(**dict(zip(Link.__slots__, link, strict=True))),
         organization_state=organization_state,
         organization_kind=kind,
         grants=grants,

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.http import HttpRequest
 
-from consent.decide import Caller, Capacity
+from consent.decide import Caller, Capacity, InForce
 from phr.records import vault
 from phr.smart.scopes import doors_of
 from phr.smart.tokens import bearer
@@ -26,13 +26,18 @@ class Unauthenticated(Exception):
 
 def caller_of(request: HttpRequest, *, now: datetime) -> Caller:
     """The caller behind the bearer token of the Authorization header; never from the query string."""
+    return caller_and_standing(request, now=now)[0]
+
+
+def caller_and_standing(request: HttpRequest, *, now: datetime) -> tuple[Caller, InForce]:
+    """The caller, and what is in force for that caller, read together. Raises Unauthenticated."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise Unauthenticated
     found = bearer(token.strip(), now=now)
     if found is None:
         raise Unauthenticated("invalid_token")
-    return Caller(
+    caller = Caller(
         client=found.client_id,
         capacity=Capacity(found.capacity),
         purpose=found.purpose,
@@ -43,6 +48,7 @@ def caller_of(request: HttpRequest, *, now: datetime) -> Caller:
         request=request_id(request),
         token=str(found.launch),
     )
+    return caller, found.in_force
 
 
 def request_id(request: HttpRequest) -> str:

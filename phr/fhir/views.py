@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from consent.decide import Permit
 from consent.scope import Scope
-from phr.caller import caller_of, request_id
+from phr.caller import caller_and_standing, request_id
 from phr.fhir import bundle, capability, outcome, wire
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import definitions
@@ -61,9 +61,9 @@ def _preflight(allowed: str) -> HttpResponse:
 def open_records(request: HttpRequest) -> Records:
     """The record as this request's caller may see it. A refused caller gets one in which nothing is."""
     now = timezone.now()
-    caller = caller_of(request, now=now)
+    caller, standing = caller_and_standing(request, now=now)
     try:
-        return Records.opened_by(caller, now=now)
+        return Records.opened_by(caller, now=now, in_force=standing)
     except Refused:
         nothing = Scope(caller.doors, (), frozenset(), caller.purpose, now, subjects=frozenset(), open_letters="")
         return Records(caller, Permit(nothing, ()), now=now)

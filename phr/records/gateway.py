@@ -16,7 +16,8 @@ from django.db import IntegrityError, connection, transaction
 
 from consent import audit
 from consent.audit import Event
-from consent.decide import Caller, Capacity
+from consent.decide import Caller, Capacity, InForce
+from consent.in_force import in_force_for
 from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
 from phr.records import body, definitions, facts, index, second_opinion, store, validate, vault
@@ -73,9 +74,12 @@ class Records(Reading):
     """Patient records as one caller may see and write them."""
 
     @classmethod
-    def opened_by(cls, caller: Caller, *, now: datetime) -> Records:
-        """Decide, and open the record as far as the decision goes. Raises Refused (audited)."""
-        return cls(caller, open_permit(caller, now=now), now=now)
+    def opened_by(cls, caller: Caller, *, now: datetime, in_force: InForce | None = None) -> Records:
+        """Decide, and open the record as far as the decision goes. Raises Refused (audited).
+
+        `in_force`: what was read for this caller in this very request, if it was; else it is read here.
+        """
+        return cls(caller, open_permit(caller, in_force or in_force_for(caller, now=now), now=now), now=now)
 
     @property
     def author(self) -> int | None:

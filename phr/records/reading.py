@@ -18,8 +18,7 @@ from django.db import connection
 
 from consent import audit, effective, prepared
 from consent.audit import Event
-from consent.decide import Caller, Deny, Permit, decide
-from consent.in_force import in_force_for
+from consent.decide import Caller, Deny, InForce, Permit, decide
 from consent.scope import Facts, GrantRow
 from phr.records import store, vault
 from phr.records.scoping import Known, Params, scope_sql
@@ -37,6 +36,15 @@ MOST_KNOWN = 64  # effective rows that go into a statement; beyond, the table is
 _KIN = """
 SELECT subject_id, subject2_id FROM phr_resource WHERE subject2_id IS NOT NULL AND subject_id = ANY(%s)
 UNION SELECT subject_id, subject2_id FROM phr_resource WHERE subject2_id IS NOT NULL AND subject2_id = ANY(%s)
+"""
+
+
+# What the log keeps of a read: a line for each person the resource is about.
+_TOLD = """
+SELECT about.subject, jsonb_build_object('type', f.type, 'id', f.fhir_id, 'version', f.version,
+                                         'categories', f.categories)
+  FROM found f CROSS JOIN LATERAL (
+    SELECT f.subject_id AS subject UNION ALL SELECT f.subject2_id WHERE f.subject2_id IS NOT NULL) about
 """
 
 
@@ -71,10 +79,11 @@ class Reading:
         self._granular = any(door.terms for door in permit.scope.doors)
 
     def read(self, type: str, id: str) -> Stored:
-        """The current version. Raises NotFound or Gone."""
-        found = self._current(type, id, letter="r")
-        self._log(Event.RECORD_READ, found)
-        return _alive(found)
+        """The current version, found and logged by one statement. Raises NotFound or Gone."""
+        p = Params()
+        sql = self._select_current(type, id, "r", p)
+        rows = audit.fetch_logged(sql, p.values, Event.RECORD_READ, told=_TOLD, by=self.caller, now=self.now)
+        return _alive(self._only(rows, type, id, letter="r"))
 
     def vread(self, type: str, id: str, version: int) -> Stored:
         """One version by number. Raises NotFound, or Gone where that version is the deletion."""
@@ -141,14 +150,20 @@ class Reading:
         return known if sum(map(len, known.values())) <= MOST_KNOWN else None
 
     def _current(self, type: str, id: str, *, letter: str, lock: bool = False) -> Stored:
+        p = Params()
+        sql = self._select_current(type, id, letter, p) + (" FOR UPDATE OF r" if lock else "")
+        return self._only(prepared.fetch(sql, p.values), type, id, letter=letter)
+
+    def _select_current(self, type: str, id: str, letter: str, p: Params) -> str:
         if not _ID.fullmatch(id):
             raise NotFound(f"{type}/?")  # no id that we or anybody could have given (R4 datatypes.html, id)
-        p = Params()
-        sql = (
+        return (
             f"{store.select(terms=self._granular)} WHERE r.type = {p(type)} AND r.fhir_id = {p(id)}"
-            f" AND {scope_sql(self.scope, letter, p)}{' FOR UPDATE OF r' if lock else ''}"
+            f" AND {scope_sql(self.scope, letter, p)}"
         )
-        found = self._opened(prepared.fetch(sql, p.values), letter=letter)
+
+    def _only(self, rows: Sequence[Any], type: str, id: str, *, letter: str) -> Stored:
+        found = self._opened(rows, letter=letter)
         if not found:
             raise NotFound(f"{type}/{id}")
         return found[0]
@@ -216,9 +231,9 @@ def _fetch(sql: str, p: Params) -> list[Any]:
         return cursor.fetchall()
 
 
-def open_permit(caller: Caller, *, now: datetime) -> Permit:
+def open_permit(caller: Caller, in_force: InForce, *, now: datetime) -> Permit:
     """Decide for this caller. Raises Refused (audited)."""
-    match decide(caller, in_force_for(caller, now=now), now=now):
+    match decide(caller, in_force, now=now):
         case Deny(because=why):
             audit.record(Event.RECORD_REFUSED, by=caller, subject=caller.subject, now=now, detail={"because": why})
             raise Refused(why)

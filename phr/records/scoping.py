@@ -29,6 +29,7 @@ class Params:
         return f"%({name})s"
 
 
+_OPEN = ", ".join(f"'{type}'" for type in sorted(OPEN_TYPES))
 Known = Mapping[UUID, Sequence[GrantRow]]
 
 
@@ -48,7 +49,7 @@ def scope_sql(
     owned = _owned(scope, letter, p, (alias, named), known)
     if letter not in scope.open_letters:
         return f"({doors} AND {owned})"
-    free = f"({alias}.subject_id IS NULL AND {named}.type = ANY({p(sorted(OPEN_TYPES))}))"
+    free = f"({alias}.subject_id IS NULL AND {named}.type IN ({_OPEN}))"
     return f"({doors} AND ({owned} OR {free}))"
 
 

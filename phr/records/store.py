@@ -56,7 +56,7 @@ class Draft:
 
 def select(*, terms: bool = False, extra: str = "") -> str:
     """The head of a query for current versions. `extra` columns follow from position WIDTH on."""
-    extra = (", r.terms" if terms else ", NULL") + extra
+    extra = (", r.terms" if terms else ", NULL::bigint[] AS terms") + extra
     return (
         f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='r')}, {STATE.format(r='r')}, k.kek, k.wrapped{extra}"
         " FROM phr_resource r LEFT JOIN phr_datakey k ON k.subject_id = r.subject_id AND k.version = r.key_version"
@@ -65,7 +65,7 @@ def select(*, terms: bool = False, extra: str = "") -> str:
 
 def select_versions(*, terms: bool = False) -> str:
     """The head of a query for earlier versions `v` of the resource `r`."""
-    extra = ", v.terms" if terms else ", NULL"
+    extra = ", v.terms" if terms else ", NULL::bigint[] AS terms"
     return (
         f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='v')}, {STATE.format(r='v')}, k.kek, k.wrapped{extra}"
         " FROM phr_version v JOIN phr_resource r ON r.id = v.resource_id"
@@ -90,19 +90,27 @@ def stored(row: Sequence[Any], facts: Facts) -> Stored:
 
 
 def open_body(sealed: bytes, facts: Facts, *, version: int, key_version: int, key: vault.Key | None) -> bytes:
-    keys: list[vault.Key | None] = [key]
+    place = f"{facts.type}/{facts.id}/{version}"
     if not facts.subjects:
-        keys = [_commons(key_version)]
-    elif key is None and len(facts.subjects) == 2:
+        return _open_commons(sealed, place, key_version)
+    keys: list[vault.Key | None] = [key]
+    if key is None and len(facts.subjects) == 2:
         second = vault.all_keys(facts.subjects[1])
         keys.append(second.get(int.from_bytes(bytes(sealed[1:3]), "big")))
-    place = f"{facts.type}/{facts.id}/{version}"
     return vault.unseal(sealed, place=place, subjects=facts.subjects, keys=keys, version=key_version)
 
 
+def _open_commons(sealed: bytes, place: str, version: int) -> bytes:
+    try:
+        return vault.unseal(sealed, place=place, subjects=(), keys=[_commons(version)], version=version)
+    except vault.CannotOpen:
+        _commons.cache_clear()  # a key made in a transaction that was rolled back may have been remembered
+        return vault.unseal(sealed, place=place, subjects=(), keys=[_commons(version)], version=version)
+
+
 @lru_cache(maxsize=64)
-def _commons(version: int) -> vault.Key:
-    return vault.all_keys(None)[version]
+def _commons(version: int) -> vault.Key | None:
+    return vault.all_keys(None).get(version)
 
 
 def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:

@@ -7,12 +7,13 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from consent import prepared
+from consent import in_force, prepared
+from consent.decide import THIRD_PARTY, InForce
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """A usable access token: its client, its scope text and the launch it belongs to."""
+    """A usable access token: its client, its scope text, the launch it belongs to, and what is in force for it."""
 
     application: int
     client_id: str
@@ -25,21 +26,30 @@ class Bearer:
     guardianship: int | None
     capacity: str
     purpose: str
+    in_force: InForce
 
 
 # Everything that makes a token unusable by itself is in the WHERE; the link a launch rests on
-# (guardianship, grants) is looked at by the decision, from current rows.
-_FIND = """
-SELECT a.id, a.client_id, t.scope, t.expires,
-       l.id, l.person_id, l.organization_id, l.subject_id, l.guardianship_id, l.capacity, l.purpose
-  FROM phr_accesstoken t
-  JOIN phr_launch l ON l.id = t.launch_id
-  JOIN phr_application a ON a.id = t.application_id
-  LEFT JOIN consent_person p ON p.id = l.person_id
- WHERE t.token_checksum = %s
-   AND t.expires > %s AND t.revoked_at IS NULL
-   AND l.revoked_at IS NULL AND (l.ends_at IS NULL OR l.ends_at > %s)
-   AND a.is_active AND (l.person_id IS NULL OR p.is_active)
+# (guardianship, grants) is for the decision, from current rows read along with it (consent.in_force).
+_FIND = f"""
+SELECT c.application, c.client_id, c.scope, c.expires, c.launch, c.person, c.organization, c.subject,
+       c.guardianship, c.capacity, c.purpose, {in_force.COLUMNS}
+  FROM (
+    SELECT a.id AS application, a.client_id, t.scope, t.expires, l.id AS launch, l.person_id AS person,
+           l.organization_id AS organization, l.subject_id AS subject, l.guardianship_id AS guardianship,
+           l.capacity, l.purpose, l.capacity = 'guardian' AS link,
+           CASE WHEN l.capacity IN ('self', 'guardian') THEN NULL
+                WHEN l.capacity = 'proxy' THEN ARRAY['person:' || l.person_id]
+                ELSE ARRAY['', 'person:' || l.person_id, 'org:' || l.organization_id, '{THIRD_PARTY}'] END AS names
+      FROM phr_accesstoken t
+      JOIN phr_launch l ON l.id = t.launch_id
+      JOIN phr_application a ON a.id = t.application_id
+     WHERE t.token_checksum = %(checksum)s
+       AND t.expires > %(now)s AND t.revoked_at IS NULL
+       AND l.revoked_at IS NULL AND (l.ends_at IS NULL OR l.ends_at > %(now)s)
+       AND a.is_active
+  ) c {in_force.JOINS}
+ WHERE c.person IS NULL OR p.is_active
 """
 
 MAX_TOKEN = 512  # characters; ours have 30 to 43
@@ -49,8 +59,11 @@ def bearer(token: str, *, now: datetime) -> Bearer | None:
     """Find a usable access token. None: unknown, expired, revoked, or its client or person is stopped."""
     if not token or len(token) > MAX_TOKEN:
         return None
-    rows = prepared.fetch(_FIND, [checksum(token), now, now])
-    return Bearer(*rows[0]) if rows else None
+    rows = prepared.fetch(_FIND, {"checksum": checksum(token), "now": now.isoformat()})
+    if not rows:
+        return None
+    told, standing = rows[0][: -in_force.WIDTH], rows[0][-in_force.WIDTH :]
+    return Bearer(*told, in_force.in_force_of(standing))
 
 
 def checksum(token: str) -> str:
