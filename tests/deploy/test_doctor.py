@@ -67,6 +67,12 @@ def test_entries_that_nobody_seals() -> None:
 
 
 @pytest.mark.usefixtures("healthy")
+def test_a_log_from_another_cluster() -> None:
+    AuditEntry.objects.create(at=timezone.now(), xid=1 << 40, event="record:read", salt=b"0" * 16)
+    assert "pg_resetwal" in told()
+
+
+@pytest.mark.usefixtures("healthy")
 def test_a_broker_that_is_away(settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert "✗ broker" in told()

@@ -83,6 +83,11 @@ def the_log() -> Iterator[Finding]:
             yield f"this database role may {right} the log", "connect as tsumugi_app; see deploy/postgres/roles.sql"
     if not _one("SELECT count(*) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgenabled <> 'D'", table):
         yield "the log has no guarding trigger", "manage.py migrate; find out who took it away"
+    if _counter_is_behind():
+        yield (
+            "the transaction counter is behind the log: a new cluster?",
+            "deploy/README.md, «Backup»: pg_resetwal --epoch",
+        )
     if waits := _unsealed_since():
         yield (
             f"entries wait for a seal since {waits:%Y-%m-%d %H:%M}",
@@ -111,6 +116,15 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "broker / Redis": broker,
     "settings / 設定": configuration,
 }
+
+
+def _counter_is_behind() -> bool:
+    """A dump restored into a new cluster: new entries would sort below sealed ones and never be sealed."""
+    return bool(
+        _one(
+            f"SELECT max(xid) >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM {AuditEntry._meta.db_table}"  # noqa: S608 - a name of our own
+        )
+    )
 
 
 def _unsealed_since() -> datetime | None:
