@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -238,7 +238,7 @@ def at_home() -> Neighbourhood:
         _kept.update(_copied_out())
         _home.append(made)
         return Neighbourhood(made.now, made.demo, dict(made.apps))
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:  # foreign keys are looked at when all rows are there
         for table, rows in _kept.items():
             with cursor.copy(f"COPY {table} FROM STDIN") as copy:
                 copy.write(rows)
