@@ -197,11 +197,15 @@ class Neighbourhood:
     @property
     def stranger(self) -> App:
         """The mother next door, at her own record."""
-        if "stranger" not in self.apps:
+        return self.stranger_of(OTSU)
+
+    def stranger_of(self, subject: UUID) -> App:
+        """The mother next door, at her own record or her child's."""
+        if (name := f"stranger {subject}") not in self.apps:
             person = Person.objects.get(username="otsu")
-            told = token_of(person, client_id=APP, scope=personas.OWN, patient=str(OTSU), now=timezone.now())
-            self.apps["stranger"] = App(told["access_token"])
-        return self.apps["stranger"]
+            told = token_of(person, client_id=APP, scope=personas.OWN, patient=str(subject), now=timezone.now())
+            self.apps[name] = App(told["access_token"])
+        return self.apps[name]
 
     def of_clinic(self, code: str, *, scope: str = "system/*.cruds") -> App:
         """An app of another organisation, by a launch row."""
