@@ -179,22 +179,26 @@ def _stored(row: GrantRow) -> EffectiveGrant:
     )  # fmt: skip
 
 
-ROWS_FOR = """
-SELECT grant_id, path, permit, subject_id, grantees, purpose, action, category_masks, label_masks, level,
-       data_low, data_high, author, item, valid_from, valid_to
-FROM consent_effectivegrant
-WHERE subject_id = ANY(%s) AND grantee = ANY(%s)
+# The columns of a GrantRow, of the effective-grant table under the alias e.
+ROW = """e.grant_id, e.path, e.permit, e.subject_id, e.grantees, e.purpose, e.action, e.category_masks, e.label_masks,
+  e.level, e.data_low, e.data_high, e.author, e.item, e.valid_from, e.valid_to"""
+ROWS_FOR = f"""
+SELECT {ROW} FROM consent_effectivegrant e WHERE e.subject_id = ANY(%s) AND e.grantee = ANY(%s)
 """
 
 
 def rows_for(subjects: Iterable[UUID], actors: Iterable[str]) -> list[GrantRow]:
     """The rows of these Subjects that may speak of somebody with these names: one query, for the check in Python."""
-    return [_row(*row) for row in prepared.fetch(ROWS_FOR, [list(subjects), ["", *actors]])]
+    return [row_of(told) for told in prepared.fetch(ROWS_FOR, [list(subjects), first_grantees(actors)])]
 
 
-def _row(  # the columns of ROWS_FOR, in order
-    grant: int, path: str, permit: bool, subject: UUID, grantees: list[str], purpose: str | None, action: str | None,
-    category_masks: list[int], label_masks: list[int], level: int, *rest: Any,
-) -> GrantRow:  # fmt: skip
+def first_grantees(actors: Iterable[str]) -> list[str]:
+    """What the `grantee` of a row that concerns these actors can be; "" = anyone."""
+    return ["", *actors]
+
+
+def row_of(told: Sequence[Any]) -> GrantRow:
+    """The values of the columns `ROW`."""
+    grant, path, permit, subject, grantees, purpose, action, category_masks, label_masks, level, *rest = told
     masks, labels = tuple(category_masks), tuple(label_masks)
     return GrantRow(grant, path, permit, subject, tuple(grantees), purpose, action, masks, labels, level, *rest)

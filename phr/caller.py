@@ -52,6 +52,10 @@ def caller_and_standing(request: HttpRequest, *, now: datetime) -> tuple[Caller,
 
 
 def request_id(request: HttpRequest) -> str:
-    """The client's X-Request-Id where it is a sane one, else a new one."""
-    given = request.headers.get("X-Request-Id", "")
-    return given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+    """The client's X-Request-Id where it is a sane one, else a new one; the same for the whole request."""
+    known: str | None = getattr(request, "_tsumugi_id", None)
+    if known is None:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        known = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
+        setattr(request, "_tsumugi_id", known)
+    return known

@@ -31,6 +31,8 @@ def database(url: str) -> dict[str, Any]:
     """postgresql://user:password@host:port/name?option=value -> Django's form; `host` may be a socket folder."""
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
+    # The only prepared statements are lookups by key (consent/prepared.py): plan each of them once.
+    options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "tsumugi",
@@ -89,9 +91,10 @@ ROOT_URLCONF = "phr.urls"
 WSGI_APPLICATION = "phr.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Pages need sessions, CSRF and languages; the FHIR door pays for them little and uses none.
+# What stands behind the entrance is for pages; the FHIR API needs none of it.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "phr.fhir.entrance.entrance",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -9,11 +9,11 @@ _TYPE = r"(?P<type>[A-Z][A-Za-z]{1,63})"
 _ID = r"(?P<id>[^/]{1,200})"
 
 urlpatterns = [
-    re_path(r"^/?$", door(POST=views.post_bundle), name="bundle"),
-    path("/metadata", door(GET=views.metadata), name="capabilities"),
     re_path(rf"^/{_TYPE}$", door(GET=views.search, POST=views.create), name="type"),
     re_path(rf"^/{_TYPE}/_search$", door(POST=views.post_search), name="post-search"),
     re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=views.update, DELETE=views.delete), name="instance"),
+    re_path(r"^/?$", door(POST=views.post_bundle), name="bundle"),
+    path("/metadata", door(GET=views.metadata), name="capabilities"),
     re_path(rf"^/{_TYPE}/{_ID}/_history$", door(GET=views.history), name="history"),
     re_path(rf"^/{_TYPE}/{_ID}/_history/(?P<version>[^/]{{1,64}})$", door(GET=views.vread), name="version"),
     re_path(r"^/[\s\S]*$", door(GET=views.nothing_here, POST=views.nothing_here, PUT=views.nothing_here,

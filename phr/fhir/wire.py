@@ -33,12 +33,13 @@ def base() -> str:
 
 def negotiate(request: HttpRequest) -> None:
     """Refuse what cannot be answered in JSON (R4 http.html §3.1.0.1.10): `_format` wins over Accept."""
-    wanted = next((value for name, value in asked(request) if name == "_format"), None)
+    query = request.META.get("QUERY_STRING", "")
+    wanted = next((v for name, v in pairs(query) if name == "_format"), None) if "_format" in query else None
     if wanted is not None:
         if wanted.split(";")[0].strip().replace(" ", "+").lower() not in _JSON:
             raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.", "_format")
         return
-    accept = request.headers.get("Accept", "*/*").lower()
+    accept = request.META.get("HTTP_ACCEPT", "*/*").lower()
     kinds = {part.split(";")[0].strip() for part in accept.split(",")}
     if not kinds & (_JSON | {"*/*", "application/*", "text/html", ""}):
         raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.")

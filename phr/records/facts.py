@@ -92,7 +92,7 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
 
 
 def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
-    """The persons a resource speaks of, in the order of their ids. Raises TooManySubjects, UnknownSubject."""
+    """The persons a resource speaks of: the one it names as subject or patient first. Raises TooManySubjects, UnknownSubject."""
     kind = resource["resourceType"]
     found = {_uuid(resource.get("id", ""))} if kind == "Patient" else set()
     for key, walk in _subject_walks(kind):
@@ -102,7 +102,8 @@ def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
                     found.add(subject)
     if len(found) > 2:
         raise TooManySubjects(f"{kind} speaks of {len(found)} persons; split it")
-    return tuple(sorted(found))
+    main = _patient(resource.get("subject") or resource.get("patient"))
+    return tuple(sorted(found, key=lambda subject: (subject != main, subject)))
 
 
 def _patient(node: Any) -> UUID | None:

@@ -32,13 +32,17 @@ alarm = logging.getLogger("phr.alarm")
 
 
 MOST_KNOWN = 64  # effective rows that go into a statement; beyond, the table is joined
-# Who shares a resource with these persons.
-_KIN = """
-SELECT subject_id, subject2_id FROM phr_resource WHERE subject2_id IS NOT NULL AND subject_id = ANY(%s)
-UNION SELECT subject_id, subject2_id FROM phr_resource WHERE subject2_id IS NOT NULL AND subject2_id = ANY(%s)
+# These persons, whoever shares a resource with them, and the effective rows of all of them that may matter.
+_KNOWN = f"""
+WITH about(id) AS (
+  SELECT unnest(%(about)s::uuid[])
+  UNION SELECT unnest(ARRAY[subject_id, subject2_id]) FROM phr_resource
+   WHERE subject2_id IS NOT NULL AND subject_id = ANY(%(about)s::uuid[])
+  UNION SELECT unnest(ARRAY[subject_id, subject2_id]) FROM phr_resource
+   WHERE subject2_id IS NOT NULL AND subject2_id = ANY(%(about)s::uuid[]))
+SELECT about.id, {effective.ROW} FROM about
+  LEFT JOIN consent_effectivegrant e ON e.subject_id = about.id AND e.grantee = ANY(%(names)s::text[])
 """
-
-
 # What the log keeps of a read: a line for each person the resource is about.
 _TOLD = """
 SELECT about.subject, jsonb_build_object('type', f.type, 'id', f.fhir_id, 'version', f.version,
@@ -118,9 +122,8 @@ class Reading:
         self._log_search(query, entries)
         if not more:
             return Page(entries, None, total)
-        last = page[-1]
-        high_water = mark.high_water if mark else _fetch("SELECT max(id) FROM phr_resource", Params())[0][0]
-        after = paging.Mark(high_water, (*last[store.WIDTH :], last[0]))
+        *values, high_water = page[-1][store.WIDTH :]
+        after = paging.Mark(high_water, (*values, page[-1][0]))
         return Page(entries, paging.sealed(after, caller=self.caller, query=query), total)
 
     def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
@@ -143,10 +146,12 @@ class Reading:
         about = compiler.bound_to(query) or self.scope.subjects
         if not self.scope.grants or not about:
             return None
-        kin = prepared.fetch(_KIN, [list(about), list(about)])
-        known: dict[UUID, list[GrantRow]] = {s: [] for s in about.union(s for pair in kin for s in pair)}
-        for row in effective.rows_for(known, self.scope.actors):
-            known[row.subject].append(row)
+        names = effective.first_grantees(self.scope.actors)
+        known: dict[UUID, list[GrantRow]] = {}
+        for subject, *told in prepared.fetch(_KNOWN, {"about": list(about), "names": names}):
+            known.setdefault(subject, [])
+            if told[0] is not None:
+                known[subject].append(effective.row_of(told))
         return known if sum(map(len, known.values())) <= MOST_KNOWN else None
 
     def _current(self, type: str, id: str, *, letter: str, lock: bool = False) -> Stored:

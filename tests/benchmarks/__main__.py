@@ -24,6 +24,8 @@ from phr.embedded import postgres_server, supervise
 from tests.benchmarks.table import print_table, row
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -43,7 +45,9 @@ def server(target: str, env: dict[str, str], logs: Path, ready: str) -> Iterator
 
 
 def manage(env: dict[str, str], *argv: str) -> str:
-    done = subprocess.run([sys.executable, "manage.py", *argv], env=env, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "manage.py", *argv], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise SystemExit(f"{argv[0]} failed:\n{done.stderr[-2000:]}")
     return done.stdout

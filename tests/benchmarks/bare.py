@@ -9,7 +9,7 @@ import os
 
 from django.conf import settings
 
-from phr.settings import database
+from phr.settings import database  # noqa: TID251 - its reader of addresses, before there are settings
 
 if not settings.configured:
     settings.configure(
@@ -27,16 +27,16 @@ if not settings.configured:
         USE_TZ=True,
     )
 
-from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
 
-from django.db import connection  # noqa: E402
-from django.http import HttpRequest, HttpResponse  # noqa: E402
-from django.urls import path  # noqa: E402
-from rest_framework.request import Request  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
-from rest_framework.views import APIView  # noqa: E402
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 
 def empty(request: HttpRequest) -> HttpResponse:

@@ -7,12 +7,15 @@ what decides is always the index (`phr_range`).
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from uuid import UUID
 
-from phr.records import store
+from phr.records import definitions, store
 from phr.records.scoping import SQL, Params
 from phr.records.search import ranges
 from phr.records.search.cursor import Mark
+from phr.records.search.params import SearchParam
 from phr.records.search.query import Condition, Query, Reference, SortKey, Span, Text, Token, asked_terms, kept_ids
 
 # The date parameter of each type whose values span exactly the clinical time of its Facts.
@@ -25,13 +28,14 @@ Order = tuple[SQL, bool]  # expression, descending
 
 
 def page_sql(query: Query, scope: SQL, p: Params, mark: Mark | None, *, key: bytes, terms: bool = False) -> SQL:
-    """One row more than a page holds; the sort values follow the columns of `store.select`."""
+    """One row more than a page holds; the sort values and the high-water mark follow the columns of `store.select`."""
     order = [_sort_expression(k, query.type, p) for k in query.sort]
     where = [_where(query, scope, p, key)]
     if mark is not None:
         where.append(f"r.id <= {p(mark.high_water)}")
         where.append(_after(order, query.sort, mark, p))
-    extra = "".join(f", {expression}" for expression, _ in order)
+    high_water = p(mark.high_water) if mark else "(SELECT max(id) FROM phr_resource)"
+    extra = "".join(f", {expression}" for expression, _ in order) + f", {high_water}"
     by = [f"{expression} {'DESC' if descending else 'ASC'} NULLS LAST" for expression, descending in order]
     return (
         f"{store.select(terms=terms, extra=extra)} WHERE {' AND '.join(where)}"
@@ -66,7 +70,11 @@ def _condition(c: Condition, type: str, p: Params, key: bytes) -> SQL:
     if not hashes:
         return "TRUE" if c.modifier == "not" else "FALSE"
     found = f"r.terms {'@>' if len(hashes) == 1 else '&&'} {p(hashes)}::bigint[]"
-    return f"NOT ({found})" if c.modifier == "not" else found + _walks(c, p)
+    if c.modifier == "not":
+        return f"NOT ({found})"
+    walk = _walks(c, p)
+    # Beside the walk the term is near certain; CASE keeps the planner from counting it as one more rarity.
+    return f"{walk} AND CASE WHEN {found} THEN TRUE ELSE FALSE END" if walk else found
 
 
 def bound_to(query: Query) -> frozenset[UUID] | None:
@@ -84,7 +92,17 @@ def _subjects(c: Condition) -> frozenset[UUID] | None:
 def _walks(c: Condition, p: Params) -> SQL:
     """A search for one Patient as subject concerns that person's record only: say so, for the record walk."""
     subjects = sorted(_subjects(c) or ())
-    return f" AND (r.subject_id = ANY({p(subjects)}) OR r.subject2_id = ANY({p(subjects)}))" if subjects else ""
+    if not subjects:
+        return ""
+    first = f"r.subject_id = {p(subjects[0])}" if len(subjects) == 1 else f"r.subject_id = ANY({p(subjects)})"
+    return first if _main(c.param) else f"({first} OR r.subject2_id = ANY({p(subjects)}))"
+
+
+@cache
+def _main(param: SearchParam) -> bool:
+    """Whether the parameter reads the one element whose person Facts put first (facts.subjects_of)."""
+    element = re.fullmatch(rf"{param.base}\.(subject|patient)(\.where\(resolve\(\) is Patient\))?", param.expression)
+    return element is not None and definitions.fields(param.base)[element[1]].max == 1
 
 
 def _patient(value: object) -> UUID | None:

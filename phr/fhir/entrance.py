@@ -1,0 +1,30 @@
+"""The FHIR paths are answered before sessions, languages, CSRF and messages: an API with bearer tokens needs none
+of them, and they cost as much as a read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import resolve
+
+PREFIX = "/fhir"
+DISCOVERY = "/fhir/.well-known/"  # answered by phr.smart
+
+
+def entrance(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: everything at or below /fhir goes straight to its view, which answers every error itself."""
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if (path != PREFIX and not path.startswith(f"{PREFIX}/")) or path.startswith(DISCOVERY):
+            return get_response(request)
+        match = resolve(f"/{path.removeprefix(PREFIX)}", "phr.fhir.urls")
+        request.resolver_match = match
+        response: HttpResponse = match.func(request, *match.args, **match.kwargs)
+        if not response.streaming and "Content-Length" not in response:
+            response["Content-Length"] = str(len(response.content))
+        return response
+
+    return answer
