@@ -36,8 +36,10 @@ def free_port() -> int:
 def server(target: str, env: dict[str, str], logs: Path, ready: str) -> Iterator[int]:
     """granian as in production: two workers."""
     port = free_port()
-    argv = [str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port",
-            str(port), "--workers", "2", "--blocking-threads", "4", "--no-ws", "--log-level", "warning", target]  # fmt: skip
+    argv = [
+        str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
+        "--workers", "2", "--blocking-threads", "4", "--no-ws", "--log-level", "warning", target,
+    ]  # fmt: skip
     program = supervise.Program(target, argv, logs / "web.log")
     with supervise.running([program], env=env, cwd=ROOT) as [child]:
         supervise.wait_until_ready(f"http://127.0.0.1:{port}{ready}", {target: child}, logs, patience=60)

@@ -168,7 +168,7 @@ def test_prefer_return(family: Neighbourhood) -> None:
     assert family.mother.create(weight(), prefer="return=representation").json["resourceType"] == "Observation"
     told = family.mother.create(weight(), prefer="return=OperationOutcome")
     assert (told.status, told.json["issue"][0]["severity"]) == (201, "information")
-    assert family.mother.create(weight(), prefer="return=minimal, respond-async; x=\"").status == 201
+    assert family.mother.create(weight(), prefer='return=minimal, respond-async; x="').status == 201
     minimal = family.mother.bundle("transaction", post(weight()))
     assert "resource" not in minimal.json["entry"][0]
     full = family.mother.bundle("transaction", post(weight()), prefer="return=representation")

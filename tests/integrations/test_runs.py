@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
-from django.db import connection, connections
-from django.utils import timezone
 
 from consent import guardianship
-from consent.decide import Caller, Capacity
+from consent.decide import Caller
 from consent.models import AuditEntry, Guardianship
 from consent.scope import Door
 from integrations import accepting, running
-from integrations.base import connector
 from integrations.incoming import Part
 from integrations.models import ImportPart, ImportRun
 from phr.records import body
 from phr.records.gateway import Forbidden, NotFound, Records, Refused
-from phr.records.models import Change, Resource, Version
+from phr.records.models import Resource
 from tests.consent.people import People
-from tests.integrations.conftest import ALL, clinic
+from tests.integrations.conftest import clinic
 from tests.integrations.jahis_qr.samples import DRUG, GROUP, notebook, sample
-
-JAHIS = connector("jahis-qr")
-FULL = {
-    "AllergyIntolerance": 2, "Binary": 1, "CareTeam": 1, "Communication": 6, "DocumentReference": 1,
-    "MedicationDispense": 5, "MedicationStatement": 1, "Provenance": 3,
-}  # fmt: skip
-Recode = Callable[[bytes], bytes]
-
-
-def hanas(data: bytes) -> bytes:
-    return data.replace(b"S500401", b"H300601")
-
-
-def imported(*data: bytes | Part, by: Caller, subject: UUID, now: datetime, at: datetime | None = None) -> ImportRun:
-    """Accept and run, as the API and a worker do between them."""
-    parts = [d if isinstance(d, Part) else Part(d) for d in data]
-    run = accepting.accept(JAHIS, parts, subject=subject, by=by, now=now, wake=False)
-    running.run(run.pk, clock=lambda: at or now)
-    run.refresh_from_db()
-    return run
-
-
-def kinds(subject: UUID) -> Counter[str]:
-    """Types of what stands in a person's record, but for her Patient."""
-    rows = Resource.objects.filter(subject=subject, deleted=False).exclude(type="Patient")
-    return Counter(rows.values_list("type", flat=True))
-
-
-def codes(run: ImportRun) -> set[str]:
-    return {p["code"] for p in run.problems}
-
-
-def table_sizes() -> tuple[int, ...]:
-    return tuple(model.objects.count() for model in (Resource, Version, Change))
+from tests.integrations.moves import FULL, JAHIS, codes, hanas, imported, kinds, table_sizes
 
 
 def test_a_notebook_becomes_a_record(family: People, mother: Caller, now: datetime) -> None:
@@ -302,111 +263,3 @@ def test_waiting_parts_are_sealed(family: People, mother: Caller, now: datetime)
     kept = ImportPart.objects.get(run=run)
     assert "見本".encode("cp932") not in bytes(kept.sealed)
     assert accepting.opened(run)[0].data == data
-
-
-# Workers
-
-
-def test_two_workers_at_once_do_it_once(family: People, mother: Caller, now: datetime) -> None:
-    parts = [Part(hanas(sample("tc08_full.txt")))]
-    run = accepting.accept(JAHIS, parts, subject=family.hana.pk, by=mother, now=now, wake=False)
-    held = running._claim(run.pk, now=now)
-    assert held is not None
-    assert running._claim(run.pk, now=now + timedelta(seconds=60)) is None
-    taken_over = running._claim(run.pk, now=now + timedelta(seconds=121))
-    assert taken_over is not None
-    with pytest.raises(running.Overtaken):
-        running._import(held, clock=lambda: now, tell=lambda run: None)
-    assert not kinds(family.hana.pk)
-    running._import(taken_over, clock=lambda: now, tell=lambda run: None)
-    assert kinds(family.hana.pk) == FULL
-
-
-def test_the_sweep_wakes_what_is_due(
-    family: People, mother: Caller, now: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    woken: list[UUID] = []
-    monkeypatch.setattr(accepting, "wake_worker", woken.append)
-    parts = [Part(hanas(sample("tc08_full.txt")))]
-    run = accepting.accept(JAHIS, parts, subject=family.hana.pk, by=mother, now=now, wake=False)
-    assert running.sweep(now=now + timedelta(seconds=10)) == 0
-    assert running.sweep(now=now + timedelta(seconds=31)) == 1
-    running._claim(run.pk, now=now + timedelta(seconds=31))
-    assert running.sweep(now=now + timedelta(seconds=100)) == 0
-    assert running.sweep(now=now + timedelta(seconds=152)) == 1
-    assert woken == [run.pk, run.pk]
-
-
-def test_what_goes_wrong_inside_is_tried_again_then_failed(
-    family: People, mother: Caller, now: datetime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*args: object, **options: object) -> None:
-        raise RuntimeError("ひみつの内容")
-
-    monkeypatch.setattr(running, "commit", broken)
-    parts = [Part(hanas(sample("tc08_full.txt")))]
-    run = accepting.accept(JAHIS, parts, subject=family.hana.pk, by=mother, now=now, wake=False)
-    for _ in range(running.MOST_ATTEMPTS):
-        run.refresh_from_db()
-        assert run.state == "accepted"
-        running.run(run.pk, clock=lambda: now)
-    run.refresh_from_db()
-    assert (run.state, codes(run)) == ("failed", {"failed"})
-    assert "ひみつ" not in caplog.text
-    assert "RuntimeError" in caplog.text
-    assert not kinds(family.hana.pk)
-
-
-def test_a_broker_that_is_away_loses_nothing(
-    family: People, mother: Caller, now: datetime, django_capture_on_commit_callbacks: Callable[..., object],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    def away(*args: object, **options: object) -> None:
-        raise ConnectionError
-
-    monkeypatch.setattr(accepting.app, "send_task", away)
-    with django_capture_on_commit_callbacks(execute=True):
-        run = accepting.accept(JAHIS, [Part(b"x")], subject=family.hana.pk, by=mother, now=now)
-    assert run.state == "accepted"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_same_file_sent_twice_at_the_same_moment_is_there_once(
-    family: People, mother: Caller, father: Caller, now: datetime
-) -> None:
-    data = hanas(sample("tc08_full.txt"))
-
-    def send(caller: Caller) -> UUID:
-        try:
-            return imported(data, by=caller, subject=family.hana.pk, now=now).pk
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(6) as pool:
-        runs = list(pool.map(send, [mother, father] * 3))
-    assert len(set(runs)) == 2
-    assert kinds(family.hana.pk) == FULL
-    assert not Version.objects.exists()
-    assert set(ImportRun.objects.values_list("state", flat=True)) == {"done"}
-    assert sum(ImportRun.objects.values_list("created", flat=True)) == 17
-
-
-def test_times_are_told_by_the_clock_that_is_given(family: People, mother: Caller, now: datetime) -> None:
-    run = imported(b"x", by=mother, subject=family.hana.pk, now=now)
-    assert run.finished_at == now
-    assert timezone.is_aware(run.created_at)
-    assert connection.vendor == "postgresql"
-
-
-def test_an_adult_imports_for_herself(family: People, now: datetime) -> None:
-    yuki = Caller(
-        client="app", capacity=Capacity.SELF, purpose="PATRQT", doors=ALL, person=family.yuki.pk,
-        subject=family.yuki_subject.pk,
-    )  # fmt: skip
-    data = notebook(*GROUP, *DRUG, "501,備考,1").replace("見本　花子".encode("cp932"), "見本　雪".encode("cp932"))
-    data = data.replace("ミホン　ハナコ".encode("cp932"), "ミホン　ユキ".encode("cp932")).replace(
-        b"S500401", b"H020505"
-    )
-    run = imported(data, by=yuki, subject=family.yuki_subject.pk, now=now)
-    assert (run.state, run.problems) == ("done", [])
-    assert kinds(family.yuki_subject.pk)["MedicationDispense"] == 1
