@@ -156,7 +156,7 @@ def encoded(content: Any) -> bytes:
     return msgspec.json.Encoder(decimal_format="number").encode(content)
 
 
-@dataclass
+@dataclass(repr=False)
 class Neighbourhood:
     """The family, the Otsus next door, and everybody's apps."""
 

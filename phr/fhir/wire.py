@@ -164,8 +164,8 @@ def condition(type: str, text: str, *, now: datetime) -> Query:
     found = query(type, pairs(criteria), now=now, strict=True)
     if kind not in ("", type, f"{base()}/{type}"):
         raise BadSearch("If-None-Exist", f"speaks of another type than {type}")
-    if not found.conditions:
-        raise BadSearch("If-None-Exist", "has no criteria")
+    if not found.conditions or found.page:
+        raise BadSearch("If-None-Exist", "has no criteria, or speaks of a page")
     return replace(found, count=2)
 
 
