@@ -57,5 +57,5 @@ def request_id(request: HttpRequest) -> str:
     if known is None:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         known = given if _REQUEST_ID.fullmatch(given) else str(uuid4())
-        setattr(request, "_tsumugi_id", known)
+        request._tsumugi_id = known  # type: ignore[attr-defined]  # noqa: SLF001
     return known

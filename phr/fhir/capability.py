@@ -79,7 +79,5 @@ def _resource(type: str) -> dict[str, Any]:
         "conditionalRead": "not-match",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",
-        "searchParam": [
-            {"name": p.name, "type": p.type} for p in params_for(type).values() if searchable(p)
-        ],
+        "searchParam": [{"name": p.name, "type": p.type} for p in params_for(type).values() if searchable(p)],
     }

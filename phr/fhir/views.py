@@ -81,7 +81,6 @@ def admitted(records: Records, type: str, letter: str) -> None:
         raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {type} '{letter}'.")
 
 
-
 # -- instance ------------------------------------------------------------------------------------
 
 

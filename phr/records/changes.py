@@ -31,7 +31,7 @@ class Changed:
 
 
 def after(mark: Mark, *, limit: int = 1000) -> list[Changed]:
-    """The next changes behind `mark`, at most `limit`. For workers: it is not bound to a caller and shows no content."""
+    """The next changes behind `mark`, at most `limit`. For workers: bound to no caller, it shows no content."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT c.xid, c.id, r.type, r.fhir_id, c.version, c.method"

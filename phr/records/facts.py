@@ -92,7 +92,7 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
 
 
 def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
-    """The persons a resource speaks of: the one it names as subject or patient first. Raises TooManySubjects, UnknownSubject."""
+    """The persons a resource speaks of, its subject or patient first. Raises TooManySubjects, UnknownSubject."""
     kind = resource["resourceType"]
     found = {_uuid(resource.get("id", ""))} if kind == "Patient" else set()
     for key, walk in _subject_walks(kind):

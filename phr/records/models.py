@@ -45,8 +45,12 @@ class Resource(FactColumns):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["type", "fhir_id"], name="one_logical_id")]
         indexes = [
-            models.Index("subject", "type", F("clinical_low").desc(nulls_last=True), F("id").desc(), name="record_walk"),
-            models.Index(fields=["subject2", "subject"], condition=Q(subject2__isnull=False), name="record_second_subject"),
+            models.Index(
+                "subject", "type", F("clinical_low").desc(nulls_last=True), F("id").desc(), name="record_walk"
+            ),
+            models.Index(
+                fields=["subject2", "subject"], condition=Q(subject2__isnull=False), name="record_second_subject"
+            ),
             models.Index(fields=["subject", "subject2"], condition=Q(subject2__isnull=False), name="record_shared"),
             models.Index(fields=["type", "updated_at"], name="record_by_update"),
             GinIndex(fields=["terms"], name="record_terms", fastupdate=False),
@@ -88,7 +92,9 @@ class Text(models.Model):
     text = models.TextField()
 
     class Meta:
-        indexes = [models.Index(fields=["param", "text"], name="text_by_prefix", opclasses=["int2_ops", "text_pattern_ops"])]
+        indexes = [
+            models.Index(fields=["param", "text"], name="text_by_prefix", opclasses=["int2_ops", "text_pattern_ops"])
+        ]
 
 
 class Change(models.Model):

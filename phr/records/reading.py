@@ -207,7 +207,7 @@ class Reading:
 
     def _log(self, event: Event, found: Stored) -> None:
         f = found.facts
-        detail = {"type": f.type, "id": f.id, "version": found.version, "categories": f.categories}
+        detail: audit.Detail = {"type": f.type, "id": f.id, "version": found.version, "categories": f.categories}
         for subject in f.subjects or (None,):
             audit.record(event, by=self.caller, subject=subject, now=self.now, detail=detail)
 
@@ -219,8 +219,11 @@ class Reading:
                 tally = seen.setdefault(subject, [0, 0])
                 tally[0] += 1
                 tally[1] |= entry.facts.categories
-        about = {"type": query.type, "params": sorted({c.param.name for c in query.conditions})}
-        told = {s: about | {"count": n, "categories": c} for s, (n, c) in seen.items()}
+        about: dict[str, audit.Value | list[str]] = {
+            "type": query.type,
+            "params": sorted({c.param.name for c in query.conditions}),
+        }
+        told: dict[Any, audit.Detail] = {s: about | {"count": n, "categories": c} for s, (n, c) in seen.items()}
         audit.record_many(Event.RECORD_SEARCHED, by=self.caller, now=self.now, told=told or {None: about})
 
 

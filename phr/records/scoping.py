@@ -202,10 +202,7 @@ def _match(g: str, permit: bool, scope: Scope, letter: str, p: Params, row: Row,
 def _labels(g: str, permit: bool, p: Params, r: str) -> SQL:
     labels = f"{r}.categories & {p(int(LABELS))}::bigint"
     if not permit:
-        return (
-            f"{r}.level >= {g}.level"
-            f" AND NOT EXISTS (SELECT 1 FROM unnest({g}.label_masks) m WHERE {labels} & m = 0)"
-        )
+        return f"{r}.level >= {g}.level AND NOT EXISTS (SELECT 1 FROM unnest({g}.label_masks) m WHERE {labels} & m = 0)"
     return (
         f"{r}.level <= {g}.level"
         f" AND (cardinality({g}.label_masks) > 0) = ({labels} <> 0)"

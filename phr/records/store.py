@@ -18,7 +18,10 @@ from consent.scope import Facts
 from phr.records import vault
 from phr.records.index import Indexed
 
-FACTS = "{r}.subject_id, {r}.subject2_id, {r}.categories, {r}.level, {r}.clinical_low, {r}.clinical_high, {r}.author, {r}.marks"
+FACTS = (
+    "{r}.subject_id, {r}.subject2_id, {r}.categories, {r}.level, {r}.clinical_low, {r}.clinical_high, {r}.author,"
+    " {r}.marks"
+)
 STATE = "{r}.version, {r}.updated_at, {r}.deleted, {r}.key_version, {r}.body"
 FACT_COLUMNS = "subject_id, subject2_id, categories, level, clinical_low, clinical_high, author, marks"
 

@@ -63,7 +63,7 @@ def bearer(token: str, *, now: datetime) -> Bearer | None:
     if not rows:
         return None
     told, standing = rows[0][: -in_force.WIDTH], rows[0][-in_force.WIDTH :]
-    return Bearer(*told, in_force.in_force_of(standing))
+    return Bearer(*(*told, in_force.in_force_of(standing)))
 
 
 def checksum(token: str) -> str:

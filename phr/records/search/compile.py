@@ -125,7 +125,8 @@ def _updated(v: Span, p: Params) -> SQL:
 
 def _in_range(v: Span, c: Condition, type: str, p: Params) -> SQL:
     holds = _holds(v, "x.low", "x.high", p)
-    exists = f"EXISTS (SELECT 1 FROM phr_range x WHERE x.resource_id = r.id AND x.param = ANY({p(list(kept_ids(c.param)))}::smallint[]) AND {holds})"
+    ids = f"{p(list(kept_ids(c.param)))}::smallint[]"
+    exists = f"EXISTS (SELECT 1 FROM phr_range x WHERE x.resource_id = r.id AND x.param = ANY({ids}) AND {holds})"
     if CLINICAL.get(type) != c.param.name:
         return exists
     return f"({_bounds(v, p)}{exists})"
@@ -188,7 +189,10 @@ def _sort_expression(k: SortKey, type: str, p: Params) -> Order:
     ids = f"{p(list(kept_ids(k.param)))}::smallint[]"
     table, column = ("phr_text", "text") if k.param.type == "string" else ("phr_range", "low")
     pick = "max" if k.descending else "min"
-    return f"(SELECT {pick}(x.{column}) FROM {table} x WHERE x.resource_id = r.id AND x.param = ANY({ids}))", k.descending
+    return (
+        f"(SELECT {pick}(x.{column}) FROM {table} x WHERE x.resource_id = r.id AND x.param = ANY({ids}))",
+        k.descending,
+    )
 
 
 def _after(order: list[Order], keys: tuple[SortKey, ...], mark: Mark, p: Params) -> SQL:
