@@ -103,10 +103,9 @@ def _cipher(raw: bytes) -> AESGCM:
     return AESGCM(raw)
 
 
-# Codecs are for ever: add one, never change one.
-_DICTIONARY = zstandard.ZstdCompressionDict(
-    (Path(__file__).parent / "definitions" / "bodies-1.dict").read_bytes(), dict_type=zstandard.DICT_TYPE_RAWCONTENT
-)
+# Codecs are for ever: add one, never change one. The dictionary of codec 1 was trained (zstandard.train_dictionary,
+# 16 KB) on 60 invented families of `populate` (seed 5); it brings an Observation from 400 sealed bytes to 170.
+_DICTIONARY = zstandard.ZstdCompressionDict((Path(__file__).parent / "definitions" / "bodies-1.dict").read_bytes())
 _local = threading.local()
 
 
