@@ -38,7 +38,7 @@ KAI = UUID("4b616900-0000-8000-8000-000000000006")
 FHIR_JSON = "application/fhir+json"
 LOINC = "http://loinc.org"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
-_parse = msgspec.json.Decoder(float_hook=Decimal).decode
+decoded = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 class Answer:
@@ -53,7 +53,7 @@ class Answer:
     @property
     def json(self) -> Any:
         """The body; decimals keep their digits."""
-        return _parse(self.content)
+        return decoded(self.content)
 
     @property
     def id(self) -> str:
@@ -352,4 +352,3 @@ def audit_lines(event: str) -> list[tuple[Any, ...]]:
             [event],
         )
         return [(*row[:4], json.loads(row[4]) if isinstance(row[4], str) else row[4]) for row in cursor.fetchall()]
-

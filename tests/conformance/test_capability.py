@@ -11,15 +11,10 @@ from phr.records import validate
 from phr.records.definitions import concrete_types
 from phr.records.search.params import params_for
 from phr.smart.models import Application
-from tests.family import Neighbourhood, at_home, entry, pressure
+from tests.family import Neighbourhood, entry, pressure
 
 # What a search value of each parameter type may look like
 SAMPLES = {"token": "x", "reference": "x", "date": "2026", "number": "1", "string": "x", "uri": "urn:x"}
-
-
-@pytest.fixture
-def family(db: None) -> Neighbourhood:
-    return at_home()
 
 
 @pytest.fixture
