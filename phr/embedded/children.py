@@ -101,6 +101,8 @@ def _setpriv(user: User) -> list[str]:
     return [
         program, f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups",
         f"--inh-caps={capability}", f"--ambient-caps={capability}",
+        # access(2), by which initdb looks for its programs, ignores capabilities of ordinary users without this.
+        "--securebits=+no_setuid_fixup",
     ]  # fmt: skip
 
 

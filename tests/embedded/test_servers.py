@@ -80,6 +80,17 @@ def test_root_needs_no_open_folders() -> None:
             assert pwd.getpwuid(owner).pw_name == "nobody"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_root_needs_no_open_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment itself may stand under /root, too."""
+    whole = postgres_server.program("postgres").parents[1]
+    with tempfile.TemporaryDirectory(prefix="tsumugi-closed-") as closed:
+        shutil.copytree(whole, Path(closed) / "pg", ignore=shutil.ignore_patterns("include", "doc", "*.a"))
+        monkeypatch.setattr(postgres_server, "program", lambda name: Path(closed) / "pg" / "bin" / name)
+        with embedded.postgres(Path(closed) / "var" / "postgres", durable=False) as url:
+            assert count(url, "SELECT 1") == 1
+
+
 def test_a_deep_folder_gets_a_short_private_socket(folder: Path) -> None:
     deep = folder / ("d" * 100) / "postgres"
     with embedded.postgres(deep, durable=False) as url:
