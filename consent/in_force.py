@@ -14,10 +14,13 @@ from uuid import UUID
 from consent import prepared
 from consent.decide import Caller, Capacity, InForce, Link
 
-# Any permit row, not yet over, whose first grantee is one of the caller's names.
-_GRANTED = """EXISTS (SELECT FROM consent_effectivegrant e WHERE e.permit
-    AND e.grantee = ANY(array_append(c.names, 'class:' || o.kind)){about}
-    AND (e.valid_to IS NULL OR %(now)s < e.valid_to))"""
+# Any permit row, not yet over, whose first grantee is one of the caller's names. The order makes the planner
+# walk the index: it would read the table from its beginning, expecting to meet such a row soon.
+_GRANTED = """EXISTS (
+    SELECT FROM unnest(array_append(c.names, 'class:' || o.kind)) AS n(name) CROSS JOIN LATERAL (
+      SELECT FROM consent_effectivegrant e WHERE e.grantee = n.name AND e.permit{about}
+         AND (e.valid_to IS NULL OR %(now)s < e.valid_to)
+       ORDER BY e.subject_id LIMIT 1) found)"""
 COLUMNS = f"""
   s.state, s.birth_on, COALESCE(s.location_hidden, false), COALESCE(s.consent_epoch, 0),
   COALESCE(p.is_active, false), p.organization_id, COALESCE(p.own_subject_id = c.subject, false),
