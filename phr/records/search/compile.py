@@ -23,6 +23,8 @@ CLINICAL = {
     "Observation": "date", "MedicationDispense": "whenhandedover", "Immunization": "date",
     "DiagnosticReport": "date", "Procedure": "date", "Encounter": "date",
 }  # fmt: skip
+# Beyond these microseconds `ranges.moment` no longer tells moments apart (years 5 and 9998): no bound there.
+EARLIEST, LATEST = -6.2e16, 2.533e17
 
 Order = tuple[SQL, bool]  # expression, descending
 
@@ -134,6 +136,8 @@ def _in_range(v: Span, c: Condition, type: str, p: Params) -> SQL:
 
 def _bounds(v: Span, p: Params) -> SQL:
     """What must hold of the clinical time if any of its parts answers the prefix."""
+    if v.low <= EARLIEST or v.high >= LATEST:
+        return ""
     low, high = ranges.moment(v.low), ranges.moment(v.high)
     match v.prefix:
         case "eq" | "ap":
