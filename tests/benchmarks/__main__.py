@@ -88,9 +88,9 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     random.seed(1)
     web = {**env, "DATABASE_URL": postgres_server.url(folder / "postgres", postgres_server.WORKER)}
     measurements.storage()
-    measurements.bare(env, folder, options, server)
+    drf = measurements.bare(env, folder, options, server)
     with server("phr.wsgi:application", web, folder, "/readyz") as port:
-        measurements.ours(port, options)
+        measurements.ours(port, options, drf)
 
 
 if __name__ == "__main__":

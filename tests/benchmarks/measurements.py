@@ -45,7 +45,8 @@ def storage() -> None:
         f"{count:,} resources, {observations / count:.0%} Observations, sealed body {bodies:.0f} bytes")  # fmt: skip
 
 
-def bare(env: dict[str, str], folder: Path, options: argparse.Namespace, server: Callable[..., Any]) -> None:
+def bare(env: dict[str, str], folder: Path, options: argparse.Namespace, server: Callable[..., Any]) -> float:
+    """The baseline; returns how often per second the DRF view with one SELECT answers."""
     body = json.dumps({"resourceType": "Observation", "text": "x" * 700})
     rows_url = env["DATABASE_URL"]
     with psycopg.connect(rows_url, autocommit=True) as db:
@@ -63,7 +64,7 @@ def bare(env: dict[str, str], folder: Path, options: argparse.Namespace, server:
     with server("tests.benchmarks.bare:application", env, folder, "/empty") as port:
         rated("bare Django view", measure(port, [request("GET", "/empty")], seconds=options.seconds))
         asked = [request("GET", f"/row/{random.randint(1, 20000)}") for _ in range(2000)]
-        rated("bare DRF view, one SELECT", measure(port, asked, seconds=options.seconds))
+        return rated("bare DRF view, one SELECT", measure(port, asked, seconds=options.seconds)).per_second
 
 
 class Bench:
@@ -96,14 +97,14 @@ class Bench:
         return rated(name, rate, note).per_second
 
 
-def ours(port: int, options: argparse.Namespace) -> None:
+def ours(port: int, options: argparse.Namespace, drf: float) -> None:
     bench = Bench(port, options)
-    with_mothers(bench)
+    with_mothers(bench, drf)
     with_clinic(bench)
     with_many_grants(bench)
 
 
-def with_mothers(bench: Bench) -> None:
+def with_mothers(bench: Bench, drf: float) -> None:
     tokens = {m.own_subject_id: bench.mother_token(m) for m in bench.mothers}
     owned = rows(
         "SELECT subject_id, fhir_id FROM phr_resource WHERE type = 'Observation' AND subject_id = ANY(%s)", list(tokens)
@@ -113,7 +114,8 @@ def with_mothers(bench: Bench) -> None:
     def each(path: Callable[[Any, str], str]) -> list[bytes]:
         return [request("GET", path(s, i), token=tokens[s]) for s, i in owned[:4000]]
 
-    bench.measure("read by id", lambda: each(lambda s, i: f"/fhir/Observation/{i}"), note="mothers, own record;")
+    read = bench.measure("read by id", lambda: each(lambda s, i: f"/fhir/Observation/{i}"), note="mothers, own record;")
+    row("  of the bare DRF view", f"{read / drf:.2f}×")
     bench.measure(
         "search subject+code, newest first",
         lambda: each(lambda s, i: f"/fhir/Observation?subject=Patient/{s}&code={WEIGHT}&_sort=-date&_count=10"),

@@ -1,4 +1,4 @@
-"""Keys are rotated and the index is rebuilt without a byte of the record changing; the feed never skips a late commit."""
+"""Keys are rotated and the index is rebuilt without a byte of the record changing; the feed skips no late commit."""
 
 from __future__ import annotations
 
