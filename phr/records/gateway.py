@@ -141,7 +141,7 @@ class Records(Reading):
         _matches(current, if_match)
         kept = self._with_labels(resource, current)
         draft = self._draft(kept, id=id, version=current.version + 1, author=current.facts.author)
-        if draft.facts.subjects != current.facts.subjects:
+        if set(draft.facts.subjects) != set(current.facts.subjects):
             place = f"{type}.{_subject_element(type)}"
             raise Unprocessable("a resource never moves to another person", expression=place)
         self._admit([draft], letter="u")

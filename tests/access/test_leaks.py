@@ -29,9 +29,7 @@ def bundle(kind: str, *entries: Any) -> Question:
     """A Bundle in which `{}` of every url stands for the hidden id."""
 
     def ask(app: App, hidden: str) -> Answer:
-        filled = [
-            e | {"request": {k: v.format(hidden) for k, v in e["request"].items()}} for e in entries
-        ]
+        filled = [e | {"request": {k: v.format(hidden) for k, v in e["request"].items()}} for e in entries]
         return app.bundle(kind, *filled)
 
     return ask

@@ -70,9 +70,7 @@ def test_one_if_match_wins(family: Neighbourhood) -> None:
 
 def test_updates_without_if_match_all_count(family: Neighbourhood) -> None:
     made = family.mother.made(weight())
-    answers = together(
-        lambda app, n: app.put(weight(value=f"{n}.5") | {"id": made["id"]}), family.mother.token
-    )
+    answers = together(lambda app, n: app.put(weight(value=f"{n}.5") | {"id": made["id"]}), family.mother.token)
     assert sorted(a.headers["ETag"] for a in answers) == [f'W/"{n}"' for n in range(2, 2 + AT_ONCE)]
     history = family.mother.get(f"Observation/{made['id']}/_history").json["entry"]
     assert [e["response"]["etag"] for e in history] == [f'W/"{n}"' for n in range(1 + AT_ONCE, 0, -1)]
@@ -118,5 +116,3 @@ def test_a_first_key_made_at_once(family: Neighbourhood) -> None:
     assert {a.status for a in answers} == {201}
     assert all(hana.get(f"Observation/{a.id}").status == 200 for a in answers)
     assert rows()["phr_datakey"] == before
-
-
