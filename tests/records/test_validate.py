@@ -65,6 +65,7 @@ def test_every_required_element_is_missed(name: Any) -> None:
         ({"subject": {"reference": "Organization/1"}}, ("value", "Observation.subject.reference")),
         ({"subject": {"reference": "Nonsense/1"}}, ("value", "Observation.subject.reference")),
         ({"subject": {"reference": "nonsense"}}, ("value", "Observation.subject.reference")),
+        ({"subject": {"reference": "Patient?identifier=1"}}, ("value", "Observation.subject.reference")),
         ({"subject": {"reference": "#nobody"}}, ("invariant", "Observation.subject.reference")),
         ({"effectiveDateTime": "2026-02-30"}, ("value", "Observation.effective.ofType(dateTime)")),
         ({"effectiveDateTime": "2026-04-01T10:00:00"}, ("value", "Observation.effective.ofType(dateTime)")),
