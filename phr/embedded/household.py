@@ -156,14 +156,19 @@ def ensure(folder: Path, environment: MutableMapping[str, str] = os.environ) -> 
         yield
 
 
+# Everything the demo makes under its folder; nothing else there is touched.
+OURS = (
+    "postgres*", "redis", "keys.json", "address", "demo", "log", "static", "beat-schedule*",
+)  # fmt: skip
+
+
 def reset(folder: Path) -> None:
-    """Delete everything the demo keeps under `folder`. Raises AlreadyRunning while it is in use."""
-    household = Household(folder)
-    with household.alone():
-        for entry in folder.iterdir():
+    """Delete what the demo keeps under `folder`, and only that. Raises AlreadyRunning while it is in use."""
+    with Household(folder).alone():
+        for entry in (entry for pattern in OURS for entry in folder.glob(pattern)):
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
-            elif entry.name not in ("lock", "guests.lock"):
+            else:
                 entry.unlink()
 
 

@@ -286,12 +286,15 @@ def test_the_keys_are_made_once_and_private(folder: Path) -> None:
         household.keys()
 
 
-def test_reset_leaves_nothing(folder: Path) -> None:
+def test_reset_leaves_nothing_of_ours_and_everything_else(folder: Path) -> None:
     var = folder / "var"
     with embedded.ensure(var, {}):
         pass
+    (var / "photos").mkdir()
+    (var / "letter.txt").write_text("dear")
     embedded.reset(var)
-    assert {entry.name for entry in var.iterdir()} <= {"lock", "guests.lock"}
+    assert {entry.name for entry in var.iterdir()} <= {"lock", "guests.lock", "photos", "letter.txt"}
+    assert (var / "letter.txt").read_text() == "dear"
 
 
 def test_a_named_database_starts_nothing(folder: Path) -> None:
