@@ -1,4 +1,4 @@
-"""WSGI entry. Starting proves the keys: a server that could not open the record must not run."""
+"""WSGI entry. Starting proves settings and keys: an unsafe server, or one that could not open the record, must not run."""
 
 import os
 
@@ -8,6 +8,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "phr.settings")
 
 application = get_wsgi_application()
 
+from phr import checks  # noqa: E402
 from phr.records import vault  # noqa: E402
 
+checks.require_safe()
 vault.prove()

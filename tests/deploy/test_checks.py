@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from django.core import checks
+from django.core.management.base import SystemCheckError
 from pytest_django.fixtures import Settings
 
+from phr.checks import require_safe
 from phr.embedded.household import fresh_oidc_key
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -57,3 +59,24 @@ def test_every_message_says_how_to_mend_it(settings: Settings) -> None:
     ours = [message for message in messages if str(message.id).startswith("phr.")]
     assert len(ours) >= 4
     assert all(message.hint for message in ours)
+
+
+def test_a_web_server_that_is_reached_from_elsewhere_does_not_start_unsafe(settings: Settings) -> None:
+    for name, value in {**RIGHT, "DEMO": True}.items():
+        setattr(settings, name, value)
+    with pytest.raises(SystemCheckError, match=r"phr\.E102[\s\S]*phr\.E107"):
+        require_safe()
+    settings.DEMO = False
+    require_safe()
+    settings.SECRET_KEY = "short"
+    with pytest.raises(SystemCheckError, match=r"phr\.E101"):
+        require_safe()
+
+
+def test_on_this_machine_alone_a_demo_may_start(settings: Settings) -> None:
+    for name, value in {**RIGHT, "DEMO": True, "DEBUG": True, "PHR_BASE_URL": "http://127.0.0.1:8000"}.items():
+        setattr(settings, name, value)
+    require_safe()
+    settings.OAUTH2_PROVIDER = {**settings.OAUTH2_PROVIDER, "PKCE_REQUIRED": False}
+    with pytest.raises(SystemCheckError, match=r"phr\.E105"):
+        require_safe()
