@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--port", type=int, default=8000, help="ポート番号 / port of the web server (8000)")
+        parser.add_argument("--port", type=port_number, default=8000, help="ポート番号 / port of the web server (8000)")
         parser.add_argument("--reset", action="store_true", help="初めからやり直す / delete what an earlier demo kept")
 
     def handle(self, *args: Any, port: int, reset: bool, **options: Any) -> None:
@@ -52,6 +53,13 @@ class Command(BaseCommand):
                 self.stdout.write(f"{welcome}\nready {url}\n(Ctrl-C: 終了 / stop)", ending="\n")
                 self.stdout.flush()
                 supervise.watch(watched, logs, household.check)
+
+
+def port_number(text: str) -> int:
+    """A TCP port somebody can ask for by name. Raises argparse.ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text}: 1 から 65535 まで / 1 to 65535")
+    return int(text)
 
 
 def surroundings(folder: Path, url: str) -> dict[str, str]:

@@ -20,4 +20,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{done:,} 件を作り直しました。{done:,} resources indexed anew.")
 
     def _progress(self, done: int) -> None:
-        self.stderr.write(f"\r{done:,}", ending="")
+        if self.stderr.isatty():
+            self.stderr.write(f"\r{done:,} ", ending="")

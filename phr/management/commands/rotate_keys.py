@@ -38,4 +38,5 @@ class Command(BaseCommand):
         )
 
     def _progress(self, done: int) -> None:
-        self.stderr.write(f"\r{done:,}", ending="")
+        if self.stderr.isatty():
+            self.stderr.write(f"\r{done:,} ", ending="")
