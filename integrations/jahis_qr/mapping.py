@@ -166,11 +166,6 @@ def original(source: Sequence[bytes], *, patient_id: str, now: datetime) -> list
     return [*binaries, _document(binaries, source, whole, patient_id, now)]
 
 
-def document_id(source: Sequence[bytes], *, patient_id: str) -> str:
-    """The id of the DocumentReference of these parts."""
-    return resource_id("DocumentReference", patient_id, hashlib.sha256(b"".join(source)).hexdigest())
-
-
 def _binary(part: bytes, patient_id: str) -> Resource:
     return {
         "resourceType": "Binary",

@@ -269,7 +269,7 @@ class Migration(migrations.Migration):
             name='UsedCode',
             fields=[
                 ('digest', models.BinaryField(max_length=32, primary_key=True, serialize=False)),
-                ('used_at', models.DateTimeField(db_index=True)),
+                ('used_at', models.DateTimeField()),
                 ('launch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='phr.launch')),
             ],
         ),

@@ -167,7 +167,7 @@ class UsedCode(models.Model):
 
     digest = models.BinaryField(max_length=32, primary_key=True)
     launch = models.ForeignKey(Launch, on_delete=models.CASCADE, related_name="+")
-    used_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField()
 
 
 class UsedAssertion(models.Model):
