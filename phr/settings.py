@@ -1,7 +1,7 @@
 """The one settings file. Every value comes from the environment; `deploy/env.example` lists them all.
 
 A secret NAME may also be given as NAME_FILE, the path of a file that holds it. The embedded servers
-(`phr/embedded.py`) fill in the database, the broker and generated secrets for the demo and the tests.
+(`phr/embedded/`) fill in the database, the broker and generated secrets for the demo and the tests.
 """
 
 from __future__ import annotations
