@@ -5,6 +5,7 @@ The controlling process starts one server for all parallel workers; each worker 
 
 from __future__ import annotations
 
+import atexit
 import base64
 import os
 import shutil
@@ -53,6 +54,7 @@ if not IS_WORKER:  # workers are children: they find all this in their environme
         del os.environ[name]
     FOLDER = Path(tempfile.mkdtemp(prefix="tsumugi-tests-"))
     FOLDER.chmod(0o711)
+    atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)  # also when not a single test can be collected
     os.environ.update(_environment(FOLDER))
 
 import django  # noqa: E402
@@ -66,7 +68,6 @@ hypothesis.settings.load_profile("tsumugi")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if not IS_WORKER:
-        SERVERS.callback(shutil.rmtree, FOLDER, ignore_errors=True)
         SERVERS.enter_context(embedded.postgres(FOLDER / "postgres", durable=False))
 
 
