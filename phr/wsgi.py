@@ -1,4 +1,4 @@
-"""WSGI entry. Starting proves settings and keys: an unsafe server, or one that could not open the record, must not run."""
+"""WSGI entry. Starting proves settings and keys: what is unsafe, or could not open the record, must not serve."""
 
 import os
 
