@@ -148,7 +148,8 @@ def _transaction(records: Records, raw: list[Any], prefer: str) -> list[bytes]:
 
 
 def _each(records: Records, read: list[Entry], method: str, prefer: str, answers: dict[int, bytes]) -> None:
-    for entry in read:
+    """By name, so that two transactions over the same resources wait for each other instead of both being stuck."""
+    for entry in sorted(read, key=lambda e: (e.type, e.id or "")):
         if entry.method == method:
             with _at(entry.position):
                 answers[entry.position] = _carry_out(records, entry, prefer)
@@ -188,10 +189,11 @@ def _create(records: Records, read: list[Entry], prefer: str, answers: dict[int,
     stored, so that entries may refer to each other in any direction."""
     names = _Names(records, read)
     fresh: list[tuple[Entry, str]] = []
+    matches = _matches(records, read)
     for entry in (e for e in read if e.method == "POST"):
         with _at(entry.position):
             _needs(records, entry.type, "c")
-            match = records.matching(_condition(records, entry)) if entry.if_none_exist is not None else None
+            match = matches.get(entry.position)
             if match is None:
                 fresh.append((entry, str(uuid4())))
                 names.give(entry, fresh[-1][1])
@@ -209,3 +211,13 @@ def _create(records: Records, read: list[Entry], prefer: str, answers: dict[int,
     for (entry, _), created in zip(fresh, stored, strict=True):
         answers[entry.position] = _answer("201", created, prefer=prefer, records=records)
     return names
+
+
+def _matches(records: Records, read: list[Entry]) -> dict[int, Stored | None]:
+    """What the conditions of POST entries find, by position. Sorted: each locks its condition (see `_each`)."""
+    asked = [entry for entry in read if entry.method == "POST" and entry.if_none_exist is not None]
+    found = {}
+    for entry in sorted(asked, key=lambda e: (e.type, e.if_none_exist or "")):
+        with _at(entry.position):
+            found[entry.position] = records.matching(_condition(records, entry))
+    return found

@@ -12,6 +12,23 @@ _CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]{1,63})\?.+", re.ASCII | re.DO
 Find = Callable[[str, str], str]
 
 
+def relative(content: dict[str, Any], base: str) -> dict[str, Any]:
+    """The same content, changed in place: references below our own `base` as `Type/id` (R4 references.html §2.3.0.1).
+
+    Whom a resource speaks of decides who may see it, so nobody may be named in a second way.
+    """
+    own = re.compile(re.escape(base) + "/+", re.IGNORECASE)
+    rest: list[Any] = [content]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, dict):
+            if isinstance(text := node.get("reference"), str) and (found := own.match(text)):
+                node["reference"] = text[found.end() :]
+            node = list(node.values())
+        rest += [value for value in node if isinstance(value, (dict, list))]
+    return content
+
+
 def rewritten(resource: Mapping[str, Any], named: Mapping[str, str], find: Find) -> dict[str, Any]:
     """The same resource with what its entries are called replaced by what they became.
 

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils.http import http_date
 
 from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
+from phr.fhir.resolve import relative
 from phr.records import body
 from phr.records.gateway import Page, Stored
 from phr.records.search.parse import BadSearch, Query, parse
@@ -88,7 +89,7 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest)
     if charset and charset[1] not in ("utf-8", "utf8"):
         raise Problem(415, "not-supported", "文字コードは UTF-8 です。The charset must be UTF-8.")
-    return body.received(_received(request))
+    return relative(body.received(_received(request)), base())
 
 
 def preference(request: HttpRequest, name: str, default: str) -> str:

@@ -134,7 +134,7 @@ def _subject_walks(kind: str) -> tuple[tuple[str, Walk], ...]:
         if leaf.type == "Reference"
     }
     walks = [(path[0].key, walker(path)) for path in sorted(steps, key=str)]
-    plain = {"subject", "patient", "individual", "securityContext"} & set(fields(kind))
+    plain = {"subject", "patient", "individual", "securityContext", "focus"} & set(fields(kind))
     return (*walks, *((name, walker(None)) for name in sorted(plain) if name not in {key for key, _ in walks}))
 
 

@@ -47,10 +47,21 @@ def scope_sql(
     if doors == "FALSE":
         return "FALSE"
     owned = _owned(scope, letter, p, (alias, named), known)
+    if scope.subjects is None:
+        doors += f" AND {_standing(alias)}"
     if letter not in scope.open_letters:
         return f"({doors} AND {owned})"
     free = f"({alias}.subject_id IS NULL AND {named}.type IN ({_OPEN}))"
     return f"({doors} AND ({owned} OR {free}))"
+
+
+def _standing(alias: str) -> SQL:
+    """Step L1 for a caller without a patient in context: nothing of a person locked or erased, whoever wrote it.
+
+    The state of a person is no Fact, so this has no Python form. A caller bound to a patient is refused by `decide`.
+    """
+    about = f"x.id = ANY(ARRAY[{alias}.subject_id, {alias}.subject2_id])"
+    return f"NOT EXISTS (SELECT 1 FROM consent_subject x WHERE {about} AND x.state <> 'active')"
 
 
 def _any(conditions: list[SQL]) -> SQL:

@@ -247,7 +247,7 @@ def _reference(run: Run, spec: Field, value: dict[str, Any], path: Path) -> None
                 run.add((path, "reference"), "value", f"{_short(parts[1])} is not a resource type of R4")
                 return
             kind = parts[1] if parts[0] is None else kind
-        elif ":" not in reference and "?" not in reference:
+        elif ":" not in reference:  # a conditional one is gone by now: only a transaction may bring it
             run.add((path, "reference"), "value", "is neither Type/id nor an absolute URL")
     if spec.targets and isinstance(kind, str) and kind in definitions.concrete_types() and kind not in spec.targets:
         run.add((path, "reference"), "value", f"may not point to a {kind}")

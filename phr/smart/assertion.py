@@ -39,7 +39,7 @@ class Assertion:
     @property
     def issuer(self) -> str:
         issuer = self.claims.get("iss")
-        return issuer if isinstance(issuer, str) else ""
+        return issuer if isinstance(issuer, str) and issuer.isprintable() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _check_signature(assertion: Assertion, key: JWK) -> None:
 
 def _jti(claims: Mapping[str, Any]) -> str:
     jti = claims.get("jti")
-    if not isinstance(jti, str) or not 0 < len(jti) <= 255 or "\x00" in jti:
+    if not isinstance(jti, str) or not 0 < len(jti) <= 255 or not jti.isprintable():
         raise AssertionRefused("no usable jti")
     return jti
 
@@ -145,7 +145,10 @@ def _expiry(claims: Mapping[str, Any], now: datetime) -> datetime:
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
     value = claims.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:  # JSON knows no largest integer
+        return float("inf")
 
 
 def business_of(claims: Mapping[str, Any]) -> Business | None:

@@ -172,7 +172,7 @@ def test_subjects_by_the_patient_compartment() -> None:
     assert of({"resourceType": "RelatedPerson", "patient": PATIENT}).subjects == (UUID(HANA),)
     assert of({"resourceType": "Binary", "securityContext": PATIENT}).subjects == (UUID(HANA),)
     assert of({"resourceType": "Device", "patient": PATIENT}).subjects == (UUID(HANA),)
-    assert of(observation(focus=[{"reference": f"Patient/{REN}"}])).subjects == (UUID(HANA),)  # not in the compartment
+    assert of(observation(focus=[{"reference": f"Patient/{REN}"}])).subjects == (UUID(HANA), UUID(REN))  # is about him
     assert of({"resourceType": "Organization"}).subjects == ()
 
 
