@@ -68,9 +68,20 @@ def _security(oauth: str) -> dict[str, Any]:
     }
 
 
+# Two types that look as if they did something: say what they do not do.
+_KEPT_ONLY = {
+    "Consent": "Kept as a document. It neither permits nor denies anything here: grants are given by the person. "
+    "文書として保存します。開示の許可・拒否は本人の操作だけで決まります。",
+    "AuditEvent": "Kept as a document. The server's own log is append-only and stands elsewhere. "
+    "文書として保存します。サーバー自身のアクセス記録は別にあり、書き換えられません。",
+}
+
+
 def _resource(type: str) -> dict[str, Any]:
+    note = {"documentation": _KEPT_ONLY[type]} if type in _KEPT_ONLY else {}
     return {
         "type": type,
+        **note,
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
