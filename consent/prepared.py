@@ -1,7 +1,8 @@
 """Fixed statements of the hot path, prepared once per connection: parsing and planning them each time costs
 more than running them.
 
-Only for lookups by key, where a generic plan is the right one. A search must see its values to be planned.
+Only for lookups by key, where a generic plan is the right one. A search must see its values to be planned
+(decisions/prepared-statements.md).
 """
 
 from __future__ import annotations

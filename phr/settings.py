@@ -31,7 +31,7 @@ def database(url: str) -> dict[str, Any]:
     """postgresql://user:password@host:port/name?option=value -> Django's form; `host` may be a socket folder."""
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
-    # The only prepared statements are lookups by key (consent/prepared.py): plan each of them once.
+    # What is prepared are lookups by key: plan each of them once (consent/decisions/prepared-statements.md).
     options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",

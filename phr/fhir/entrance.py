@@ -1,5 +1,5 @@
 """The FHIR paths are answered before sessions, languages, CSRF and messages: an API with bearer tokens needs none
-of them, and they cost as much as a read.
+of them (decisions/answered-at-the-entrance.md).
 """
 
 from __future__ import annotations
