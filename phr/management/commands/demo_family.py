@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from phr.populate import demo, personas
+from phr.records import vault
 
 PASSWORD = "tsumugi-mihon"  # for all of the demo's people; they are invented and live on one machine
 
@@ -27,6 +29,7 @@ class Command(BaseCommand):
             raise CommandError("デモでだけ使えます。 This works in the demo only (PHR_DEMO, see phr.E107).")
         self._say("データベースを準備しています… Preparing the database …")
         call_command("migrate", verbosity=0)
+        _prove_keys()
         call_command("grant_roles")
         call_command("collectstatic", interactive=False, verbosity=0)
         self._say("見本の家族と記録を取り込んでいます… Bringing in the family and its records …")
@@ -40,6 +43,14 @@ class Command(BaseCommand):
     def _say(self, text: str) -> None:
         self.stderr.write(text)
         self.stderr.flush()
+
+
+def _prove_keys() -> None:
+    """Raise CommandError, with the hint, when `keys.json` is not the one this database was made with."""
+    try:
+        vault.prove()
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from None
 
 
 def welcome() -> str:
