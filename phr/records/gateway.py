@@ -128,6 +128,7 @@ class Records(Reading):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [condition.fingerprint])
         matches = self.find(condition, letter="s", limit=2)
+        self._log_search(condition, matches)
         if len(matches) > 1:
             raise Ambiguous(f"several {condition.type} resources match the condition")
         return matches[0] if matches else None
@@ -146,6 +147,7 @@ class Records(Reading):
             raise Unprocessable("a resource never moves to another person", expression=place)
         self._admit([draft], letter="u")
         if not current.deleted and _content(body.parse(draft.body)) == _content(body.parse(current.body or b"{}")):
+            self._log(Event.RECORD_READ, current)
             return current
         store.replace(current, draft, now=self.now)
         written = self._stored(current.pk, draft)

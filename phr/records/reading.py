@@ -127,7 +127,7 @@ class Reading:
         return Page(entries, paging.sealed(after, caller=self.caller, query=query), total)
 
     def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
-        """Up to `limit` matches for a condition (If-None-Exist); not a disclosure, so not logged."""
+        """Up to `limit` matches for a condition (If-None-Exist). Whoever discloses them writes the log."""
         p = Params()
         scope = scope_sql(self.scope, letter, p)
         sql = compiler.page_sql(query, scope, p, None, key=vault.index_key(), terms=self._granular)

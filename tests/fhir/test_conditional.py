@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from phr.populate.cast import YUKI
-from tests.family import Neighbourhood, pressure, rows, secret, weight
+from tests.family import Neighbourhood, audit_lines, pressure, rows, secret, weight
 
 
 def named(**more: Any) -> dict[str, Any]:
@@ -74,3 +74,19 @@ def test_the_body_is_checked_even_when_it_is_not_needed(family: Neighbourhood) -
     family.mother.create(named(), if_none_exist=CONDITION)
     spoilt = family.mother.ask("POST", "Observation", b"{", headers={"If-None-Exist": CONDITION})
     assert spoilt.status == 400
+
+
+def test_what_a_condition_finds_is_on_the_log(family: Neighbourhood) -> None:
+    """The one match leaves in the answer, so it is an access like any other."""
+    family.mother.made(named())
+    before = len(audit_lines("record:searched"))
+    assert family.mother.create(named(), if_none_exist=CONDITION).status == 200
+    subject, *_, detail = audit_lines("record:searched")[before]
+    assert (subject, detail["type"], detail["params"], detail["count"]) == (YUKI, "Observation", ["identifier"], 1)
+
+
+def test_an_update_that_changes_nothing_is_on_the_log(family: Neighbourhood) -> None:
+    made = family.mother.made(weight())
+    before = len(audit_lines("record:read"))
+    assert family.mother.put(made).headers["ETag"] == 'W/"1"'
+    assert audit_lines("record:read")[before][-1]["id"] == made["id"]
