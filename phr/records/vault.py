@@ -116,11 +116,17 @@ def compress(body: bytes) -> bytes:
 
 
 def decompress(packed: bytes) -> bytes:
+    """What `compress` was given. Raises CannotOpen for a codec, or a dictionary, that is not ours."""
     if packed[:1] != b"\x01":
         raise CannotOpen("unknown codec")
     if not hasattr(_local, "decompressor"):
         _local.decompressor = zstandard.ZstdDecompressor(dict_data=_DICTIONARY)
-    return bytes(_local.decompressor.decompress(packed[1:]))
+    try:  # a frame without our dictionary's number would become other bytes, silently
+        if zstandard.get_frame_parameters(packed[1:]).dict_id == _DICTIONARY.dict_id():
+            return bytes(_local.decompressor.decompress(packed[1:]))
+    except zstandard.ZstdError:
+        pass
+    raise CannotOpen("compressed by another version of this program")
 
 
 def seal(body: bytes, *, place: str, subjects: tuple[UUID, ...], keys: tuple[Key, ...]) -> bytes:
