@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from tests.architecture import project
 
@@ -36,6 +37,11 @@ def test_nothing_is_called_utils() -> None:
 def test_there_are_three_apps_and_no_more(app: str) -> None:
     inner = [path for path in project.sources() if path.name == "apps.py" and path.parts[0] == app]
     assert inner == [Path(app) / "apps.py"]
+
+
+def test_every_connector_is_installed() -> None:
+    found = {f"integrations.{path.parts[1]}.connector" for path in project.sources() if path.name == "connector.py"}
+    assert found == set(settings.INTEGRATIONS)
 
 
 # The text speaks of the project alone: no host of a package registry, no folder of one machine.
