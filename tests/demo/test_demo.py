@@ -163,6 +163,13 @@ def test_a_port_in_use_gets_a_clear_message(demo: Demo) -> None:
     assert "Traceback" not in complained
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
+def test_a_port_that_cannot_be_gets_a_clear_message(demo: Demo, port: str) -> None:
+    status, _, complained = demo.run("demo", f"--port={port}")
+    assert status == 2
+    assert "1 から 65535" in complained and "Traceback" not in complained
+
+
 def test_a_broken_folder_gets_a_clear_message(demo: Demo) -> None:
     (demo.folder / "var" / "postgres").mkdir(parents=True)
     (demo.folder / "var" / "postgres" / "strange").write_text("")
