@@ -35,7 +35,7 @@ class Command(BaseCommand):
         self._say("見本の家族と記録を取り込んでいます… Bringing in the family and its records …")
         demo.make_family(now=timezone.now(), password=PASSWORD)
         personas.register()
-        if demo.import_records(now=timezone.now()):
+        if _import_records():
             notebook = Path(demo.MEDICATION_NOTEBOOK)
             call_command("import", "jahis-qr", str(notebook), "--subject", str(demo.YUKI), stdout=self.stderr)
         self.stdout.write(welcome())
@@ -51,6 +51,15 @@ def _prove_keys() -> None:
         vault.prove()
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from None
+
+
+def _import_records() -> int:
+    """As `demo.import_records`. Raises CommandError where an older program kept what this one does not open."""
+    try:
+        return demo.import_records(now=timezone.now())
+    except vault.CannotOpen as error:
+        anew = "`manage.py demo --reset` で作り直せます。 `manage.py demo --reset` starts anew."
+        raise CommandError(f"前の記録を開けません。 What is kept here does not open: {error}. {anew}") from None
 
 
 def welcome() -> str:
