@@ -15,7 +15,6 @@ from consent.decide import THIRD_PARTY, InForce
 class Bearer:
     """A usable access token: its client, its scope text, the launch it belongs to, and what is in force for it."""
 
-    application: int
     client_id: str
     scope: str  # space separated; phr.smart.scopes.doors_of turns it into doors
     expires: datetime
@@ -23,7 +22,6 @@ class Bearer:
     person: int | None
     organization: int | None
     subject: UUID | None
-    guardianship: int | None
     capacity: str
     purpose: str
     in_force: InForce
@@ -32,11 +30,11 @@ class Bearer:
 # Everything that makes a token unusable by itself is in the WHERE; the link a launch rests on
 # (guardianship, grants) is for the decision, from current rows read along with it (consent.in_force).
 _FIND = f"""
-SELECT c.application, c.client_id, c.scope, c.expires, c.launch, c.person, c.organization, c.subject,
-       c.guardianship, c.capacity, c.purpose, {in_force.COLUMNS}
+SELECT c.client_id, c.scope, c.expires, c.launch, c.person, c.organization, c.subject,
+       c.capacity, c.purpose, {in_force.COLUMNS}
   FROM (
-    SELECT a.id AS application, a.client_id, t.scope, t.expires, l.id AS launch, l.person_id AS person,
-           l.organization_id AS organization, l.subject_id AS subject, l.guardianship_id AS guardianship,
+    SELECT a.client_id, t.scope, t.expires, l.id AS launch, l.person_id AS person,
+           l.organization_id AS organization, l.subject_id AS subject,
            l.capacity, l.purpose, l.capacity = 'guardian' AS link,
            CASE WHEN l.capacity IN ('self', 'guardian') THEN NULL
                 WHEN l.capacity = 'proxy' THEN ARRAY['person:' || l.person_id]
@@ -46,7 +44,7 @@ SELECT c.application, c.client_id, c.scope, c.expires, c.launch, c.person, c.org
       JOIN phr_application a ON a.id = t.application_id
      WHERE t.token_checksum = %(checksum)s
        AND t.expires > %(now)s AND t.revoked_at IS NULL
-       AND l.revoked_at IS NULL AND (l.ends_at IS NULL OR l.ends_at > %(now)s)
+       AND l.revoked_at IS NULL AND l.ends_at > %(now)s
        AND a.is_active
   ) c {in_force.JOINS}
  WHERE c.person IS NULL OR p.is_active
