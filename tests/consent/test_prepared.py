@@ -18,6 +18,18 @@ def test_a_statement_is_prepared_once_per_connection() -> None:
 
 
 @pytest.mark.django_db
+def test_a_prepared_statement_is_planned_once() -> None:
+    """Whatever its values (decisions/prepared-statements.md)."""
+    for n in range(7):
+        prepared.fetch("SELECT id AS planned FROM consent_person WHERE id = %s::bigint", [n])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%%AS planned FROM%%'"
+        )
+        assert cursor.fetchall() == [(7, 0)]
+
+
+@pytest.mark.django_db
 def test_djangos_own_statements_are_not_prepared() -> None:
     prepared.fetch("SELECT %s::int", [1])
     for _ in range(20):
