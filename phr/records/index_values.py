@@ -14,7 +14,7 @@ from typing import Any
 
 from phr.records.search import ranges, terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
-from phr.records.search.params import SearchParam
+from phr.records.search.params import LEGIBLE, SearchParam
 from phr.records.search.ranges import EVER, FOREVER
 from phr.records.systems import preferred
 
@@ -31,7 +31,6 @@ class Sink:
 
 
 Write = Callable[[Any, Sink], None]
-_QUANTITIES = frozenset({"Quantity", "SimpleQuantity", "Age", "Duration", "Count", "Distance", "MoneyQuantity"})
 _TIMES = frozenset({"date", "dateTime", "instant"})
 _NAME_PARTS = ("family", "given", "prefix", "suffix", "text")
 _ADDRESS_PARTS = ("line", "city", "district", "state", "country", "postalCode", "text")
@@ -50,8 +49,10 @@ def writer(param: SearchParam, data_type: str) -> Write | None:
             return _string(param, data_type)
         case "uri":
             return _uri(param)
-        case "number" | "quantity":
+        case "number":
             return _number(param, data_type)
+        case "quantity":
+            return None  # what was measured is in the sealed body only
     return None
 
 
@@ -188,54 +189,21 @@ def span_of(node: Any, data_type: str) -> ranges.Range | None:
     return (min(s[0] for s in sound), max(s[1] for s in sound)) if sound else None
 
 
-class _Numbers:
-    """Writes the numbers and quantities of one parameter; units go to the tokens."""
-
-    __slots__ = ("id", "tokens")
-
-    def __init__(self, param: SearchParam) -> None:
-        self.id, self.tokens = param.id, _Tokens(param)
-
-    def number(self, node: Any, sink: Sink) -> None:
+def _number(param: SearchParam, data_type: str) -> Write | None:
+    def plain(node: Any, sink: Sink) -> None:
         if (value := _float(node)) is not None:
-            sink.ranges.append((self.id, *ranges.point(value)))
+            sink.ranges.append((param.id, *ranges.point(value)))
 
-    def quantity(self, node: Any, sink: Sink) -> None:
-        if not isinstance(node, dict) or (value := _float(node.get("value"))) is None:
-            return
-        sink.ranges.append((self.id, *_compared(value, node.get("comparator"))))
-        self.tokens.coding(node, sink)  # a Quantity has system and code as a Coding has
-        if isinstance(written := node.get("unit"), str) and written != node.get("code"):
-            sink.terms.add(self.tokens.any + written)
-
-    def money(self, node: Any, sink: Sink) -> None:
-        if isinstance(node, dict):
-            coded = {"value": node.get("value"), "code": node.get("currency"), "system": "urn:iso:std:iso:4217"}
-            self.quantity(coded, sink)
-
-    def span(self, node: Any, sink: Sink) -> None:
+    def span(node: Any, sink: Sink) -> None:
         if isinstance(node, dict):
             low, high = (_float(_inner(node.get(side), "value")) for side in ("low", "high"))
             if low is not None or high is not None:
                 ends = EVER if low is None else low, FOREVER if high is None else nextafter(high, inf)
-                sink.ranges.append((self.id, *ends))
+                sink.ranges.append((param.id, *ends))
 
-
-def _compared(value: float, comparator: Any) -> ranges.Range:
-    """The range a value with a Quantity.comparator stands for."""
-    low, high = ranges.point(value)
-    known = {"<": (EVER, low), "<=": (EVER, high), ">": (high, FOREVER), ">=": (low, FOREVER)}
-    return known.get(comparator, (low, high)) if isinstance(comparator, str) else (low, high)
-
-
-def _number(param: SearchParam, data_type: str) -> Write | None:
-    numbers = _Numbers(param)
-    if data_type in _QUANTITIES:
-        return numbers.quantity
     if data_type[:1].islower():
-        return numbers.number
-    known: dict[str, Write] = {"Money": numbers.money, "Range": numbers.span}
-    return known.get(data_type)
+        return plain
+    return span if data_type == "Range" else None
 
 
 def _inner(node: Any, key: str) -> Any:
@@ -258,9 +226,11 @@ def _float(value: Any) -> float | None:
 def _string(param: SearchParam, data_type: str) -> Write | None:
     exact = terms.head(param.base, param.name, "x")
 
+    legible = param.base in LEGIBLE
+
     def put(text: str, sink: Sink) -> None:
         sink.terms.add(exact + text)
-        if folded := normal(text):
+        if legible and (folded := normal(text)):
             sink.texts.append((param.id, folded))
 
     def plain(node: Any, sink: Sink) -> None:

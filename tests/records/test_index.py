@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from phr.records.search.normal import normal
 from phr.records.search.params import param_ids
 from phr.records.search.parse import parse
 from phr.records.search.query import Query, Span, Text, asked_terms, kept_ids
-from phr.records.search.ranges import FOREVER, date_range, holds, point
+from phr.records.search.ranges import FOREVER, date_range, holds
 from tests.conftest import NOON
 from tests.records.samples import HANA, YUKI, observation, patient, sample
 from tests.records.test_validate import JSON
@@ -156,13 +155,14 @@ def test_periods_and_timings() -> None:
     assert not finds(timing, "date=2026-04-01")
 
 
-def test_quantities_are_points_with_units() -> None:
-    indexed = index_of(observation(), KEY)
-    assert (param_ids()["value-quantity"], *point(21.4)) in indexed.ranges
-    assert terms.token_term("Observation", "value-quantity", "http://unitsofmeasure.org", "kg", KEY) in indexed.terms
-    below = observation(valueQuantity={"value": Decimal("0.1"), "comparator": "<"})
-    ((_, _, high),) = [r for r in index_of(below, KEY).ranges if r[0] == param_ids()["value-quantity"]]
-    assert high == 0.1
+def test_what_was_measured_or_written_does_not_stand_in_the_index() -> None:
+    """Dates and the strings of names are legible there; values and clinical texts are in the sealed body only."""
+    measured = index_of(observation(), KEY)
+    assert {param for param, _, _ in measured.ranges} == {param_ids()["date"]}
+    written = {"resourceType": "Observation", "valueString": "ひみつ", "note": [{"text": "ひみつ"}]}
+    indexed = index_of(written, KEY)
+    assert (indexed.ranges, indexed.texts) == ([], [])
+    assert terms.present_term("Observation", "value-string", KEY) in indexed.terms
 
 
 @pytest.mark.parametrize(
@@ -201,10 +201,11 @@ def test_the_kana_name_of_jp_core() -> None:
 
 def test_extensions_are_found_by_url() -> None:
     url = "http://jpfhir.jp/fhir/core/Extension/StructureDefinition/JP_Coverage_InsuredPersonNumber"
+    term = terms.exact_term("Coverage", "jp-insured-personnumber", "１２３", KEY)
     coverage = {"resourceType": "Coverage", "extension": [{"url": url, "valueString": "１２３"}]}
-    assert finds(coverage, "jp-insured-personnumber=123")
-    other = {"resourceType": "Coverage", "extension": [{"url": "urn:x", "valueString": "123"}]}
-    assert not finds(other, "jp-insured-personnumber=123")
+    assert term in index_of(coverage, KEY).terms
+    other = {"resourceType": "Coverage", "extension": [{"url": "urn:x", "valueString": "１２３"}]}
+    assert term not in index_of(other, KEY).terms
 
 
 def test_the_tags_and_profiles_of_every_type() -> None:

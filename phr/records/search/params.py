@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
+from consent.scope import OPEN_TYPES
 from phr.records.definitions import concrete_types, search_table
 
 # Data types whose tokens have no system of their own in JSON
 _BARE = frozenset({"code", "boolean", "string", "id", "uri", "url", "canonical", "markdown", "Truth"})
+# Types whose strings (names, addresses) stand legibly in the index, so that they can be found by their beginning.
+# No other type's do: what a clinician or a family wrote is in the sealed body only.
+LEGIBLE = OPEN_TYPES | {"Patient", "RelatedPerson", "Person"}
 # Parameters without rows in the index: the gateway knows these from columns
 COLUMNS = frozenset({"_id", "_lastUpdated"})
 

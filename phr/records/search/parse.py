@@ -19,7 +19,7 @@ from datetime import datetime
 from phr.records.definitions import concrete_types
 from phr.records.search import ranges, terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
-from phr.records.search.params import COLUMNS, SearchParam, params_for
+from phr.records.search.params import COLUMNS, LEGIBLE, SearchParam, params_for
 from phr.records.search.query import (
     BadSearch,
     Condition,
@@ -45,7 +45,7 @@ MODIFIERS = {
     "number": ("missing",), "string": ("missing", "exact", "contains"), "uri": ("missing",),
 }  # fmt: skip
 # Parameters that steer the answer; the first group is for the door
-_SORTABLE = frozenset({"date", "number", "quantity", "string"})
+_SORTABLE = frozenset({"date", "number", "string"})
 _DOOR = frozenset({"_format", "_pretty"})
 _LATER = frozenset({"_has", "_include", "_revinclude", "_filter", "_list", "_text", "_content", "_query", "_contained",
                     "_containedType", "_type", "_score"})  # fmt: skip
@@ -59,7 +59,10 @@ def searchable(param: SearchParam) -> bool:
     """Whether this parameter is answered now (what the CapabilityStatement lists).
 
     `_security` never: labels are not shown, so they must not be found out by searching either.
+    Strings of clinical types neither: the index does not hold them legibly.
     """
+    if param.type == "string" and param.base not in LEGIBLE:
+        return False
     return param.indexed and param.type in MODIFIERS and param.name != "_security"
 
 
@@ -252,7 +255,7 @@ def _sort(type: str, text: str | None) -> tuple[SortKey, ...]:
     for part in text.split(",") if text else ():
         name = part.strip().removeprefix("-")
         param = params_for(type).get(name)
-        if param is None or not (name in COLUMNS or (param.indexed and param.type in _SORTABLE)):
+        if param is None or not (name in COLUMNS or (searchable(param) and param.type in _SORTABLE)):
             raise BadSearch("_sort", f"cannot sort by {name[:60]!r}")
         keys.append(SortKey(param, part.strip().startswith("-")))
     if len(keys) > 3:
