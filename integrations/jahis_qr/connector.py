@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from integrations.ids import Renamed
 from integrations.incoming import Part, Plan, Reading
 from integrations.jahis_qr import identity, mapping
 from integrations.jahis_qr.dispense import institution_code
@@ -58,6 +59,9 @@ def _at_origin(problem: Problem, origins: Origins) -> Problem:
     return replace(problem, part=part, line=line)
 
 
+Trail = Callable[[frozenset[str]], list[Any]]
+
+
 def mismatches(content: Content, patient: Mapping[str, Any]) -> list[Problem]:
     """Where record 1 contradicts the Patient. Raises nothing."""
     birth = patient.get("birthDate", "")
@@ -88,11 +92,17 @@ def plan(content: Content, parts: Sequence[Part], *, subject: UUID, records: Rec
         make_organizations=_may_make_organizations(records),
     )
     *binaries, document = mapping.original([part.data for part in parts], patient_id=patient, now=now)
-    resources = [*mapped.organizations, *mapped.clinical.values(), document, *binaries]
+    clinical = list(mapped.clinical.values())
+    trail: Trail = partial(_trail, mapped, document["id"], patient, now)
+    if records.author is not None:
+        own = Renamed.by(records.author, [*clinical, document, *binaries])
+        clinical, binaries, document = list(map(own, clinical)), list(map(own, binaries)), own(document)
+        trail = partial(_own_trail, own, trail)
+    resources = [*mapped.organizations, *clinical, document, *binaries]
     return Plan(
         total=len(resources),
         chunks=[resources],
-        trail=partial(_trail, mapped, document["id"], patient, now),
+        trail=trail,
         follows={f"Binary/{binary['id']}": f"DocumentReference/{document['id']}" for binary in binaries},
         updatable=UPDATABLE,
         problems=_placed(mapped.problems, content.origins),
@@ -101,6 +111,10 @@ def plan(content: Content, parts: Sequence[Part], *, subject: UUID, records: Rec
 
 def _trail(mapped: mapping.Mapped, document: str, patient: str, now: datetime, written: frozenset[str]) -> list[Any]:
     return mapping.provenances(mapped, document=document, patient_id=patient, now=now, only=written)
+
+
+def _own_trail(own: Renamed, trail: Trail, written: frozenset[str]) -> list[Any]:
+    return [own(provenance) for provenance in trail(own.mapped(written))]
 
 
 def _known_organizations(notebook: Notebook, records: Records, now: datetime) -> Iterator[tuple[str, str]]:

@@ -194,6 +194,19 @@ def test_an_organisation_makes_the_pharmacies_and_writes_as_itself(family: Peopl
     }
 
 
+def test_what_the_family_holds_does_not_show_in_an_organisations_import(
+    family: People, mother: Caller, now: datetime
+) -> None:
+    data = hanas(sample("tc08_full.txt"))
+    fresh = imported(data, by=clinic(family), subject=family.hana.pk, now=now)
+    assert imported(data, by=mother, subject=family.hana.pk, now=now).created > 0
+    more = hanas(sample("tc08_full.txt") + b"\r\n")  # another file with the same content
+    again = imported(more, by=clinic(family), subject=family.hana.pk, now=now)
+    assert (fresh.unchanged, again.created) == (0, 2)  # its own, but for the new original
+    authors = Resource.objects.filter(type="MedicationDispense").values_list("author", flat=True)
+    assert sorted(authors, key=str) == sorted([family.clinic.pk] * 5 + [None] * 5, key=str)
+
+
 def test_a_pharmacy_that_is_there_is_pointed_at(family: People, mother: Caller, now: datetime) -> None:
     imported(hanas(sample("tc08_full.txt")), by=clinic(family), subject=family.hana.pk, now=now)
     made = Resource.objects.filter(type="Organization").values_list("fhir_id", flat=True)
