@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from django.db import IntegrityError, connection, transaction
 
-from consent import audit
+from consent import audit, prepared
 from consent.audit import Event
 from consent.decide import Caller, Capacity, InForce
 from consent.in_force import in_force_for
@@ -106,9 +106,8 @@ class Records(Reading):
         self._admit(drafts, letter="c")
         self._enroll(drafts)
         try:
-            with transaction.atomic():
-                pks = store.insert(drafts, now=self.now)
-        except IntegrityError as error:
+            pks = store.insert(drafts, now=self.now)
+        except IntegrityError as error:  # Conflict leaves this transaction, and so undoes it
             raise Conflict("a resource with this id exists") from error
         written = [self._stored(pk, draft) for pk, draft in zip(pks, drafts, strict=True)]
         self._log_written(Event.RECORD_CREATED, written)
@@ -237,9 +236,7 @@ class Records(Reading):
             f"SELECT r.subject_id FROM phr_resource r WHERE r.type = 'Patient' AND NOT r.deleted"
             f" AND r.fhir_id = ANY({p([str(s) for s in subjects])}) AND {scope_sql(anything, 'r', p)}"
         )
-        with connection.cursor() as cursor:
-            cursor.execute(sql, p.values)
-            return subjects - {row[0] for row in cursor.fetchall()}
+        return subjects - {row[0] for row in prepared.fetch(sql, p.values)}
 
     def _enroll(self, drafts: Sequence[Draft]) -> None:
         """A new Patient is a new Subject."""

@@ -122,9 +122,7 @@ def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:
         return []
     sealed = _sealed(drafts)
     with connection.cursor() as cursor, connection.wrap_database_errors:  # COPY bypasses Django's own wrapper
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence('phr_resource', 'id')) FROM generate_series(1, %s)", [len(drafts)]
-        )
+        cursor.execute("SELECT nextval('phr_resource_id_seq') FROM generate_series(1, %s)", [len(drafts)])
         pks = [row[0] for row in cursor.fetchall()]
         with cursor.copy(
             f"COPY phr_resource (id, type, fhir_id, version, updated_at, deleted, key_version, body, {FACT_COLUMNS},"

@@ -29,6 +29,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
+from consent import prepared
+
 ONE, TWO = b"\x01", b"\x02"
 WRAP = 12 + 32 + 16
 HINT = "PHR_KEYS holds 'id:base64 of 32 bytes', comma separated; keep every key that ever sealed data."
@@ -185,13 +187,15 @@ def keys_for(subjects: Iterable[UUID | None]) -> dict[UUID | None, Key]:
 
 
 def _load(subjects: set[UUID | None]) -> dict[UUID | None, Key]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT ON (subject_id) subject_id, version, kek, wrapped FROM phr_datakey"
-            " WHERE subject_id = ANY(%s) OR (%s AND subject_id IS NULL) ORDER BY subject_id, version DESC",
-            [[s for s in subjects if s], None in subjects],
-        )
-        return {row[0]: Key(row[1], row[2], bytes(row[3])) for row in cursor.fetchall()}
+    rows = prepared.fetch(
+        "SELECT DISTINCT ON (subject_id) subject_id, version, kek, wrapped FROM phr_datakey"
+        " WHERE subject_id = ANY(%s) ORDER BY subject_id, version DESC",
+        [[s for s in subjects if s]],
+    )
+    found: dict[UUID | None, Key] = {row[0]: Key(row[1], row[2], bytes(row[3])) for row in rows}
+    if None in subjects and (commons := all_keys(None)):
+        found[None] = commons[max(commons)]
+    return found
 
 
 def all_keys(subject: UUID | None) -> dict[int, Key]:
