@@ -70,3 +70,14 @@ def test_a_worker_takes_up_what_was_accepted_and_what_a_dead_one_left(
         first.kill()
         first.wait()
     assert kinds(family.hana.pk) == FULL
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", ["worker", "beat"])
+def test_without_the_keys_neither_worker_nor_beat_starts(broker: str, role: str, tmp_path: Path) -> None:
+    env = {**os.environ, "DATABASE_URL": own_database(), "REDIS_URL": broker, "PHR_KEYS": ""}
+    more = {"worker": ["--pool", "solo"], "beat": ["--pidfile", "", "--schedule", str(tmp_path / "schedule")]}
+    argv = [sys.executable, "-m", "celery", "--app", "phr", role, *more[role]]
+    ended = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    assert "PHR_KEYS" in ended.stdout + ended.stderr
