@@ -3,7 +3,7 @@
 from django.urls import path
 
 from integrations import views
-from phr.fhir.views import door
+from phr.fhir.door import door
 
 urlpatterns = [
     path("imports/<uuid:id>", door(GET=views.show), name="import"),

@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from phr.fhir import views
-from phr.fhir.views import door
+from phr.fhir.door import door
 
 _TYPE = r"(?P<type>[A-Z][A-Za-z]{1,63})"
 _ID = r"(?P<id>[^/]{1,200})"

@@ -1,0 +1,75 @@
+"""What every view of the REST door starts with: methods, refusals, the caller's record, the token's reach."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from consent.decide import Permit
+from consent.scope import Scope
+from phr.caller import caller_and_standing, request_id
+from phr.fhir import outcome, wire
+from phr.fhir.outcome import Problem
+from phr.records import definitions
+from phr.records.gateway import Records, Refused
+from phr.smart import cors
+
+View = Callable[..., HttpResponse]
+
+
+def door(**methods: View) -> View:
+    """One view for a path from one function per method; every refusal becomes an OperationOutcome."""
+    if "GET" in methods:
+        methods["HEAD"] = methods["GET"]
+    allowed = ", ".join(sorted(methods))
+
+    @csrf_exempt
+    def view(request: HttpRequest, **place: str) -> HttpResponse:
+        try:
+            answer = _preflight(allowed) if request.method == "OPTIONS" else handle(request, place)
+        except Exception as error:  # noqa: BLE001 - the one translator at the edge
+            answer = outcome.response(error)
+        answer["X-Request-Id"] = request_id(request)
+        answer["Cache-Control"] = "no-store"
+        return cors.for_registered(request, answer) if "Origin" in request.headers else answer
+
+    def handle(request: HttpRequest, place: dict[str, str]) -> HttpResponse:
+        handler = methods.get(request.method or "")
+        if handler is None:
+            raise Problem(405, "not-supported", f"使える方法: {allowed} Allowed methods.", Allow=allowed)
+        wire.negotiate(request)
+        return handler(request, **place)
+
+    return functools.update_wrapper(view, next(iter(methods.values())))
+
+
+def _preflight(allowed: str) -> HttpResponse:
+    """What a browser asks before it asks (Fetch standard, CORS preflight); it carries no token."""
+    return HttpResponse(status=204, headers={"Allow": f"{allowed}, OPTIONS"})
+
+
+def open_records(request: HttpRequest) -> Records:
+    """The record as this request's caller may see it. A refused caller gets one in which nothing is."""
+    now = timezone.now()
+    caller, standing = caller_and_standing(request, now=now)
+    try:
+        return Records.opened_by(caller, now=now, in_force=standing)
+    except Refused:
+        nothing = Scope(caller.doors, (), frozenset(), caller.purpose, now, subjects=frozenset(), open_letters="")
+        return Records(caller, Permit(nothing, ()), now=now)
+
+
+def known(type: str) -> str:
+    if type not in definitions.concrete_types():
+        raise Problem(404, "not-supported", f"R4 に {type[:64]} という型はありません。No such resource type in R4.")
+    return type
+
+
+def admitted(records: Records, type: str, letter: str) -> None:
+    """403 when the token carries nothing of this type: the one refusal that says so (token level)."""
+    if not any(letter in d.letters and d.type in ("*", type) for d in records.scope.doors):
+        raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {type} '{letter}'.")
