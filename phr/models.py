@@ -1,6 +1,7 @@
 """The phr app's tables, gathered for Django."""
 
 from phr.records.models import Change, DataKey, Range, Resource, Text, Version
+from phr.records.profiles.models import Canonical, Package
 from phr.smart.models import (
     AccessToken,
     Application,
@@ -16,7 +17,7 @@ from phr.smart.models import (
 )
 
 __all__ = [
-    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Change", "DataKey",
-    "DeviceGrant", "IDToken", "Launch", "Range", "RefreshToken", "Resource", "SignInFailure", "Text", "UsedAssertion",
+    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "Change", "DataKey",
+    "DeviceGrant", "IDToken", "Launch", "Package", "Range", "RefreshToken", "Resource", "SignInFailure", "Text", "UsedAssertion",
     "UsedCode", "Version",
 ]  # fmt: skip

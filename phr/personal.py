@@ -18,6 +18,8 @@ DECLARED: Declaration = {
     "Text": _fields(personal="resource text", plain="id param"),
     "Change": _fields(personal="resource", plain="id xid version method"),
     "DataKey": _fields(personal="subject wrapped", plain="id version kek"),
+    "Package": _fields(plain="id name version digest loaded_at"),
+    "Canonical": _fields(plain="id package url version type content"),
     "Application": _fields(
         personal="user client_secret",
         plain="id client_id redirect_uris post_logout_redirect_uris client_type authorization_grant_type"

@@ -1,0 +1,1 @@
+"""Profiles: packages of definitions, and whether a resource conforms to a profile."""
