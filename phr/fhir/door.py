@@ -73,3 +73,8 @@ def admitted(records: Records, type: str, letter: str) -> None:
     """403 when the token carries nothing of this type: the one refusal that says so (token level)."""
     if not any(letter in d.letters and d.type in ("*", type) for d in records.scope.doors):
         raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {type} '{letter}'.")
+
+
+def nowhere() -> Problem:
+    """404 for a path at which nothing is."""
+    return Problem(404, "not-found", "この場所には何もありません。There is nothing at this path.")

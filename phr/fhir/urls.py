@@ -4,11 +4,19 @@ from django.urls import path, re_path
 
 from phr.fhir import views
 from phr.fhir.door import door
+from phr.fhir.operations.calling import call
 
 _TYPE = r"(?P<type>[A-Z][A-Za-z]{1,63})"
 _ID = r"(?P<id>[^/]{1,200})"
 
+_OPERATION = r"\$(?P<operation>[A-Za-z][A-Za-z0-9-]{0,63})"
+# Which methods an operation takes is its own matter.
+_asked = door(GET=call, POST=call, PUT=call, PATCH=call, DELETE=call)
+
 urlpatterns = [
+    re_path(rf"^/{_OPERATION}$", _asked, name="operation"),
+    re_path(rf"^/{_TYPE}/{_OPERATION}$", _asked, name="type-operation"),
+    re_path(rf"^/{_TYPE}/{_ID}/{_OPERATION}$", _asked, name="instance-operation"),
     re_path(rf"^/{_TYPE}$", door(GET=views.search, POST=views.create), name="type"),
     re_path(rf"^/{_TYPE}/_search$", door(POST=views.post_search), name="post-search"),
     re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=views.update, DELETE=views.delete), name="instance"),

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from phr.fhir import bundle, capability, outcome, wire
-from phr.fhir.door import admitted, known, open_records
+from phr.fhir.door import admitted, known, nowhere, open_records
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records.gateway import NotFound
 
@@ -145,7 +145,7 @@ def metadata(request: HttpRequest) -> HttpResponse:
 
 
 def nothing_here(request: HttpRequest, **place: str) -> HttpResponse:
-    return outcome.response(Problem(404, "not-found", "この場所には何もありません。There is nothing at this path."))
+    return outcome.response(nowhere())
 
 
 def _resource(request: HttpRequest, type: str) -> dict[str, Any]:

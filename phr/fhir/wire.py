@@ -94,7 +94,12 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
 
 def preference(request: HttpRequest, name: str, default: str) -> str:
     """One `Prefer` value: return = minimal | representation | OperationOutcome, handling = strict | lenient."""
-    found = re.search(rf"\b{name}\s*=\s*\"?([A-Za-z]+)", request.headers.get("Prefer", ""))
+    return prefers(request.headers.get("Prefer", ""), name, default)
+
+
+def prefers(header: str, name: str, default: str) -> str:
+    """One value of a `Prefer` header."""
+    found = re.search(rf"\b{name}\s*=\s*\"?([A-Za-z]+)", header)
     return found[1] if found else default
 
 

@@ -66,11 +66,15 @@ TABLE = (
     Row("type", "POST", "/fhir/Observation",                      "401 422 422 403 422 422", "pressure-of-kai"),
     Row("post-search", "POST", "/fhir/Observation/_search",       "401 200 200 200 200 200", "code=8480-6"),
     Row("bundle", "POST", "/fhir",                                "401 200 422 403 200 422", "transaction"),
-    Row("nowhere", "GET", "/fhir/$nothing",                       "404 404 404 404 404 404"),
-    Row("nowhere", "POST", "/fhir/$nothing",                      "404 404 404 404 404 404"),
-    Row("nowhere", "PUT", "/fhir/$nothing",                       "404 404 404 404 404 404"),
-    Row("nowhere", "PATCH", "/fhir/$nothing",                     "404 404 404 404 404 404"),
-    Row("nowhere", "DELETE", "/fhir/$nothing",                    "404 404 404 404 404 404"),
+    Row("nowhere", "GET", "/fhir/nothing",                       "404 404 404 404 404 404"),
+    Row("nowhere", "POST", "/fhir/nothing",                      "404 404 404 404 404 404"),
+    Row("nowhere", "PUT", "/fhir/nothing",                       "404 404 404 404 404 404"),
+    Row("nowhere", "PATCH", "/fhir/nothing",                     "404 404 404 404 404 404"),
+    Row("nowhere", "DELETE", "/fhir/nothing",                    "404 404 404 404 404 404"),
+    # -- operations --
+    Row("operation", "GET", "/fhir/$nothing",                     "404 404 404 404 404 404"),
+    Row("type-operation", "POST", "/fhir/Patient/$nothing",       "404 404 404 404 404 404"),
+    Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$nothing", "404 404 404 404 404 404"),
 
     # -- imports: into the record that is open --
     Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404", "import"),

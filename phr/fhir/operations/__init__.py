@@ -1,0 +1,5 @@
+"""Operations of the REST door. Each module named here offers its own, by `calling.operation`."""
+
+from phr.fhir.operations import calling
+
+__all__ = ["calling"]
