@@ -8,7 +8,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from consent.decide import Caller
 from phr.records import vault
-from phr.records.search.parse import BadSearch, Query
+from phr.records.search.parse import BadSearch
 
 PAD = 128  # bytes
 
@@ -29,24 +29,31 @@ class Mark:
     after: tuple[Any, ...]
 
 
+class Question(Protocol):
+    """What a cursor is bound to: a search or a history. The same fingerprint exactly if the same is asked."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+
 @lru_cache(maxsize=1)
 def _cipher() -> AESGCM:
     return AESGCM(hashlib.blake2b(b"page cursor", key=vault.index_key(), digest_size=32).digest())
 
 
-def _bound(caller: Caller, query: Query) -> bytes:
+def _bound(caller: Caller, query: Question) -> bytes:
     who = f"{caller.client}|{caller.person}|{caller.organization}|{caller.subject}"
     return hashlib.blake2b(f"{who}|{query.fingerprint}".encode(), digest_size=16).digest()
 
 
-def sealed(mark: Mark, *, caller: Caller, query: Query) -> str:
+def sealed(mark: Mark, *, caller: Caller, query: Question) -> str:
     nonce = os.urandom(12)
     text = msgspec.json.encode([mark.high_water, *mark.after])
     text += b" " * (-len(text) % PAD)  # row ids count rows of others: their digits must not show in the length
     return base64.urlsafe_b64encode(nonce + _cipher().encrypt(nonce, text, _bound(caller, query))).decode().rstrip("=")
 
 
-def opened(text: str, *, caller: Caller, query: Query) -> Mark:
+def opened(text: str, *, caller: Caller, query: Question) -> Mark:
     """Read a cursor. Raises BadSearch when it is not one of ours, another caller's, or another search's."""
     if not text.isascii():
         raise BadSearch("_page", "this page link is not valid for this search")
