@@ -221,7 +221,7 @@ class Reading:
                 tally[1] |= entry.facts.categories
         about: dict[str, audit.Value | list[str]] = {
             "type": query.type,
-            "params": sorted({c.param.name for c in query.conditions}),
+            "params": list(query.names),
         }
         told: dict[Any, audit.Detail] = {s: about | {"count": n, "categories": c} for s, (n, c) in seen.items()}
         audit.record_many(Event.RECORD_SEARCHED, by=self.caller, now=self.now, told=told or {None: about})

@@ -237,7 +237,7 @@ def _query(type: str, conditions: Sequence[Condition], steering: dict[str, str],
     count = 0 if summary == "count" else _count(steering.get("_count"))
     elements = tuple(e.strip() for e in steering.get("_elements", "").split(",") if e.strip())
     return Query(
-        type, tuple(conditions), _sort(type, steering.get("_sort")), count, "accurate" if count == 0 else total,
+        (type,), tuple(conditions), _sort(type, steering.get("_sort")), count, "accurate" if count == 0 else total,
         steering.get("_page") or None, summary, elements, tuple(unknown),
     )  # fmt: skip
 
