@@ -81,9 +81,11 @@ def index_of(resource: Mapping[str, Any], key: bytes) -> Indexed:
         found = [resource[k] for k in keys if k in resource]
         texts.add(head + ("true" if any(v is not False for v in found) else "false"))
         texts.add(present)
-    hashed = terms.hashed
+    hashed, named = terms.hashed, terms.self_term
+    found_terms = {hashed(text, key) for text in texts}
+    found_terms |= {hashed(head, key) ^ named(reference, key) for head, reference in sink.references}
     return Indexed(
-        terms=sorted({hashed(text, key) for text in texts}),
+        terms=sorted(found_terms),
         ranges=list(dict.fromkeys(sink.ranges)),
         texts=list(dict.fromkeys(sink.texts)),
     )

@@ -20,12 +20,13 @@ from phr.records.systems import preferred
 
 
 class Sink:
-    """Collects the texts of terms, and finished ranges and texts."""
+    """Collects the texts of terms, references with the head of their parameter, and finished ranges and texts."""
 
-    __slots__ = ("ranges", "terms", "texts")
+    __slots__ = ("ranges", "references", "terms", "texts")
 
     def __init__(self) -> None:
         self.terms: set[str] = set()
+        self.references: set[tuple[str, str]] = set()
         self.ranges: list[tuple[int, float, float]] = []
         self.texts: list[tuple[int, str]] = []
 
@@ -111,37 +112,50 @@ def _token(param: SearchParam, data_type: str) -> Write | None:
 # References and URIs
 
 
-def _reference(param: SearchParam, data_type: str) -> Write | None:
-    literal, by_id, logical = (terms.head(param.base, param.name, kind) for kind in "rid")
-    wide = not param.targets or len(param.targets) > terms.WIDE
+class _References:
+    """Writes the references of one parameter."""
 
-    def reference(node: Any, sink: Sink) -> None:
+    __slots__ = ("by_id", "literal", "logical", "versioned", "wide")
+
+    def __init__(self, param: SearchParam) -> None:
+        heads = (terms.head(param.base, param.name, kind) for kind in "rvid")
+        self.literal, self.versioned, self.by_id, self.logical = heads
+        self.wide = not param.targets or len(param.targets) > terms.WIDE
+
+    def reference(self, node: Any, sink: Sink) -> None:
         if not isinstance(node, dict):
             return
         if isinstance(value := node.get("reference"), str) and not value.startswith("#"):
-            value = terms.without_version(value)
-            sink.terms.add(literal + value)
-            if wide and (parts := terms.literal(value)):
-                sink.terms.add(by_id + parts[2])
+            self.put(value, sink)
         identifier = node.get("identifier")
         if isinstance(identifier, dict) and isinstance(value := identifier.get("value"), str):
             value = normal_identifier(value)
             system = identifier.get("system")
-            sink.terms.add(logical + terms.joined("*", value))
-            sink.terms.add(logical + terms.joined(system if isinstance(system, str) else "", value))
+            sink.terms.add(self.logical + terms.joined("*", value))
+            sink.terms.add(self.logical + terms.joined(system if isinstance(system, str) else "", value))
 
-    def canonical(node: Any, sink: Sink) -> None:
+    def put(self, reference: str, sink: Sink) -> None:
+        current = terms.without_version(reference)
+        sink.references.add((self.literal, current))
+        if current != reference:
+            sink.terms.add(self.versioned + reference)
+        if self.wide and (parts := terms.literal(current)):
+            sink.terms.add(self.by_id + parts[2])
+
+    def canonical(self, node: Any, sink: Sink) -> None:
         if isinstance(node, str):
-            sink.terms.add(literal + node)
-            sink.terms.add(literal + node.partition("|")[0])
+            sink.references.add((self.literal, node))
+            sink.references.add((self.literal, node.partition("|")[0]))
 
-    def inline(node: Any, sink: Sink) -> None:
+    def inline(self, node: Any, sink: Sink) -> None:
         if isinstance(node, dict) and isinstance(node.get("id"), str):
-            reference({"reference": f"{node.get('resourceType')}/{node['id']}"}, sink)
+            self.put(f"{node.get('resourceType')}/{node['id']}", sink)
 
-    known: dict[str, Write] = {"Reference": reference, "Resource": inline}
-    found: Write = known.get(data_type, canonical)
-    return found
+
+def _reference(param: SearchParam, data_type: str) -> Write:
+    references = _References(param)
+    known: dict[str, Write] = {"Reference": references.reference, "Resource": references.inline}
+    return known.get(data_type, references.canonical)
 
 
 def _uri(param: SearchParam) -> Write:

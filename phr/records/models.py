@@ -36,6 +36,7 @@ class Resource(FactColumns):
     id = models.BigAutoField(primary_key=True)
     type = models.CharField(max_length=40)
     fhir_id = models.CharField(max_length=64)
+    named = models.BigIntegerField()  # the keyed hash of "Type/id", by which references meet it (search/terms.py)
     version = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField()
     deleted = models.BooleanField(default=False)
@@ -53,6 +54,7 @@ class Resource(FactColumns):
             ),
             models.Index(fields=["subject", "subject2"], condition=Q(subject2__isnull=False), name="record_shared"),
             models.Index(fields=["type", "updated_at"], name="record_by_update"),
+            models.Index(fields=["named"], name="record_by_name"),
             GinIndex(fields=["terms"], name="record_terms", fastupdate=False),
         ]
 

@@ -17,6 +17,7 @@ from django.db import connection
 from consent.scope import Facts
 from phr.records import vault
 from phr.records.index import Indexed
+from phr.records.search.terms import self_term
 
 FACTS = (
     "{r}.subject_id, {r}.subject2_id, {r}.categories, {r}.level, {r}.clinical_low, {r}.clinical_high, {r}.author,"
@@ -125,12 +126,12 @@ def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:
         cursor.execute("SELECT nextval('phr_resource_id_seq') FROM generate_series(1, %s)", [len(drafts)])
         pks = [row[0] for row in cursor.fetchall()]
         with cursor.copy(
-            f"COPY phr_resource (id, type, fhir_id, version, updated_at, deleted, key_version, body, {FACT_COLUMNS},"
-            " terms) FROM STDIN"
+            "COPY phr_resource (id, type, fhir_id, named, version, updated_at, deleted, key_version, body,"
+            f" {FACT_COLUMNS}, terms) FROM STDIN"
         ) as copy:
             for pk, d, (key_version, body) in zip(pks, drafts, sealed, strict=True):
                 copy.write_row(
-                    (pk, d.facts.type, d.facts.id, d.version, now, False, key_version, body,
+                    (pk, d.facts.type, d.facts.id, named_term(d.facts), d.version, now, False, key_version, body,
                      *fact_values(d.facts), d.indexed.terms)
                 )  # fmt: skip
         _copy_index(cursor, zip(pks, drafts, strict=True))
@@ -138,6 +139,11 @@ def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:
             for pk, d in zip(pks, drafts, strict=True):
                 copy.write_row((pk, d.version, "create"))
     return pks
+
+
+def named_term(facts: Facts) -> int:
+    """The row's own term, by which references meet it (search/terms.py)."""
+    return self_term(f"{facts.type}/{facts.id}", vault.index_key())
 
 
 def fact_values(facts: Facts) -> tuple[Any, ...]:
@@ -223,10 +229,11 @@ def reindex(pk: int, indexed: Indexed, facts: Facts) -> None:
     """Rewrite what derives from one body: index and Facts. Body, version, subjects and author stay."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE phr_resource SET terms = %s::bigint[], categories = %s, level = %s, clinical_low = %s,"
+            "UPDATE phr_resource SET terms = %s::bigint[], named = %s, categories = %s, level = %s, clinical_low = %s,"
             " clinical_high = %s, marks = %s WHERE id = %s",
-            [indexed.terms, facts.categories, facts.level, facts.low, facts.high, int(facts.marks), pk],
-        )
+            [indexed.terms, named_term(facts), facts.categories, facts.level, facts.low, facts.high,
+             int(facts.marks), pk],
+        )  # fmt: skip
         _drop_index(cursor, pk)
         for param, low, high in indexed.ranges:
             cursor.execute(

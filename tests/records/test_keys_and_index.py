@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from phr.populate.cast import YUKI
 from phr.records import changes, rebuild, store, vault
+from phr.records.search import terms
 from tests.family import Neighbourhood, at_home, pressure, weight
 
 NEW = f"new-1:{base64.b64encode(b'n' * 32).decode()}"
@@ -173,3 +174,26 @@ def _all_after(mark: changes.Mark) -> list[changes.Changed]:
             return found
         Event().wait(0.1)
     raise AssertionError("the feed did not move on")
+
+
+@pytest.mark.spec("FHIR R4", "3.1.1.4.12", "a reference is found from what it names, and the other way")
+def test_sql_joins_a_reference_to_what_it_names(family: Neighbourhood) -> None:
+    made = family.mother.made(pressure())
+    about = made["subject"]["reference"].partition("/")[2]
+    key = terms.reference_key("Observation", "subject", vault.index_key())
+    joined = (
+        "SELECT t.fhir_id FROM phr_resource t, phr_resource s WHERE s.fhir_id = %s AND t.type = 'Patient'"
+        " AND s.terms @> ARRAY[t.named # %s]"
+    )
+    for step in ("written", "indexed anew"):
+        with connection.cursor() as cursor:
+            cursor.execute(joined, [made["id"], key])
+            assert cursor.fetchall() == [(about,)], step
+        one("UPDATE phr_resource SET named = 0 WHERE type = 'Patient' RETURNING id")
+        rebuild.reindex()
+
+
+def test_a_versioned_reference_is_kept_in_both_forms() -> None:
+    kept = terms.reference_terms("Observation", "subject", "Patient/a/_history/2", b"k" * 16)
+    assert terms.reference_term("Observation", "subject", "Patient/a", b"k" * 16) in kept
+    assert terms.version_term("Observation", "subject", "Patient/a/_history/2", b"k" * 16) in kept

@@ -32,9 +32,9 @@ def store(records: Sequence[Facts], rows: Sequence[GrantRow]) -> dict[int, Facts
         s, s2, categories, level, low, high, author, marks = fact_values(f)
         made[
             Resource.objects.create(
-                type=f.type, fhir_id=f.id, updated_at=NOW, key_version=1, body=b"", subject_id=s, subject2_id=s2,
-                categories=categories, level=level, clinical_low=low, clinical_high=high, author=author, marks=marks,
-                terms=sorted(f.terms),
+                type=f.type, fhir_id=f.id, named=0, updated_at=NOW, key_version=1, body=b"", subject_id=s,
+                subject2_id=s2, categories=categories, level=level, clinical_low=low, clinical_high=high,
+                author=author, marks=marks, terms=sorted(f.terms),
             ).pk
         ] = f  # fmt: skip
     giver = Person.objects.get(username="giver")

@@ -84,8 +84,8 @@ def crowd(family: Neighbourhood) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO phr_resource (type, version, fhir_id, subject_id, {copied})"
-            f" SELECT type, version, gen_random_uuid()::text, s.id, {copied} FROM phr_resource r,"
+            f"INSERT INTO phr_resource (type, version, fhir_id, named, subject_id, {copied})"
+            f" SELECT type, version, gen_random_uuid()::text, named, s.id, {copied} FROM phr_resource r,"
             " unnest(%s::uuid[]) AS s(id), generate_series(1, 10) WHERE r.fhir_id = %s",
             [[s.pk for s in others], made["id"]],
         )

@@ -8,6 +8,10 @@ tells nothing without the key. `name` is always the name a parameter is *kept* u
 Forms of a token (FHIR R4 3.1.1.4.10): `system|code`, `|code` (no system), `code` (any system),
 `system|` (any code). System URIs are folded to their preferred spelling; codes are case-sensitive
 (nearly all code systems in use here are; `:not-in`-like terminology is not the index's business).
+
+A reference is kept as `reference_key XOR self_term`: the key of the parameter and the term of what it names.
+Each row of `phr_resource` holds its own self term in `named`, so that SQL can go from a resource to what
+refers to it, and back, without a reference in clear: `s.terms @> ARRAY[t.named # reference_key]`.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from urllib.parse import unquote
 from phr.records.systems import preferred
 
 _SEP = "\x1f"  # cannot occur in a URI or a code
+_SELF = _SEP + "self" + _SEP
 # A reference that names a resource: [base/]Type/id[/_history/version]
 _LITERAL = re.compile(
     r"^((?:https?://|urn:)[^\s?#]*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$"
@@ -35,7 +40,7 @@ def hashed(text: str, key: bytes) -> int:
 
 
 def head(type_name: str, name: str, kind: str) -> str:
-    """What a term's text starts with. Kinds: c n a s (token), r i d (reference), u, m (present), x (exact)."""
+    """What a term's text starts with. Kinds: c n a s (token), r v i d (reference), u, m (present), x (exact)."""
     return f"{type_name}.{name}{_SEP}{kind}{_SEP}"
 
 
@@ -63,8 +68,9 @@ def token_terms(type_name: str, name: str, system: str | None, code: str, key: b
 
 def reference_terms(type_name: str, name: str, reference: str, key: bytes, *, wide: bool = False) -> tuple[int, ...]:
     """Stored forms of a literal reference; `wide` (see WIDE) keeps the bare id also."""
-    kept = without_version(reference)
-    terms = [hashed(head(type_name, name, "r") + kept, key)]
+    terms = [reference_term(type_name, name, reference, key)]
+    if without_version(reference) != reference:
+        terms.append(version_term(type_name, name, reference, key))
     if wide and (parts := literal(reference)):
         terms.append(hashed(head(type_name, name, "i") + parts[2], key))
     return tuple(terms)
@@ -84,9 +90,27 @@ def token_term(type_name: str, name: str, system: str | None, code: str | None, 
     return hashed(head(type_name, name, "c") + joined(system, code), key)
 
 
+def self_term(reference: str, key: bytes) -> int:
+    """What a resource is called: `Type/id`, or an absolute URL, a urn, a canonical. A version does not count."""
+    return hashed(_SELF + without_version(reference), key)
+
+
+def reference_key(type_name: str, name: str, key: bytes) -> int:
+    """What a reference parameter (by its kept name) mixes into self terms."""
+    return hashed(head(type_name, name, "r"), key)
+
+
 def reference_term(type_name: str, name: str, reference: str, key: bytes) -> int:
-    """`Type/id`, an absolute URL, a urn or a canonical (a version, if any, must be equal for canonicals)."""
-    return hashed(head(type_name, name, "r") + without_version(reference), key)
+    """`Type/id`, an absolute URL, a urn or a canonical (a version, if any, must be equal for canonicals).
+
+    Equals `reference_key XOR self_term`.
+    """
+    return reference_key(type_name, name, key) ^ self_term(reference, key)
+
+
+def version_term(type_name: str, name: str, reference: str, key: bytes) -> int:
+    """A reference to one version, `Type/id/_history/n`, as it stands."""
+    return hashed(head(type_name, name, "v") + reference, key)
 
 
 def bare_id_term(type_name: str, name: str, id: str, key: bytes) -> int:
