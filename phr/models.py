@@ -1,5 +1,6 @@
 """The phr app's tables, gathered for Django."""
 
+from phr.records.jobs import ExportFile, ExportJob, Ingest
 from phr.records.models import Change, DataKey, Range, Resource, Text, Version
 from phr.records.profiles.models import Canonical, Package
 from phr.smart.models import (
@@ -18,6 +19,6 @@ from phr.smart.models import (
 
 __all__ = [
     "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "Change", "DataKey",
-    "DeviceGrant", "IDToken", "Launch", "Package", "Range", "RefreshToken", "Resource", "SignInFailure", "Text", "UsedAssertion",
-    "UsedCode", "Version",
+    "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "Launch", "Package", "Range", "RefreshToken",
+    "Resource", "SignInFailure", "Text", "UsedAssertion", "UsedCode", "Version",
 ]  # fmt: skip

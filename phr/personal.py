@@ -20,6 +20,16 @@ DECLARED: Declaration = {
     "DataKey": _fields(personal="subject wrapped", plain="id version kek"),
     "Package": _fields(plain="id name version digest loaded_at"),
     "Canonical": _fields(plain="id package url version type content"),
+    "ExportJob": _fields(
+        personal="authority wrapped plan",
+        plain="id client organization kek state transaction_at high_water step after done claim attempts created_at"
+        " finished_at expires_at heartbeat_at",
+    ),
+    "ExportFile": _fields(plain="id job kind type number lines pieces size"),
+    "Ingest": _fields(
+        personal="sha256",
+        plain="id organization patients_done offset line created unchanged refused started_at finished_at",
+    ),
     "Application": _fields(
         personal="user client_secret",
         plain="id client_id redirect_uris post_logout_redirect_uris client_type authorization_grant_type"

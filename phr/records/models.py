@@ -54,6 +54,7 @@ class Resource(FactColumns):
             ),
             models.Index(fields=["subject", "subject2"], condition=Q(subject2__isnull=False), name="record_shared"),
             models.Index(fields=["type", "updated_at"], name="record_by_update"),
+            models.Index(fields=["type", "id"], name="record_by_type"),  # exports and pages walk it
             models.Index(fields=["named"], name="record_by_name"),
             GinIndex(fields=["terms"], name="record_terms", fastupdate=False),
         ]
