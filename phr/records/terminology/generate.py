@@ -24,7 +24,9 @@ import zstandard
 HERE = Path(__file__).parent
 SNOMED = "http://snomed.info/sct"
 OURS_TO_GIVE = ("http://hl7.org/fhir/", "http://terminology.hl7.org/")  # CC0
-OTHERS = re.compile(r"SNOMED|IHTSDO|LOINC|DICOM|ASTM|UB04|NUBC|ISO Standard|IHE|E-Health Transition|Terminology Standards")
+OTHERS = re.compile(
+    r"SNOMED|IHTSDO|LOINC|DICOM|ASTM|UB04|NUBC|ISO Standard|IHE|E-Health Transition|Terminology Standards"
+)
 DEFINITIONS = ("profiles-resources", "profiles-types", "profiles-others", "extension-definitions")
 TERMINOLOGY = ("valuesets", "v3-codesystems", "v2-tables", "conceptmaps")
 KEPT = {
