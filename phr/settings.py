@@ -61,6 +61,8 @@ PHR_UTC_OFFSET_MINUTES = int(text("PHR_UTC_OFFSET_MINUTES", "540"))
 # Bodies larger than this are refused with 413 (bytes).
 PHR_MAX_BODY = int(text("PHR_MAX_BODY", str(10 * 1024 * 1024)))
 DATA_UPLOAD_MAX_MEMORY_SIZE = PHR_MAX_BODY
+# What one statement of a search or history may take (milliseconds); longer is answered 422 too-costly.
+PHR_SEARCH_TIMEOUT_MS = int(text("PHR_SEARCH_TIMEOUT_MS", "10000"))
 
 # Key-encryption keys: "id:base64 of 32 bytes", comma separated; the first seals, all open.
 PHR_KEYS = secret("PHR_KEYS")

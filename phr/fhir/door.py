@@ -13,7 +13,7 @@ from consent.decide import Permit
 from consent.scope import Scope
 from phr.caller import caller_and_standing, request_id
 from phr.fhir import outcome, wire
-from phr.fhir.outcome import Problem
+from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import definitions
 from phr.records.gateway import Records, Refused
 from phr.smart import cors
@@ -33,6 +33,8 @@ def door(**methods: View) -> View:
             answer = _preflight(allowed) if request.method == "OPTIONS" else handle(request, place)
         except Exception as error:  # noqa: BLE001 - the one translator at the edge
             answer = outcome.response(error)
+        if "_pretty=true" in request.META.get("QUERY_STRING", "") and answer.get("Content-Type") == FHIR_JSON:
+            answer.content = wire.pretty(answer.content) if answer.content else b""
         answer["X-Request-Id"] = request_id(request)
         answer["Cache-Control"] = "no-store"
         return cors.for_registered(request, answer) if "Origin" in request.headers else answer
@@ -69,10 +71,11 @@ def known(type: str) -> str:
     return type
 
 
-def admitted(records: Records, type: str, letter: str) -> None:
-    """403 when the token carries nothing of this type: the one refusal that says so (token level)."""
-    if not any(letter in d.letters and d.type in ("*", type) for d in records.scope.doors):
-        raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {type} '{letter}'.")
+def admitted(records: Records, type: str | None, letter: str) -> None:
+    """403 when the token carries nothing of this type (None: of any): the one refusal that says so (token level)."""
+    if not any(letter in d.letters and (type is None or d.type in ("*", type)) for d in records.scope.doors):
+        where = f"{type or 'this'} '{letter}'"
+        raise Problem(403, "forbidden", f"このトークンの範囲外です。The token does not cover {where}.")
 
 
 def nowhere() -> Problem:

@@ -100,6 +100,7 @@ _PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     gateway.Conflict: (409, "conflict", ""),
     gateway.PreconditionFailed: (412, "conflict", ""),
     gateway.Ambiguous: (412, "multiple-matches", ""),
+    gateway.TooCostly: (422, "too-costly", ""),
     Malformed: (400, "structure", ""),
     RequestDataTooBig: (413, "too-long", "本文が大きすぎます。The body is larger than this server accepts."),
     AuditUnavailable: (503, "transient", "アクセス記録を書けないため提供できません。The access log cannot be written."),

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from phr.fhir import views
+from phr.fhir import finding, views
 from phr.fhir.door import door
 from phr.fhir.operations.calling import call
 
@@ -17,12 +17,14 @@ urlpatterns = [
     re_path(rf"^/{_OPERATION}$", _asked, name="operation"),
     re_path(rf"^/{_TYPE}/{_OPERATION}$", _asked, name="type-operation"),
     re_path(rf"^/{_TYPE}/{_ID}/{_OPERATION}$", _asked, name="instance-operation"),
-    re_path(rf"^/{_TYPE}$", door(GET=views.search, POST=views.create), name="type"),
-    re_path(rf"^/{_TYPE}/_search$", door(POST=views.post_search), name="post-search"),
+    re_path(rf"^/{_TYPE}$", door(GET=finding.search, POST=views.create), name="type"),
+    re_path(rf"^/{_TYPE}/_search$", door(POST=finding.post_search), name="post-search"),
+    path("/_history", door(GET=finding.history), name="system-history"),
+    re_path(rf"^/{_TYPE}/_history$", door(GET=finding.history), name="type-history"),
     re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=views.update, DELETE=views.delete), name="instance"),
     re_path(r"^/?$", door(POST=views.post_bundle), name="bundle"),
     path("/metadata", door(GET=views.metadata), name="capabilities"),
-    re_path(rf"^/{_TYPE}/{_ID}/_history$", door(GET=views.history), name="history"),
+    re_path(rf"^/{_TYPE}/{_ID}/_history$", door(GET=finding.history), name="history"),
     re_path(rf"^/{_TYPE}/{_ID}/_history/(?P<version>[^/]{{1,64}})$", door(GET=views.vread), name="version"),
     re_path(r"^/[\s\S]*$", door(GET=views.nothing_here, POST=views.nothing_here, PUT=views.nothing_here,
                            DELETE=views.nothing_here, PATCH=views.nothing_here), name="nowhere"),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from phr.fhir import bundle, capability, outcome, wire
+from phr.fhir import bundle, capability, outcome, shape, wire
 from phr.fhir.door import admitted, known, nowhere, open_records
 from phr.fhir.outcome import FHIR_JSON, Problem
-from phr.records.gateway import NotFound
-
-HISTORY_PAGE = 100
-_WHOLE = re.compile(r"0*[1-9][0-9]{0,8}")
-
+from phr.fhir.shape import WHOLE, Shape
+from phr.records.gateway import NotFound, Records, Stored
 
 # -- instance ------------------------------------------------------------------------------------
 
@@ -24,10 +20,19 @@ _WHOLE = re.compile(r"0*[1-9][0-9]{0,8}")
 def read(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
     records = open_records(request)
     admitted(records, known(type), "r")
-    found = records.read(type, id)
-    if wire.unchanged(request, found.version):
-        return HttpResponse(status=304, headers={"ETag": wire.etag(found.version)})
-    return wire.one(found, status=200, labels=records.shows_labels(found))
+    form = _shape(request)
+    return _read(request, records, records.read(type, id), form)
+
+
+def _shape(request: HttpRequest) -> Shape:
+    return shape.asked(wire.asked(request)) if request.META.get("QUERY_STRING") else WHOLE
+
+
+def _read(request: HttpRequest, records: Records, found: Stored, form: Shape) -> HttpResponse:
+    answer = wire.one(found, status=200, labels=records.shows_labels(found), shape=form)
+    if wire.unchanged(request, found):
+        return HttpResponse(status=304, headers={name: answer[name] for name in ("ETag", "Last-Modified")})
+    return answer
 
 
 def update(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
@@ -63,56 +68,11 @@ def vread(request: HttpRequest, *, type: str, id: str, version: str) -> HttpResp
     admitted(records, known(type), "r")
     if not (version.isascii() and version.isdigit() and len(version) < 10):
         raise NotFound(f"{type}/{id}")
-    found = records.vread(type, id, int(version))
-    return wire.one(found, status=200, labels=records.shows_labels(found))
-
-
-def history(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
-    records = open_records(request)
-    admitted(records, known(type), "r")
-    limit, before = _history_page(request)
-    versions = records.history(type, id, limit=limit + 1, before=before)
-    next_url = None
-    if len(versions) > limit:
-        versions = versions[:limit]
-        next_url = f"{wire.base()}/{type}/{id}/_history?_count={limit}&_before={versions[-1].version}"
-    content = wire.history(type, id, versions, own=records.author, next_url=next_url)
-    return HttpResponse(content, content_type=FHIR_JSON)
-
-
-def _history_page(request: HttpRequest) -> tuple[int, int | None]:
-    values: dict[str, int | None] = {"_count": HISTORY_PAGE, "_before": None}
-    for name, value in wire.asked(request):
-        if name in values:
-            if not _WHOLE.fullmatch(value):
-                text = f"{name} は正の整数です。{name} must be a positive number."
-                raise Problem(400, "invalid", text, f"http.{name}")
-            values[name] = int(value)
-        elif name not in ("_format", "_pretty"):
-            text = f"{name[:64]} は履歴では使えません。Not supported on history."
-            raise Problem(400, "not-supported", text, f"http.{name[:64]}")
-    return min(values["_count"] or HISTORY_PAGE, HISTORY_PAGE), values["_before"]
+    form = _shape(request)
+    return _read(request, records, records.vread(type, id, int(version)), form)
 
 
 # -- type ------------------------------------------------------------------------------------------
-
-
-def search(request: HttpRequest, *, type: str) -> HttpResponse:
-    return _search(request, known(type), wire.asked(request))
-
-
-def post_search(request: HttpRequest, *, type: str) -> HttpResponse:
-    return _search(request, known(type), wire.asked(request) + wire.form(request))
-
-
-def _search(request: HttpRequest, type: str, asked: list[tuple[str, str]]) -> HttpResponse:
-    records = open_records(request)
-    admitted(records, type, "s")
-    strict = wire.preference(request, "handling", "lenient") == "strict"
-    query = wire.query(type, asked, now=records.now, strict=strict)
-    page = records.search(query, cursor=query.page)
-    content = wire.searchset(query, page, own=records.author, used=wire.used(query, asked))
-    return HttpResponse(content, content_type=FHIR_JSON)
 
 
 def create(request: HttpRequest, *, type: str) -> HttpResponse:

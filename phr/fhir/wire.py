@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
-from django.utils.http import http_date
+from django.utils.http import http_date, parse_http_date_safe
 
 from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
 from phr.fhir.resolve import relative
+from phr.fhir.shape import WHOLE, Shape, checked, shaped
 from phr.records import body
 from phr.records.gateway import Page, Stored
 from phr.records.search.parse import BadSearch, Query, parse
@@ -26,6 +27,7 @@ _ETAG = re.compile(r'\s*(?:W/)?"(\d{1,9})"\s*')
 
 
 Pairs = list[tuple[str, str]]
+SHAPING = frozenset({"_format", "_pretty", "_summary", "_elements"})  # how to answer, not what to look for
 
 
 def base() -> str:
@@ -35,15 +37,25 @@ def base() -> str:
 def negotiate(request: HttpRequest) -> None:
     """Refuse what cannot be answered in JSON (R4 http.html §3.1.0.1.10): `_format` wins over Accept."""
     query = request.META.get("QUERY_STRING", "")
-    wanted = next((v for name, v in pairs(query) if name == "_format"), None) if "_format" in query else None
-    if wanted is not None:
-        if wanted.split(";")[0].strip().replace(" ", "+").lower() not in _JSON:
-            raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.", "_format")
+    if "_format" in query and json_wanted(pairs(query)):
         return
     accept = request.META.get("HTTP_ACCEPT", "*/*").lower()
     kinds = {part.split(";")[0].strip() for part in accept.split(",")}
     if not kinds & (_JSON | {"*/*", "application/*", "text/html", ""}):
         raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.")
+
+
+def json_wanted(asked: Pairs) -> bool:
+    """Whether `_format` asks for JSON. Raises Problem (406) where it asks for anything else."""
+    wanted = next((value for name, value in asked if name == "_format"), None)
+    if wanted is not None and wanted.split(";")[0].strip().replace(" ", "+").lower() not in _JSON:
+        raise Problem(406, "not-supported", "このサーバーは JSON だけを返します。Only JSON is served.", "http._format")
+    return wanted is not None
+
+
+def pretty(content: bytes) -> bytes:
+    """The same JSON for human eyes (`_pretty`); numbers keep their digits."""
+    return msgspec.json.format(content, indent=2)
 
 
 def asked(request: HttpRequest) -> Pairs:
@@ -114,29 +126,41 @@ def if_match(request: HttpRequest) -> int | None:
     return int(found[1])
 
 
-def unchanged(request: HttpRequest, version: int) -> bool:
-    """Whether If-None-Match names this version (RFC 9110 §13.1.2: weak comparison, a list, or *)."""
+def unchanged(request: HttpRequest, found: Stored) -> bool:
+    """Whether the client has this version already (R4 http.html §3.1.0.1.7, conditional read).
+
+    If-None-Match: a list of ETags, or * (RFC 9110 §13.1.2, weak comparison). If-Modified-Since counts only
+    without it (§13.1.3); what is no date is not there.
+    """
     told = request.headers.get("If-None-Match")
-    return told is not None and (told.strip() == "*" or str(version) in _ETAGS.findall(told))
+    if told is not None:
+        return told.strip() == "*" or str(found.version) in _ETAGS.findall(told)
+    since = request.headers.get("If-Modified-Since")
+    at = parse_http_date_safe(since) if since else None
+    return at is not None and int(found.updated_at.timestamp()) <= at
 
 
 def etag(version: int) -> str:
     return f'W/"{version}"'
 
 
-def shown(found: Stored, *, labels: bool) -> bytes:
-    """The body as it leaves. `labels`: security labels may stay, because they are the caller's own."""
+def shown(found: Stored, *, labels: bool, shape: Shape = WHOLE) -> bytes:
+    """The body as it leaves, as stored where nothing is left out. `labels`: security labels are the caller's own."""
     text = found.body or b""
-    if labels or b'"security"' not in text:
+    labels = labels or b'"security"' not in text
+    if labels and shape.whole:
         return text
     resource = body.parse(text)
-    resource.get("meta", {}).pop("security", None)
-    return body.write(resource)
+    if not labels:
+        resource.get("meta", {}).pop("security", None)
+    return body.write(shaped(resource, shape))
 
 
-def one(found: Stored, *, status: int, labels: bool, location: bool = False, prefer: str = "") -> HttpResponse:
+def one(
+    found: Stored, *, status: int, labels: bool, location: bool = False, prefer: str = "", shape: Shape = WHOLE
+) -> HttpResponse:
     """A response that carries one version."""
-    content = shown(found, labels=labels)
+    content = shown(found, labels=labels, shape=shape)
     if prefer == "minimal":
         content = b""
     elif prefer == "OperationOutcome":
@@ -154,14 +178,13 @@ def query(type: str, asked: Pairs, *, now: datetime, strict: bool) -> Query:
     found = parse(type, asked, now=now, base=base())
     if found.unknown and strict:
         raise BadSearch(found.unknown[0][:60], "unknown parameter")
-    if found.elements or found.summary not in (None, "false", "count"):
-        raise BadSearch("_elements" if found.elements else "_summary", "not supported yet")
+    checked(Shape(found.summary, found.elements))
     return found
 
 
 def used(query: Query, asked: Pairs) -> Pairs:
     """The parameters that were applied, as they go into the links of the answer."""
-    return [(name, value) for name, value in asked if name not in query.unknown and name not in ("_page", "_format")]
+    return [(name, value) for name, value in asked if name not in query.unknown and name != "_format"]
 
 
 def condition(type: str, text: str, *, now: datetime) -> Query:
@@ -178,22 +201,22 @@ def condition(type: str, text: str, *, now: datetime) -> Query:
 def searchset(query: Query, page: Page, *, own: int | None, used: Pairs) -> bytes:
     """The searchset Bundle of a page; bodies go in as they are stored, decimals and all."""
     here = f"{base()}/{query.type}"
-    links = [("self", f"{here}?{urlencode(used)}" if used else here)]
-    if page.cursor:
-        links.append(("next", f"{here}?{urlencode([*used, ('_page', page.cursor)])}"))
+    shape = Shape(query.summary, query.elements)
     entries = [
         b'{"fullUrl":%s,"resource":%s,"search":{"mode":"match"}}'
-        % (msgspec.json.encode(f"{base()}/{e.reference}"), shown(e, labels=own is not None and e.facts.author == own))
+        % (
+            msgspec.json.encode(f"{base()}/{e.reference}"),
+            shown(e, labels=own is not None and e.facts.author == own, shape=shape),
+        )
         for e in page.entries
     ]
-    return bundle("searchset", entries, links=links, total=page.total)
+    return bundle("searchset", entries, links=links(here, used, page.cursor), total=page.total)
 
 
-def history(type: str, id: str, versions: Iterable[Stored], *, own: int | None, next_url: str | None) -> bytes:
-    """The history Bundle of one resource, newest first."""
-    here = f"{base()}/{type}/{id}/_history"
+def history(here: str, asked: Pairs, page: Page, *, own: int | None, shape: Shape = WHOLE) -> bytes:
+    """The history Bundle of a page, newest first. `here`: its URL; `asked`: the parameters it came with."""
     entries = []
-    for v in versions:
+    for v in page.entries:
         method = "DELETE" if v.deleted else "POST" if v.version == 1 else "PUT"
         head: dict[str, Any] = {
             "request": {"method": method, "url": v.type if method == "POST" else v.reference},
@@ -203,11 +226,24 @@ def history(type: str, id: str, versions: Iterable[Stored], *, own: int | None, 
                 "lastModified": instant(v.updated_at),
             },
         }
-        resource = b"" if v.deleted else b',"resource":' + shown(v, labels=own is not None and v.facts.author == own)
+        labels = own is not None and v.facts.author == own
+        resource = b"" if v.deleted else b',"resource":' + shown(v, labels=labels, shape=shape)
         text = msgspec.json.encode({"fullUrl": f"{base()}/{v.reference}"} | head)
         entries.append(text[:-1] + resource + b"}")
-    links = [("self", here)] + ([("next", next_url)] if next_url else [])
-    return bundle("history", entries, links=links)
+    return bundle("history", entries, links=links(here, asked, page.cursor))
+
+
+def links(here: str, used: Pairs, cursor: str | None) -> list[tuple[str, str]]:
+    """self, first and next (R4 http.html §3.1.0.1.12, RFC 5988 relations); the way back is the client's own."""
+    plain = [(name, value) for name, value in used if name != "_page"]
+    first = f"{here}?{urlencode(plain)}" if plain else here
+    paged = len(plain) < len(used)
+    found = [("self", f"{here}?{urlencode(used)}" if paged else first)]
+    if paged or cursor:
+        found.append(("first", first))
+    if cursor:
+        found.append(("next", f"{here}?{urlencode([*plain, ('_page', cursor)])}"))
+    return found
 
 
 def bundle(

@@ -21,14 +21,17 @@ from consent.in_force import in_force_for
 from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
 from phr.records import body, definitions, facts, index, second_opinion, store, validate, vault
-from phr.records.reading import Gone, NotFound, Page, Reading, Refused, open_permit
+from phr.records.compartments import Compartments
+from phr.records.histories import Histories, Past
+from phr.records.reading import Gone, NotFound, Page, Refused, TooCostly, open_permit
 from phr.records.scoping import Params, scope_sql
 from phr.records.search.parse import Query
+from phr.records.searching import Searching
 from phr.records.store import Draft, Stored
 
 __all__ = [
-    "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "NotFound", "Page", "PreconditionFailed",
-    "Records", "Refused", "Rejected", "Stored", "Unprocessable",
+    "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "NotFound", "Page", "Past", "PreconditionFailed",
+    "Records", "Refused", "Rejected", "Stored", "TooCostly", "Unprocessable",
 ]  # fmt: skip
 
 
@@ -70,7 +73,7 @@ class Ambiguous(Exception):
     """Several resources match the condition."""
 
 
-class Records(Reading):
+class Records(Searching, Histories, Compartments):
     """Patient records as one caller may see and write them."""
 
     @classmethod
@@ -214,7 +217,7 @@ class Records(Reading):
         rows = self._grant_rows(d.facts for d in drafts)
         unseen = self._unseen({s for d in drafts for s in d.facts.subjects} - born)
         for position, draft in enumerate(drafts):
-            fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self._granular else draft.facts
+            fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self.granular else draft.facts
             with _at(position):
                 if lost := unseen.intersection(fact.subjects):
                     place = f"{fact.type}.{_subject_element(fact.type)}"

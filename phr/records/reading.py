@@ -1,5 +1,6 @@
-"""The reading half of the gateway. Use it through `gateway.Records`.
+"""What one caller may read: one resource, one version, and what every search and history stands on.
 
+Use it through `gateway.Records`; searches are `searching`, histories `histories`.
 Every read is written to the audit log before it leaves. Forbidden and nonexistent look the same:
 `NotFound`, with nothing in it that differs.
 """
@@ -8,29 +9,29 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection
+from psycopg.errors import QueryCanceled
 
 from consent import audit, effective, prepared
 from consent.audit import Event
 from consent.decide import Caller, Deny, InForce, Permit, decide
 from consent.scope import Facts, GrantRow
-from phr.records import store, vault
+from phr.records import store
 from phr.records.scoping import Known, Params, scope_sql
-from phr.records.search import compile as compiler
-from phr.records.search import cursor as paging
-from phr.records.search.parse import Query
 from phr.records.store import Stored
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 alarm = logging.getLogger("phr.alarm")
 
 
+PAGE_BYTES = 16 << 20  # of sealed bodies in a page, and of opened ones: then it ends early, with one resource at least
 MOST_KNOWN = 64  # effective rows that go into a statement; beyond, the table is joined
 # These persons, whoever shares a resource with them, and the effective rows of all of them that may matter.
 _KNOWN = f"""
@@ -60,17 +61,26 @@ class NotFound(Exception):
     """No such resource for this caller: it does not exist, or it is not shown."""
 
 
+class TooCostly(Exception):
+    """What was asked would take more than this server gives one question; the text names the limit."""
+
+
 class Gone(Exception):
     """Deleted, and the caller could have read it (FHIR R4 http.html, read)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a search: `cursor` asks for the next one, `total` only when it was wanted."""
+    """One page of a search or a history: `cursor` asks for the next one, `total` only when it was wanted.
+
+    `included`: what stands beside the matches, and `cut`: why some of that was left out.
+    """
 
     entries: list[Stored]
     cursor: str | None
     total: int | None
+    included: Sequence[Stored] = ()
+    cut: str | None = None
 
 
 class Reading:
@@ -80,7 +90,7 @@ class Reading:
         self.caller = caller
         self.scope = permit.scope
         self.now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as it will stand in meta.lastUpdated
-        self._granular = any(door.terms for door in permit.scope.doors)
+        self.granular = any(door.terms for door in permit.scope.doors)
 
     def read(self, type: str, id: str) -> Stored:
         """The current version, found and logged by one statement. Raises NotFound or Gone."""
@@ -93,57 +103,18 @@ class Reading:
         """One version by number. Raises NotFound, or Gone where that version is the deletion."""
         found = self._current(type, id, letter="r")
         if found.version != version:
-            earlier = self._earlier(found, limit=1, exactly=version)
+            earlier = self._earlier(found, exactly=version)
             if not earlier:
                 raise NotFound(found.reference)
             found = earlier[0]
         self._log(Event.RECORD_READ, found)
         return _alive(found)
 
-    def history(self, type: str, id: str, *, limit: int, before: int | None = None) -> list[Stored]:
-        """Versions below `before`, newest first; none is shown unless the current one is covered too."""
-        current = self._current(type, id, letter="r")
-        head = [current] if before is None or current.version < before else []
-        self._log(Event.RECORD_HISTORY, current)
-        return (head + self._earlier(current, limit=limit, before=before))[:limit]
-
-    def search(self, query: Query, *, cursor: str | None = None) -> Page:
-        """One page. Raises search.parse.BadSearch for a cursor that is not this caller's."""
-        mark = paging.opened(cursor, caller=self.caller, query=query) if cursor else None
-        known = self._known(query)
-        total = self._count(query, known) if query.total != "none" else None
-        rows: list[Any] = []
-        if query.count:
-            p = Params()
-            scope = scope_sql(self.scope, "s", p, known=known)
-            rows = _fetch(compiler.page_sql(query, scope, p, mark, key=vault.index_key(), terms=self._granular), p)
-        page, more = rows[: query.count], len(rows) > query.count
-        entries = self._opened(page, letter="s", known=known)
-        self._log_search(query, entries)
-        if not more:
-            return Page(entries, None, total)
-        *values, high_water = page[-1][store.WIDTH :]
-        after = paging.Mark(high_water, (*values, page[-1][0]))
-        return Page(entries, paging.sealed(after, caller=self.caller, query=query), total)
-
-    def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
-        """Up to `limit` matches for a condition (If-None-Exist). Whoever discloses them writes the log."""
-        p = Params()
-        scope = scope_sql(self.scope, letter, p)
-        sql = compiler.page_sql(query, scope, p, None, key=vault.index_key(), terms=self._granular)
-        return self._opened(_fetch(sql, p)[:limit], letter=letter)
-
-    def _count(self, query: Query, known: Known | None) -> int:
-        p = Params()
-        scope = scope_sql(self.scope, "s", p, known=known)
-        return int(_fetch(compiler.count_sql(query, scope, p, key=vault.index_key()), p)[0][0])
-
-    def _known(self, query: Query) -> Known | None:
-        """The effective rows of everybody this search can be about, where that is clear beforehand.
+    def _known_about(self, about: frozenset[UUID] | None) -> Known | None:
+        """The effective rows of everybody a search about these persons can find, where that is clear beforehand.
 
         With them the search needs no join: as cheap to plan for a clinic as for the person herself.
         """
-        about = compiler.bound_to(query) or self.scope.subjects
         if not self.scope.grants or not about:
             return None
         names = effective.first_grantees(self.scope.actors)
@@ -163,7 +134,7 @@ class Reading:
         if not _ID.fullmatch(id):
             raise NotFound(f"{type}/?")  # no id that we or anybody could have given (R4 datatypes.html, id)
         return (
-            f"{store.select(terms=self._granular)} WHERE r.type = {p(type)} AND r.fhir_id = {p(id)}"
+            f"{store.select(terms=self.granular)} WHERE r.type = {p(type)} AND r.fhir_id = {p(id)}"
             f" AND {scope_sql(self.scope, letter, p)}"
         )
 
@@ -173,33 +144,43 @@ class Reading:
             raise NotFound(f"{type}/{id}")
         return found[0]
 
-    def _earlier(
-        self, current: Stored, *, limit: int, before: int | None = None, exactly: int | None = None
-    ) -> list[Stored]:
+    def _earlier(self, current: Stored, *, exactly: int) -> list[Stored]:
         p = Params()
-        conditions = [f"v.resource_id = {p(current.pk)}", scope_sql(self.scope, "r", p, alias="v", named="r")]
-        if before is not None:
-            conditions.append(f"v.version < {p(before)}")
-        if exactly is not None:
-            conditions.append(f"v.version = {p(exactly)}")
-        sql = (
-            f"{store.select_versions(terms=self._granular)} WHERE {' AND '.join(conditions)}"
-            f" ORDER BY v.version DESC LIMIT {p(limit)}"
-        )
-        return self._opened(_fetch(sql, p), letter="r")
+        scope = scope_sql(self.scope, "r", p, alias="v", named="r")
+        conditions = f"v.resource_id = {p(current.pk)} AND v.version = {p(exactly)} AND {scope}"
+        return self._opened(fetch(f"{store.select_versions(terms=self.granular)} WHERE {conditions}", p), letter="r")
 
     def _opened(self, rows: Sequence[Any], *, letter: str, known: Known | None = None) -> list[Stored]:
+        """What passes the second look, opened."""
+        return [found for found in self._judged(rows, letter=letter, known=known) if found]
+
+    def _page(
+        self, rows: Sequence[Any], count: int, *, letter: str, known: Known | None
+    ) -> tuple[list[Stored], Sequence[Any], bool]:
+        """As much of `rows` (of `bounded`) as a page holds, opened; the last row it took, and whether more come."""
+        entries: list[Stored] = []
+        taken, opened = 0, 0
+        for found in self._judged(rows[:count], letter=letter, known=known):
+            taken += 1
+            if found:
+                entries.append(found)
+                opened += len(found.body or b"")
+                if opened >= PAGE_BYTES:
+                    break
+        more = taken < len(rows) or (bool(rows) and rows[-1][-1] >= PAGE_BYTES)
+        return entries, rows[taken - 1] if taken else (), more and taken > 0
+
+    def _judged(self, rows: Sequence[Any], *, letter: str, known: Known | None = None) -> Iterator[Stored | None]:
         """Check each row again by the Python form, then open it. A disagreement drops the row and alarms."""
         facts = [store.facts_of_row(row) for row in rows]
         grants = self._grant_rows(facts) if known is None else [r for told in known.values() for r in told]
-        passed = []
         for row, fact in zip(rows, facts, strict=True):
             if self.scope.covers(fact, letter=letter, rows=grants):
-                passed.append(store.stored(row, fact))
+                yield store.stored(row, fact)
             else:
                 alarm.error("scope forms disagree: a row was withheld (resource row %s)", row[0])
                 audit.record(Event.RECORD_DISAGREED, by=self.caller, now=self.now, detail={"interaction": letter})
-        return passed
+                yield None
 
     def _grant_rows(self, facts: Iterable[Facts]) -> Sequence[GrantRow]:
         subjects = {s for f in facts for s in f.subjects} if self.scope.grants else set()
@@ -211,20 +192,18 @@ class Reading:
         for subject in f.subjects or (None,):
             audit.record(event, by=self.caller, subject=subject, now=self.now, detail=detail)
 
-    def _log_search(self, query: Query, entries: Sequence[Stored]) -> None:
-        """One event per patient found; one without a patient where none was."""
-        seen: dict[Any, list[int]] = {}
+    def _log_found(self, event: Event, about: audit.Detail, entries: Iterable[Stored]) -> None:
+        """One line per patient found, with how many and of what kind; one without a patient where none was."""
+        seen: dict[UUID | None, list[int]] = {}
         for entry in entries:
             for subject in entry.facts.subjects or (None,):
                 tally = seen.setdefault(subject, [0, 0])
                 tally[0] += 1
                 tally[1] |= entry.facts.categories
-        about: dict[str, audit.Value | list[str]] = {
-            "type": query.type,
-            "params": list(query.names),
+        told: dict[UUID | None, audit.Detail] = {
+            s: {**about, "count": n, "categories": c} for s, (n, c) in seen.items()
         }
-        told: dict[Any, audit.Detail] = {s: about | {"count": n, "categories": c} for s, (n, c) in seen.items()}
-        audit.record_many(Event.RECORD_SEARCHED, by=self.caller, now=self.now, told=told or {None: about})
+        audit.record_many(event, by=self.caller, now=self.now, told=told or {None: about})
 
 
 def _alive(found: Stored) -> Stored:
@@ -233,10 +212,26 @@ def _alive(found: Stored) -> Stored:
     return found
 
 
-def _fetch(sql: str, p: Params) -> list[Any]:
+def fetch(sql: str, p: Params) -> list[Any]:
+    """Run a search, for as long as one may take. Raises TooCostly."""
+    limit = settings.PHR_SEARCH_TIMEOUT_MS
     with connection.cursor() as cursor:
-        cursor.execute(sql, p.values or None)
+        try:  # one message, two statements: the limit costs no round trip
+            cursor.execute(f"SET LOCAL statement_timeout = {limit:d}; {sql}", p.values or None)
+        except OperationalError as error:
+            if isinstance(error.__cause__, QueryCanceled):
+                raise TooCostly(f"took longer than the {limit} ms (PHR_SEARCH_TIMEOUT_MS) a search may take") from error
+            raise
+        cursor.nextset()
         return cursor.fetchall()
+
+
+def bounded(sql: str) -> str:
+    """The rows of `sql` (of `store.select`) as far as a page's bytes go; the bytes so far as the last column."""
+    return (
+        "SELECT * FROM (SELECT s.*, sum(coalesce(octet_length(s.body), 0)) OVER (ROWS UNBOUNDED PRECEDING) AS held"
+        f" FROM ({sql}) s) t WHERE t.held - coalesce(octet_length(t.body), 0) < {PAGE_BYTES}"
+    )
 
 
 def open_permit(caller: Caller, in_force: InForce, *, now: datetime) -> Permit:

@@ -1,0 +1,102 @@
+"""What lists: searches and histories (R4 search.html, http.html §3.1.0.9)."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+
+from phr.fhir import shape, wire
+from phr.fhir.door import admitted, known, open_records
+from phr.fhir.outcome import FHIR_JSON, Problem
+from phr.records.gateway import Past
+from phr.records.search import ranges
+
+MOST_VERSIONS = 100
+_WHOLE = re.compile(r"0*[1-9][0-9]{0,8}")
+_HISTORY = ("_count", "_since", "_at", "_page")
+
+
+# -- search ----------------------------------------------------------------------------------------
+
+
+def search(request: HttpRequest, *, type: str) -> HttpResponse:
+    return _search(request, known(type), wire.asked(request))
+
+
+def post_search(request: HttpRequest, *, type: str) -> HttpResponse:
+    return _search(request, known(type), wire.asked(request) + wire.form(request))
+
+
+def _search(request: HttpRequest, type: str, asked: wire.Pairs) -> HttpResponse:
+    records = open_records(request)
+    admitted(records, type, "s")
+    strict = wire.preference(request, "handling", "lenient") == "strict"
+    query = wire.query(type, asked, now=records.now, strict=strict)
+    page = records.search(query, cursor=query.page)
+    content = wire.searchset(query, page, own=records.author, used=wire.used(query, asked))
+    return HttpResponse(content, content_type=FHIR_JSON)
+
+
+# -- history ---------------------------------------------------------------------------------------
+
+
+def history(request: HttpRequest, *, type: str | None = None, id: str | None = None) -> HttpResponse:
+    """Of a resource, of a type, of everything this caller may see."""
+    records = open_records(request)
+    admitted(records, known(type) if type else None, "s" if id is None else "r")
+    asked = wire.asked(request)
+    told, form = _told(asked), shape.asked(asked)
+    past = Past(type, id, _since(told.get("_since")), _at(told.get("_at")), _versions(told.get("_count")))
+    page = records.history(past, cursor=told.get("_page"))
+    here = "/".join(part for part in (wire.base(), type, id, "_history") if part)
+    answer = HttpResponse(wire.history(here, asked, page, own=records.author, shape=form), content_type=FHIR_JSON)
+    if page.entries:
+        answer["Last-Modified"] = wire.http_date(page.entries[0].updated_at.timestamp())
+    return answer
+
+
+def _told(asked: wire.Pairs) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for name, value in asked:
+        if name in told:
+            raise _wrong(name, "一度だけ使えます。May stand once only.")
+        if name in _HISTORY:
+            told[name] = value
+        elif name not in wire.SHAPING:
+            text = f"{name[:64]} は履歴では使えません。Not supported on history."
+            raise Problem(400, "not-supported", text, f"http.{name[:64]}")
+    return told
+
+
+def _wrong(name: str, text: str) -> Problem:
+    return Problem(400, "invalid", f"{name}: {text}", f"http.{name}")
+
+
+def _versions(text: str | None) -> int:
+    if text is None:
+        return MOST_VERSIONS
+    if not _WHOLE.fullmatch(text):
+        raise _wrong("_count", "正の整数です。Must be a positive number.")
+    return min(int(text), MOST_VERSIONS)
+
+
+def _since(text: str | None) -> datetime | None:
+    """An instant; what is less precise means its beginning."""
+    span = _span("_since", text)
+    return span[0] if span else None
+
+
+def _at(text: str | None) -> tuple[datetime, datetime] | None:
+    return _span("_at", text)
+
+
+def _span(name: str, text: str | None) -> tuple[datetime, datetime] | None:
+    if text is None:
+        return None
+    try:
+        low, high = ranges.date_range(text.replace(" ", "+"))  # an unescaped + in a URL arrives as a space
+    except (ValueError, OverflowError):
+        raise _wrong(name, "日付か時刻です。Must be a date or a time.") from None
+    return ranges.moment(low), ranges.moment(high)
