@@ -1,5 +1,5 @@
 """Operations of the REST door. Each module named here offers its own, by `calling.operation`."""
 
-from phr.fhir.operations import calling
+from phr.fhir.operations import calling, everything
 
-__all__ = ["calling"]
+__all__ = ["calling", "everything"]

@@ -1,0 +1,154 @@
+"""A person's whole record at once: the patient compartment, and what its resources refer to.
+
+The compartment is what the Facts say: every resource about the person, as first or second subject. What is
+referred to and belongs to nobody (Practitioner, Organization, Medication …) stands beside each page, as
+included resources do in a search: a page can be understood by itself, and memory stays flat.
+Use it through `gateway.Records`. Source: FHIR R4 operation-patient-everything, compartmentdefinition-patient.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from consent import prepared
+from consent.audit import Event
+from consent.scope import OPEN_TYPES
+from phr.records import store
+from phr.records.reading import Gone, Page, Reading, TooCostly, bounded, fetch
+from phr.records.scoping import SQL, Known, Params, scope_sql
+from phr.records.search import cursor as paging
+from phr.records.store import Stored
+
+HOPS = 3  # from a clinical resource to a PractitionerRole to its Organization to the one above
+MOST_REFERRED = 1000  # beside one page
+# The key cannot occur inside a string: there its quotation marks would be escaped (`body.write` leaves no spaces).
+_POINTING = re.compile(rb'"reference":"((?:%s)/[A-Za-z0-9\-.]{1,64})["/]' % "|".join(sorted(OPEN_TYPES)).encode())
+# The persons themselves come first; then as it was stored. Neither changes while pages are turned.
+_PLACE = "CASE WHEN r.type = 'Patient' THEN -r.id ELSE r.id END"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What is asked of a record. `low`, `high`: clinical time, half-open; what has none is always in.
+
+    `types`: none = all. `since`: stored after it.
+    """
+
+    subject: UUID
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    low: datetime | None = None
+    high: datetime | None = None
+    count: int = 1000
+
+    @property
+    def fingerprint(self) -> str:
+        return f"$everything {self.subject} {self.types} {self.since} {self.low} {self.high}"
+
+
+class Compartments(Reading):
+    """The whole records one caller may read."""
+
+    def patient(self, id: str) -> UUID:
+        """The person behind a Patient the caller may read. Raises NotFound, Gone. Who tells of it writes the log."""
+        found = self._current("Patient", id, letter="r")
+        if found.deleted:
+            raise Gone(found.reference)
+        return found.facts.subjects[0]
+
+    def everything(self, whole: Whole, *, cursor: str | None = None) -> Page:
+        """One page of a record, logged; `patient` was asked before. Raises BadSearch for the cursor, TooCostly."""
+        mark = paging.opened(cursor, caller=self.caller, query=whole) if cursor else None
+        known = self._known_about(frozenset({whole.subject}))
+        p = Params()
+        rows = fetch(bounded(self._walk(whole, mark, p, known)), p)
+        entries, last, more = self._page(rows, whole.count, letter="s", known=known)
+        referred, cut = self._referred(entries, whole.types)
+        self._log_found(Event.RECORD_SEARCHED, {"type": "Patient", "method": "$everything"}, [*entries, *referred])
+        after = paging.Mark(last[store.WIDTH + 1], (last[store.WIDTH],)) if more else None
+        next_page = paging.sealed(after, caller=self.caller, query=whole) if after else None
+        return Page(entries, next_page, None, referred, cut)
+
+    def newest(self, subject: UUID, types: tuple[str, ...], *, most: int) -> list[Stored]:
+        """The resources of these types about a person, by clinical time, newest first; without a time last.
+
+        Raises TooCostly where there are more than `most`: an extract that leaves out in silence is worse than none.
+        Whoever tells of them writes the log.
+        """
+        known = self._known_about(frozenset({subject}))
+        p = Params()
+        where = self._about(subject, "s", p, known)
+        rows = fetch(
+            f"{store.select(terms=self.granular)} WHERE {where} AND r.type = ANY({p(list(types))})"
+            f" ORDER BY r.clinical_low DESC NULLS LAST, r.id DESC LIMIT {p(most + 1)}",
+            p,
+        )
+        if len(rows) > most:
+            raise TooCostly(f"more than {most} resources are too many for one extract")
+        return self._opened(rows, letter="s", known=known)
+
+    def referred(self, entries: Iterable[Stored]) -> list[Stored]:
+        """What belongs to nobody and is referred to from these; see the module."""
+        return self._referred(entries, ())[0]
+
+    def log_extract(self, method: str, entries: Iterable[Stored], *, type: str = "Patient") -> None:
+        """Write the log of what an operation is about to tell."""
+        self._log_found(Event.RECORD_SEARCHED, {"type": type, "method": method}, entries)
+
+    def _about(self, subject: UUID, letter: str, p: Params, known: Known | None) -> SQL:
+        about = p(subject)
+        scope = scope_sql(self.scope, letter, p, known=known)
+        # CASE: as in a search inside one record, the scope is no rarity.
+        return (
+            f"(r.subject_id = {about} OR r.subject2_id = {about}) AND NOT r.deleted"
+            f" AND CASE WHEN {scope} THEN TRUE ELSE FALSE END"
+        )
+
+    def _walk(self, whole: Whole, mark: paging.Mark | None, p: Params, known: Known | None) -> SQL:
+        where = [self._about(whole.subject, "s", p, known)]
+        if whole.types:
+            where.append(f"r.type = ANY({p(list(whole.types))})")
+        if whole.since:
+            where.append(f"r.updated_at > {p(whole.since)}")
+        if whole.low:
+            where.append(f"(r.clinical_high IS NULL OR r.clinical_high > {p(whole.low)})")
+        if whole.high:
+            where.append(f"(r.clinical_low IS NULL OR r.clinical_low < {p(whole.high)})")
+        high_water = "(SELECT max(id) FROM phr_resource)"
+        if mark:
+            high_water = p(mark.high_water)
+            where += [f"{_PLACE} > {p(mark.after[0])}", f"r.id <= {high_water}"]
+        extra = f", {_PLACE} AS place, {high_water} AS high_water"
+        return (
+            f"{store.select(terms=self.granular, extra=extra)} WHERE {' AND '.join(where)}"
+            f" ORDER BY place LIMIT {p(whole.count + 1)}"
+        )
+
+    def _referred(self, entries: Iterable[Stored], types: tuple[str, ...]) -> tuple[list[Stored], str | None]:
+        found: dict[str, Stored] = {}
+        newly, asked = list(entries), set[str]()
+        for _ in range(HOPS):
+            wanted = {m.decode() for e in newly for m in _POINTING.findall(e.body or b"")} - asked
+            if types:
+                wanted = {reference for reference in wanted if reference.partition("/")[0] in types}
+            if len(asked) + len(wanted) > MOST_REFERRED:
+                return list(found.values()), f"more than {MOST_REFERRED} resources are referred to; they are left out"
+            asked |= wanted
+            newly = self._by_reference(sorted(wanted)) if wanted else []
+            found |= {entry.reference: entry for entry in newly}
+        return list(found.values()), None
+
+    def _by_reference(self, references: list[str]) -> list[Stored]:
+        p = Params()
+        types, ids = zip(*(reference.split("/") for reference in references), strict=True)
+        scope = scope_sql(self.scope, "r", p)
+        sql = (
+            f"{store.select(terms=self.granular)} WHERE (r.type, r.fhir_id) IN"
+            f" (SELECT * FROM unnest({p(list(types))}::text[], {p(list(ids))}::text[]))"
+            f" AND NOT r.deleted AND r.subject_id IS NULL AND {scope} ORDER BY r.id"
+        )
+        return self._opened(prepared.fetch(sql, p.values), letter="r")
