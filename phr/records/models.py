@@ -54,6 +54,7 @@ class Resource(FactColumns):
             ),
             models.Index(fields=["subject", "subject2"], condition=Q(subject2__isnull=False), name="record_shared"),
             models.Index(fields=["type", "updated_at"], name="record_by_update"),
+            models.Index(fields=["updated_at", "id"], name="record_by_time"),
             models.Index(fields=["type", "id"], name="record_by_type"),  # exports and pages walk it
             models.Index(fields=["named"], name="record_by_name"),
             GinIndex(fields=["terms"], name="record_terms", fastupdate=False),
@@ -72,6 +73,10 @@ class Version(FactColumns):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["resource", "version"], name="one_version")]
+        indexes = [
+            models.Index(fields=["updated_at", "resource"], name="version_by_time"),
+            models.Index(fields=["subject", "updated_at"], name="version_by_subject"),
+        ]
 
 
 class Range(models.Model):
