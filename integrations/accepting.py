@@ -21,6 +21,7 @@ from integrations.incoming import Part
 from integrations.models import ImportPart, ImportRun
 from phr.celery import app
 from phr.records import vault
+from phr.records.authority import as_json
 from phr.records.gateway import Forbidden, NotFound, Records
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def _new(connector: Connector, parts: Sequence[Part], set_key: str, *, subject: 
         raise TooMany
     run = ImportRun.objects.create(
         kind=connector.KIND, subject_id=subject, requested_by_id=by.person, organization_id=by.organization,
-        client=by.client, authority=authority.as_json(by), sha256=_sha256(parts), set_key=set_key,
+        client=by.client, authority=as_json(by), sha256=_sha256(parts), set_key=set_key,
         created_at=now, heartbeat_at=now,
     )  # fmt: skip
     _keep_parts(run, parts)

@@ -7,39 +7,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from consent.decide import Caller, Capacity
+from consent.decide import Caller
 from consent.scope import Door
 from integrations.models import ImportRun
 from phr.records import body
+from phr.records.authority import restored
 from phr.records.gateway import Records
-
-
-def as_json(caller: Caller) -> dict[str, Any]:
-    """What the run's own columns do not say: client, person, organization and subject are columns."""
-    return {
-        "capacity": caller.capacity.value,
-        "purpose": caller.purpose,
-        "doors": [[d.type, d.letters, [sorted(choice) for choice in d.terms]] for d in caller.doors],
-        "subject": str(caller.subject) if caller.subject else None,
-        "request": caller.request,
-        "token": caller.token,
-    }
 
 
 def caller_of(run: ImportRun) -> Caller:
     """The Caller that asked for this run."""
-    kept = run.authority
-    return Caller(
-        client=run.client,
-        capacity=Capacity(kept["capacity"]),
-        purpose=kept["purpose"],
-        doors=tuple(Door(kind, letters, tuple(map(frozenset, terms))) for kind, letters, terms in kept["doors"]),
-        person=run.requested_by_id,
-        organization=run.organization_id,
-        subject=UUID(kept["subject"]) if kept["subject"] else None,
-        request=kept["request"],
-        token=kept["token"],
-    )
+    return restored(run.authority, client=run.client, person=run.requested_by_id, organization=run.organization_id)
 
 
 def patient_for(caller: Caller, subject: UUID, *, now: datetime) -> dict[str, Any]:
