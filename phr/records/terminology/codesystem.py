@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phr.records.terminology.errors import TooLarge, Unknown
+from phr.records.terminology.sources import dicts
 
 MOST_CONCEPTS = 500_000
 _UP, _DOWN = ("parent", "subsumedBy"), "child"
@@ -34,11 +35,11 @@ class Concept:
 
     @property
     def designations(self) -> list[Any]:
-        return _dicts(self.told.get("designation"))
+        return dicts(self.told.get("designation"))
 
     def properties(self) -> Iterator[tuple[str, Any]]:
         """(code, value) pairs in order; a value is text, a boolean, a number or a Coding."""
-        for row in _dicts(self.told.get("property")):
+        for row in dicts(self.told.get("property")):
             value = next((v for k, v in row.items() if k.startswith("value")), None)
             if value is not None and isinstance(row.get("code"), str):
                 yield row["code"], value
@@ -68,12 +69,12 @@ class CodeSystem:
         self.valueset = resource.get("valueSet")
         self.is_a = resource.get("hierarchyMeaning", "is-a") == "is-a"
         self._folded: dict[str, str] | None = {} if resource.get("caseSensitive") is False else None
-        self.declared = frozenset(p["code"] for key in ("property", "filter") for p in _dicts(resource.get(key))
+        self.declared = frozenset(p["code"] for key in ("property", "filter") for p in dicts(resource.get(key))
                                   if isinstance(p.get("code"), str))  # fmt: skip
         self.concepts: dict[str, Concept] = {}
         self.children: dict[str, list[str]] = {}
         self.parents: dict[str, list[str]] = {}
-        self._take(_dicts(resource.get("concept")))
+        self._take(dicts(resource.get("concept")))
 
     def _take(self, roots: list[Any]) -> None:
         waiting: list[tuple[str | None, Any]] = [(None, concept) for concept in reversed(roots)]
@@ -85,7 +86,7 @@ class CodeSystem:
             self._add(Concept(code, {k: v for k, v in told.items() if k != "concept"}))
             if parent is not None:
                 self._link(parent, code)
-            waiting.extend((code, inner) for inner in reversed(_dicts(told.get("concept"))))
+            waiting.extend((code, inner) for inner in reversed(dicts(told.get("concept"))))
 
     def _add(self, concept: Concept) -> None:
         if len(self.concepts) >= MOST_CONCEPTS:
@@ -161,15 +162,10 @@ class CodeSystem:
 def _joined(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     joined = dict(base)
     for key in ("designation", "property"):
-        if rows := [*_dicts(base.get(key)), *_dicts(more.get(key))]:
+        if rows := [*dicts(base.get(key)), *dicts(more.get(key))]:
             joined[key] = rows
     return joined
 
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _dicts(value: Any) -> list[Any]:
-    """The objects of a JSON array; anything else holds none."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

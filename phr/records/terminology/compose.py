@@ -16,7 +16,7 @@ from phr.records.terminology.codesystem import CodeSystem, Concept
 from phr.records.terminology.errors import BadFilter, NotExpandable, TerminologyError, TooLarge, Unknown
 from phr.records.terminology.filters import Test, test_of
 from phr.records.terminology.library import Library
-from phr.records.terminology.sources import Resource
+from phr.records.terminology.sources import Resource, dicts
 
 MOST_STEPS = 500_000  # concepts looked at for one question
 DEEPEST = 20  # value sets inside each other
@@ -91,8 +91,8 @@ class Evaluation:
         if not isinstance(compose, dict):
             return self._pre_expanded(valueset)
         try:
-            found = self._union(_dicts(compose.get("include")))
-            taken = self._union(_dicts(compose.get("exclude")))
+            found = self._union(dicts(compose.get("include")))
+            taken = self._union(dicts(compose.get("exclude")))
         except NotExpandable:
             if _is_whole(valueset.get("expansion")):
                 return self._pre_expanded(valueset)
@@ -111,7 +111,7 @@ class Evaluation:
             )
             raise NotExpandable(text)
         found = Members()
-        waiting = _dicts(expansion.get("contains"))[::-1]
+        waiting = dicts(expansion.get("contains"))[::-1]
         while waiting:
             row = waiting.pop()
             self._spend(1)
@@ -119,7 +119,7 @@ class Evaluation:
             if isinstance(system, str) and isinstance(code, str) and row.get("abstract") is not True:
                 key = (preferred(system), code)
                 found.entries.setdefault(key, Entry(system, code, row.get("version"), _text(row.get("display"))))
-            waiting.extend(_dicts(row.get("contains"))[::-1])
+            waiting.extend(dicts(row.get("contains"))[::-1])
         return found
 
     def _union(self, parts: list[Any]) -> Members:
@@ -169,7 +169,7 @@ class Evaluation:
 
     def _listed_codes(self, url: str, part: Mapping[str, Any]) -> Members:
         """Codes named one by one: the code system, if it is loaded, only adds what it says of them."""
-        rows = [row for row in _dicts(part.get("concept")) if isinstance(row.get("code"), str)]
+        rows = [row for row in dicts(part.get("concept")) if isinstance(row.get("code"), str)]
         self._spend(len(rows))
         try:
             system = self._system(url, part)
@@ -179,7 +179,7 @@ class Evaluation:
         for row in rows:
             concept = system.find(row["code"]) if system else None
             display = _text(row.get("display")) or (concept.display if concept else None)
-            designations = [*_dicts(row.get("designation")), *(concept.designations if concept else ())]
+            designations = [*dicts(row.get("designation")), *(concept.designations if concept else ())]
             version = system.version if system else _text(part.get("version"))
             entry = Entry(url, row["code"], version, display, designations, concept)
             found.entries.setdefault((preferred(url), row["code"]), entry)
@@ -202,9 +202,9 @@ class Evaluation:
                     return (system, code) in self._pre_expanded(valueset).entries
                 except NotExpandable as error:
                     return error
-            verdict = self._in_any(_dicts(compose.get("include")), system, code)
+            verdict = self._in_any(dicts(compose.get("include")), system, code)
             if verdict is not False:
-                verdict = _both(verdict, _not(self._in_any(_dicts(compose.get("exclude")), system, code)))
+                verdict = _both(verdict, _not(self._in_any(dicts(compose.get("exclude")), system, code)))
             if verdict is not False and (self.choice.active_only or compose.get("inactive") is False):
                 verdict = _both(verdict, not self._is_inactive(system, code))
             return verdict
@@ -239,7 +239,7 @@ class Evaluation:
         if part.get("leftOut"):
             return _not_bundled(url)
         if "concept" in part:
-            rows = _dicts(part["concept"])
+            rows = dicts(part["concept"])
             self._spend(len(rows))
             return any(row.get("code") == code for row in rows)
         try:
@@ -274,7 +274,7 @@ class Evaluation:
             raise NotExpandable(str(error)) from None
 
     def _tests(self, system: CodeSystem, part: Mapping[str, Any]) -> list[Test]:
-        told = _dicts(part.get("filter"))
+        told = dicts(part.get("filter"))
         self._spend((PER_FILTER + len(system.concepts) // 10) * len(told))
         try:
             return [test_of(system, row) for row in told]
@@ -349,13 +349,13 @@ def _is_whole(expansion: Any) -> TypeGuard[dict[str, Any]]:
     if not isinstance(expansion, dict) or expansion.get("extension") or expansion.get("offset"):
         return False
     total, rows = expansion.get("total"), 0
-    waiting = _dicts(expansion.get("contains"))
+    waiting = dicts(expansion.get("contains"))
     if not waiting or total is None:
         return bool(waiting)
     while waiting:
         row = waiting.pop()
         rows += 1
-        waiting.extend(_dicts(row.get("contains")))
+        waiting.extend(dicts(row.get("contains")))
     return bool(rows >= total) if isinstance(total, int) else False
 
 
@@ -377,7 +377,3 @@ def _not_listed(url: str) -> NotExpandable:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _dicts(value: Any) -> list[Any]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

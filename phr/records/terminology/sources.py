@@ -89,3 +89,8 @@ def _supplements() -> dict[str, list[tuple[str, str]]]:
             if target := msgspec.json.decode(raw, type=Row).supplements:
                 found.setdefault(target.partition("|")[0], []).append((url, version))
     return found
+
+
+def dicts(value: Any) -> list[Any]:
+    """The objects of a JSON array; anything else holds none. What comes from packages may be anything."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
