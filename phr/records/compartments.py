@@ -65,13 +65,13 @@ class Compartments(Reading):
         mark = paging.opened(cursor, caller=self.caller, query=whole) if cursor else None
         known = self._known_about(frozenset({whole.subject}))
         p = Params()
-        rows = fetch(bounded(self._walk(whole, mark, p, known)), p)
+        rows = fetch(bounded(_walk(self, whole, mark, p, known)), p)
         entries, last, more = self._page(rows, whole.count, letter="s", known=known)
-        referred, cut = self._referred(entries, whole.types)
-        self._log_found(Event.RECORD_SEARCHED, {"type": "Patient", "method": "$everything"}, [*entries, *referred])
+        supporting, cut = self._supporting(entries, whole.types)
+        self._log_found(Event.RECORD_SEARCHED, {"type": "Patient", "method": "$everything"}, [*entries, *supporting])
         after = paging.Mark(last[store.WIDTH + 1], (last[store.WIDTH],)) if more else None
         next_page = paging.sealed(after, caller=self.caller, query=whole) if after else None
-        return Page(entries, next_page, None, referred, cut)
+        return Page(entries, next_page, None, supporting, cut)
 
     def newest(self, subject: UUID, types: tuple[str, ...], *, most: int) -> list[Stored]:
         """The resources of these types about a person, by clinical time, newest first; without a time last.
@@ -81,7 +81,7 @@ class Compartments(Reading):
         """
         known = self._known_about(frozenset({subject}))
         p = Params()
-        where = self._about(subject, "s", p, known)
+        where = _inside(self, subject, p, known)
         rows = fetch(
             f"{store.select(terms=self.granular)} WHERE {where} AND r.type = ANY({p(list(types))})"
             f" ORDER BY r.clinical_low DESC NULLS LAST, r.id DESC LIMIT {p(most + 1)}",
@@ -91,44 +91,15 @@ class Compartments(Reading):
             raise TooCostly(f"more than {most} resources are too many for one extract")
         return self._opened(rows, letter="s", known=known)
 
-    def referred(self, entries: Iterable[Stored]) -> list[Stored]:
+    def supporting(self, entries: Iterable[Stored]) -> list[Stored]:
         """What belongs to nobody and is referred to from these; see the module."""
-        return self._referred(entries, ())[0]
+        return self._supporting(entries, ())[0]
 
     def log_extract(self, method: str, entries: Iterable[Stored], *, type: str = "Patient") -> None:
         """Write the log of what an operation is about to tell."""
         self._log_found(Event.RECORD_SEARCHED, {"type": type, "method": method}, entries)
 
-    def _about(self, subject: UUID, letter: str, p: Params, known: Known | None) -> SQL:
-        about = p(subject)
-        scope = scope_sql(self.scope, letter, p, known=known)
-        # CASE: as in a search inside one record, the scope is no rarity.
-        return (
-            f"(r.subject_id = {about} OR r.subject2_id = {about}) AND NOT r.deleted"
-            f" AND CASE WHEN {scope} THEN TRUE ELSE FALSE END"
-        )
-
-    def _walk(self, whole: Whole, mark: paging.Mark | None, p: Params, known: Known | None) -> SQL:
-        where = [self._about(whole.subject, "s", p, known)]
-        if whole.types:
-            where.append(f"r.type = ANY({p(list(whole.types))})")
-        if whole.since:
-            where.append(f"r.updated_at > {p(whole.since)}")
-        if whole.low:
-            where.append(f"(r.clinical_high IS NULL OR r.clinical_high > {p(whole.low)})")
-        if whole.high:
-            where.append(f"(r.clinical_low IS NULL OR r.clinical_low < {p(whole.high)})")
-        high_water = "(SELECT max(id) FROM phr_resource)"
-        if mark:
-            high_water = p(mark.high_water)
-            where += [f"{_PLACE} > {p(mark.after[0])}", f"r.id <= {high_water}"]
-        extra = f", {_PLACE} AS place, {high_water} AS high_water"
-        return (
-            f"{store.select(terms=self.granular, extra=extra)} WHERE {' AND '.join(where)}"
-            f" ORDER BY place LIMIT {p(whole.count + 1)}"
-        )
-
-    def _referred(self, entries: Iterable[Stored], types: tuple[str, ...]) -> tuple[list[Stored], str | None]:
+    def _supporting(self, entries: Iterable[Stored], types: tuple[str, ...]) -> tuple[list[Stored], str | None]:
         found: dict[str, Stored] = {}
         newly, asked = list(entries), set[str]()
         for _ in range(HOPS):
@@ -138,11 +109,11 @@ class Compartments(Reading):
             if len(asked) + len(wanted) > MOST_REFERRED:
                 return list(found.values()), f"more than {MOST_REFERRED} resources are referred to; they are left out"
             asked |= wanted
-            newly = self._by_reference(sorted(wanted)) if wanted else []
+            newly = self._belonging_to_nobody(sorted(wanted)) if wanted else []
             found |= {entry.reference: entry for entry in newly}
         return list(found.values()), None
 
-    def _by_reference(self, references: list[str]) -> list[Stored]:
+    def _belonging_to_nobody(self, references: list[str]) -> list[Stored]:
         p = Params()
         types, ids = zip(*(reference.split("/") for reference in references), strict=True)
         scope = scope_sql(self.scope, "r", p)
@@ -152,3 +123,34 @@ class Compartments(Reading):
             f" AND NOT r.deleted AND r.subject_id IS NULL AND {scope} ORDER BY r.id"
         )
         return self._opened(prepared.fetch(sql, p.values), letter="r")
+
+
+def _inside(records: Reading, subject: UUID, p: Params, known: Known | None) -> SQL:
+    about = p(subject)
+    scope = scope_sql(records.scope, "s", p, known=known)
+    # CASE: as in a search inside one record, the scope is no rarity.
+    return (
+        f"(r.subject_id = {about} OR r.subject2_id = {about}) AND NOT r.deleted"
+        f" AND CASE WHEN {scope} THEN TRUE ELSE FALSE END"
+    )
+
+
+def _walk(records: Reading, whole: Whole, mark: paging.Mark | None, p: Params, known: Known | None) -> SQL:
+    where = [_inside(records, whole.subject, p, known)]
+    if whole.types:
+        where.append(f"r.type = ANY({p(list(whole.types))})")
+    if whole.since:
+        where.append(f"r.updated_at > {p(whole.since)}")
+    if whole.low:
+        where.append(f"(r.clinical_high IS NULL OR r.clinical_high > {p(whole.low)})")
+    if whole.high:
+        where.append(f"(r.clinical_low IS NULL OR r.clinical_low < {p(whole.high)})")
+    high_water = "(SELECT max(id) FROM phr_resource)"
+    if mark:
+        high_water = p(mark.high_water)
+        where += [f"{_PLACE} > {p(mark.after[0])}", f"r.id <= {high_water}"]
+    extra = f", {_PLACE} AS place, {high_water} AS high_water"
+    return (
+        f"{store.select(terms=records.granular, extra=extra)} WHERE {' AND '.join(where)}"
+        f" ORDER BY place LIMIT {p(whole.count + 1)}"
+    )

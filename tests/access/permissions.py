@@ -75,6 +75,9 @@ TABLE = (
     Row("operation", "GET", "/fhir/$nothing",                     "404 404 404 404 404 404"),
     Row("type-operation", "POST", "/fhir/Patient/$nothing",       "404 404 404 404 404 404"),
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$nothing", "404 404 404 404 404 404"),
+    Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$everything",  "401 200 404 404 200 404"),
+    Row("instance-operation", "POST", "/fhir/Patient/{hana}/$everything", "401 404 200 404 404 404"),
+    Row("type-operation", "GET", "/fhir/Patient/$everything",     "401 200 200 404 422 422"),
 
     # -- imports: into the record that is open --
     Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404", "import"),

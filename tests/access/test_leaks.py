@@ -105,6 +105,15 @@ QUESTIONS: dict[str, Question] = {
     "second page by date": lambda app, x: app.get(
         app.search("Observation", _count="2", _sort="date").next or "metadata"
     ),
+    # operations
+    "$everything": lambda app, x: app.get(f"Patient/{YUKI}/$everything"),
+    "$everything, one page": lambda app, x: app.get(f"Patient/{YUKI}/$everything?_count=6"),
+    "$everything, second page": lambda app, x: app.get(
+        app.get(f"Patient/{YUKI}/$everything?_count=3").next or "metadata"
+    ),
+    "$everything by date": lambda app, x: app.get(f"Patient/{YUKI}/$everything?start=2026-03-02&end=2026-03-02"),
+    "$everything of mine": lambda app, x: app.get("Patient/$everything?_type=Observation"),
+    "$everything of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$everything"),
     # the Patient beside it
     "patients": lambda app, x: app.search("Patient", _total="accurate"),
     "patients named": lambda app, x: app.search("Patient", name="見本", _total="accurate"),
@@ -217,6 +226,7 @@ def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> Non
         return str(family.mother.made(pressure(**IDENTIFIED))["id"])
 
     for name in ("read", "vread", "history", "total", "count only", "exact page", "identifier", "_sort date",
+                 "$everything", "$everything, one page", "$everything by date",
                  "if-none-exist by identifier", "transaction if-none-exist", "batch", "delete", "search"):  # fmt: skip
         with transaction.atomic():
             with pytest.raises(AssertionError):
