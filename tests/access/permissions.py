@@ -59,6 +59,8 @@ TABLE = (
     # Deleting what is not there (or not there for you) is done already: 204, and nothing happens.
     Row("instance", "DELETE", "/fhir/Observation/{pressure}",     "401 204 204 403 403 204"),
     Row("history", "GET", "/fhir/Observation/{pressure}/_history",     "401 200 404 404 200 404"),
+    Row("type-history", "GET", "/fhir/Observation/_history",           "401 200 200 200 200 200"),
+    Row("system-history", "GET", "/fhir/_history",                     "401 200 200 200 200 200"),
     Row("version", "GET", "/fhir/Observation/{pressure}/_history/1",   "401 200 404 404 200 404"),
     Row("version", "GET", "/fhir/Observation/{secret}/_history/1",     "401 200 404 404 404 404"),
     Row("type", "GET", "/fhir/Observation",                       "401 200 200 200 200 200"),
