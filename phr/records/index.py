@@ -24,7 +24,7 @@ from typing import Any
 from phr.records import index_values
 from phr.records.definitions import concrete_types
 from phr.records.index_values import Sink, Write
-from phr.records.search import terms
+from phr.records.search import quantities, terms
 from phr.records.search.normal import normal
 from phr.records.search.params import COLUMNS, SearchParam, params_for
 from phr.records.search.paths import TRUTH, Filter, Leaf, Step, resolve
@@ -81,6 +81,8 @@ def index_of(resource: Mapping[str, Any], key: bytes) -> Indexed:
         found = [resource[k] for k in keys if k in resource]
         texts.add(head + ("true" if any(v is not False for v in found) else "false"))
         texts.add(present)
+    for head, values in sink.quantities.items():
+        texts.update(quantities.stored(head, tuple(values)))
     hashed, named = terms.hashed, terms.self_term
     found_terms = {hashed(text, key) for text in texts}
     found_terms |= {hashed(head, key) ^ named(reference, key) for head, reference in sink.references}

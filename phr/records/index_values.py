@@ -15,18 +15,20 @@ from typing import Any
 from phr.records.search import ranges, terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
 from phr.records.search.params import LEGIBLE, SearchParam
+from phr.records.search.quantities import Measured, measured
 from phr.records.search.ranges import EVER, FOREVER
 from phr.records.systems import preferred
 
 
 class Sink:
-    """Collects the texts of terms, references with the head of their parameter, and finished ranges and texts."""
+    """Collects the texts of terms, references and quantities by the head of their parameter, ranges and texts."""
 
-    __slots__ = ("ranges", "references", "terms", "texts")
+    __slots__ = ("quantities", "ranges", "references", "terms", "texts")
 
     def __init__(self) -> None:
         self.terms: set[str] = set()
         self.references: set[tuple[str, str]] = set()
+        self.quantities: dict[str, dict[Measured, None]] = {}
         self.ranges: list[tuple[int, float, float]] = []
         self.texts: list[tuple[int, str]] = []
 
@@ -53,7 +55,7 @@ def writer(param: SearchParam, data_type: str) -> Write | None:
         case "number":
             return _number(param, data_type)
         case "quantity":
-            return None  # what was measured is in the sealed body only
+            return _quantity(param, data_type)
     return None
 
 
@@ -218,6 +220,16 @@ def _number(param: SearchParam, data_type: str) -> Write | None:
     if data_type[:1].islower():
         return plain
     return span if data_type == "Range" else None
+
+
+def _quantity(param: SearchParam, data_type: str) -> Write:
+    head = terms.head(param.base, param.name, "q")
+
+    def quantity(node: Any, sink: Sink) -> None:
+        if (value := measured(node, data_type)) is not None:
+            sink.quantities.setdefault(head, {})[value] = None
+
+    return quantity
 
 
 def _inner(node: Any, key: str) -> Any:
