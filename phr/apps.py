@@ -7,3 +7,7 @@ class PhrConfig(AppConfig):
 
     def ready(self) -> None:
         from phr import checks  # noqa: F401  (registers the system checks)
+        from phr.records import terminology
+        from phr.records.profiles.terminology import Packages
+
+        terminology.use(Packages())

@@ -27,7 +27,8 @@ _STAND_IN = {"resourceType": "Binary", "contentType": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """One in-parameter of an OperationDefinition. `type`: a data type, a resource type or `Resource`.
+    """One in-parameter of an OperationDefinition. `type`: a data type, a resource type, `Resource`, or `part`:
+    its parts, as they came.
 
     `max` None = many. `commas`: a simple value may hold several, with commas between (as search parameters do).
     """
@@ -166,6 +167,8 @@ def _given(declared: In, parameter: Mapping[str, Any]) -> list[Any]:
         if not isinstance(resource, dict) or declared.type not in ("Resource", resource.get("resourceType")):
             raise refused(declared.name, f"resource に {declared.type} が必要です。A {declared.type} is expected.")
         return [resource]
+    if declared.type == "part":
+        return [parameter.get("part", [])]
     if not declared.primitive:
         key = f"value{declared.type[0].upper()}{declared.type[1:]}"
         if key not in parameter:

@@ -23,9 +23,9 @@ class Library:
 
     sources: tuple[Source, ...]
 
-    def with_first(self, source: Source) -> Library:
-        """The same with one more source before the others."""
-        return Library((source, *self.sources))
+    def and_last(self, source: Source) -> Library:
+        """The same with one more source after the others: it never takes the place of what is there."""
+        return Library((*self.sources, source))
 
     def resource(self, kind: Kind, canonical: str, version: str | None = None) -> Resource:
         """`canonical` may carry its version after `|`; `version` wins. Raises Unknown."""
@@ -52,11 +52,11 @@ class Library:
         """Raises Unknown."""
         return self.resource("ValueSet", canonical, version)
 
-    def concept_maps(self) -> Iterator[Resource]:
-        """Every ConceptMap, each URL once."""
+    def concept_maps(self, system: str) -> Iterator[Resource]:
+        """Every ConceptMap that may speak of a code system, each URL once."""
         seen = set()
         for source in self.sources:
-            for found in source.maps():
+            for found in source.maps(system):
                 if (url := found.get("url")) not in seen:
                     seen.add(url)
                     yield found

@@ -23,8 +23,8 @@ class Source(Protocol):
     def find(self, kind: Kind, url: str, version: str | None) -> Resource | None:
         """The resource with this URL, of this version if one is given, else the newest."""
 
-    def maps(self) -> Iterable[Resource]:
-        """Its ConceptMaps."""
+    def maps(self, system: str) -> Iterable[Resource]:
+        """Its ConceptMaps; those that say nothing of this code system may be left out."""
 
     def supplements(self, system: str) -> Iterable[Resource]:
         """Its CodeSystems that supplement this one."""
@@ -50,7 +50,7 @@ class Bundled:
             return _decoded(kind, url, max(rows)) if rows else None
         return _decoded(kind, url, version) if version in rows else None
 
-    def maps(self) -> Iterator[Resource]:
+    def maps(self, system: str) -> Iterator[Resource]:
         for url, rows in _index()["ConceptMap"].items():
             yield _decoded("ConceptMap", url, max(rows))
 
