@@ -79,6 +79,7 @@ TABLE = (
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$nothing", "404 404 404 404 404 404"),
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$everything",  "401 200 404 404 200 404"),
     Row("instance-operation", "POST", "/fhir/Patient/{hana}/$everything", "401 404 200 404 404 404"),
+    Row("type-operation", "GET", "/fhir/Observation/$lastn?patient={yuki}&code=8480-6", "401 200 200 200 200 200"),
     Row("type-operation", "GET", "/fhir/Patient/$everything",     "401 200 200 404 422 422"),
 
     # -- imports: into the record that is open --

@@ -114,6 +114,12 @@ QUESTIONS: dict[str, Question] = {
     "$everything by date": lambda app, x: app.get(f"Patient/{YUKI}/$everything?start=2026-03-02&end=2026-03-02"),
     "$everything of mine": lambda app, x: app.get("Patient/$everything?_type=Observation"),
     "$everything of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$everything"),
+    "$lastn": lambda app, x: app.get(f"Observation/$lastn?patient={YUKI}&code=8480-6&max=9"),
+    "$lastn, the newest": lambda app, x: app.get(f"Observation/$lastn?patient={YUKI}&code=8480-6&date=le2026-03-02"),
+    "$lastn by identifier": lambda app, x: app.get(
+        f"Observation/$lastn?patient={YUKI}&code=8480-6&identifier={SYSTEM}|1"
+    ),
+    "$lastn of a stranger": lambda app, x: app.get(f"Observation/$lastn?patient={KAI}&code=8480-6"),
     # the Patient beside it
     "patients": lambda app, x: app.search("Patient", _total="accurate"),
     "patients named": lambda app, x: app.search("Patient", name="見本", _total="accurate"),
@@ -226,7 +232,7 @@ def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> Non
         return str(family.mother.made(pressure(**IDENTIFIED))["id"])
 
     for name in ("read", "vread", "history", "total", "count only", "exact page", "identifier", "_sort date",
-                 "$everything", "$everything, one page", "$everything by date",
+                 "$everything", "$everything, one page", "$everything by date", "$lastn", "$lastn, the newest",
                  "if-none-exist by identifier", "transaction if-none-exist", "batch", "delete", "search"):  # fmt: skip
         with transaction.atomic():
             with pytest.raises(AssertionError):

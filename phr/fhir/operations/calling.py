@@ -32,12 +32,14 @@ SYSTEM = ""
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One call. `type`, `id`: the place (None where the level has none). `values`: each declared parameter that came.
+    """One call of `$operation`.
 
+    `type`, `id`: the place (None where the level has none). `values`: each declared parameter that came.
     `rest`: what is not declared, for operations that take search parameters. `asked`: the query string as it came.
     `headers`: of the request, with any case.
     """
 
+    operation: str
     type: str | None
     id: str | None
     values: Values
@@ -160,7 +162,7 @@ def run(
     """Read the parameters and call. `content`: the body, a Parameters or the operation's one resource."""
     lenient = wire.prefers(headers.get("Prefer", ""), "handling", "strict") == "lenient"
     values, rest = reading.read(found.inputs, asked, content, rest=found.rest, lenient=lenient)
-    return found.deed(records, Ask(type, id, values, rest, asked, headers))
+    return found.deed(records, Ask(found.name, type, id, values, rest, asked, headers))
 
 
 def _content(request: HttpRequest) -> dict[str, Any] | None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import quote
 from uuid import UUID
 
-import msgspec
-
-from phr.fhir import wire
 from phr.fhir.door import admitted
+from phr.fhir.operations.answers import searchset
 from phr.fhir.operations.calling import Ask, operation
 from phr.fhir.operations.inputs import In, refused
-from phr.fhir.outcome import Issue, Problem, as_json
+from phr.fhir.outcome import Problem
 from phr.records import definitions
 from phr.records.compartments import Whole
-from phr.records.gateway import Page, Records, Stored
+from phr.records.gateway import Records
 from phr.records.search import ranges
 
 MOST = 1000  # resources of a page; without `_count` as many
@@ -85,32 +82,3 @@ def count(ask: Ask) -> int:
     if asked < 1:
         raise refused("_count", "正の整数です。It must be positive.")
     return min(int(asked), MOST)
-
-
-def searchset(records: Records, ask: Ask, page: Page) -> bytes:
-    """The Bundle of a page, with `self` and `next` links by which GET asks the same."""
-    # The total is told where it can be seen anyway: on a first page that is the last.
-    whole = page.cursor is None and ask.one("_page") is None
-    entries = [entry(records, found, b"match") for found in page.entries]
-    entries += [entry(records, found, b"include") for found in page.included]
-    if page.cut:
-        text = as_json([Issue("incomplete", f"参照先の一部を省きました。{page.cut}.", severity="warning")])
-        entries.append(b'{"resource":%s,"search":{"mode":"outcome"}}' % text)
-    links = [("self", link(ask, ask.one("_page")))]
-    if page.cursor:
-        links.append(("next", link(ask, page.cursor)))
-    return wire.bundle("searchset", entries, links=links, total=len(page.entries) if whole else None)
-
-
-def entry(records: Records, found: Stored, mode: bytes) -> bytes:
-    url = msgspec.json.encode(f"{wire.base()}/{found.reference}")
-    resource = wire.shown(found, labels=records.shows_labels(found))
-    return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"}}' % (url, resource, mode)
-
-
-def link(ask: Ask, page: str | None) -> str:
-    """This question as a URL, whichever way its parameters came."""
-    pairs = [(name, str(value)) for name, values in ask.values.items() if name != "_page" for value in values]
-    pairs += [("_page", page)] if page else []
-    query = "&".join(f"{name}={quote(value, safe=':,')}" for name, value in pairs)
-    return f"{wire.base()}/{ask.place}/$everything" + (f"?{query}" if query else "")

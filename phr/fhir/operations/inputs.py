@@ -104,6 +104,8 @@ def _simple(type: str, text: str) -> Any:
             return Decimal(text)
         except InvalidOperation:
             return text
+    if type in ("instant", "dateTime"):
+        return text.replace(" ", "+")  # an unescaped + arrives as a space
     return text
 
 
