@@ -61,8 +61,16 @@ PHR_UTC_OFFSET_MINUTES = int(text("PHR_UTC_OFFSET_MINUTES", "540"))
 # Bodies larger than this are refused with 413 (bytes).
 PHR_MAX_BODY = int(text("PHR_MAX_BODY", str(10 * 1024 * 1024)))
 DATA_UPLOAD_MAX_MEMORY_SIZE = PHR_MAX_BODY
+# A resource larger than this is refused with 413 (bytes); base64 data of attachments is not counted.
+PHR_MAX_RESOURCE = int(text("PHR_MAX_RESOURCE", str(1024 * 1024)))
 # What one statement of a search or history may take (milliseconds); longer is answered 422 too-costly.
 PHR_SEARCH_TIMEOUT_MS = int(text("PHR_SEARCH_TIMEOUT_MS", "10000"))
+
+# Where bulk exports keep their sealed files; web and workers share it.
+PHR_EXPORT_FOLDER = text("PHR_EXPORT_FOLDER") or str(Path(PHR_VAR) / "exports")
+# How long an ended export stays (hours), and how many one client may have running.
+PHR_EXPORT_HOURS = int(text("PHR_EXPORT_HOURS", "24"))
+PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
 
 # Key-encryption keys: "id:base64 of 32 bytes", comma separated; the first seals, all open.
 PHR_KEYS = secret("PHR_KEYS")
@@ -133,6 +141,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "seal-audit": {"task": "consent.tasks.seal_audit", "schedule": 60.0},
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
+    "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
     "forget-tokens": {"task": "phr.smart.tasks.forget_tokens", "schedule": 3600.0},
 }
 

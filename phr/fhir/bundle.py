@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from django.db import transaction
 
-from phr.fhir import entries, outcome, wire
+from phr.fhir import entries, outcome, preconditions, wire
 from phr.fhir.entries import Entry
 from phr.fhir.outcome import InEntry, Problem
 from phr.fhir.resolve import rewritten
@@ -18,7 +18,7 @@ from phr.records.gateway import Forbidden, NotFound, Records, Rejected, Stored
 from phr.records.search.parse import Query
 
 
-def process(records: Records, content: Mapping[str, Any], *, prefer: str) -> bytes:
+def process(records: Records, content: Mapping[str, Any], *, prefer: str, request: Any = None) -> bytes:
     """Carry out a Bundle and return the response Bundle. Raises InEntry for the entry that failed a transaction."""
     kind = entries.kind_of(content)
     raw = entries.raw_entries(content)
@@ -74,7 +74,7 @@ def _put(records: Records, entry: Entry) -> Stored:
 
 def _condition(records: Records, entry: Entry) -> Query:
     _needs(records, entry.type, "s")
-    return wire.condition(entry.type, entry.if_none_exist or "", now=records.now)
+    return preconditions.condition(entry.type, entry.if_none_exist or "", now=records.now)
 
 
 def _get(records: Records, entry: Entry) -> bytes:
@@ -176,7 +176,7 @@ class _Names:
         """The one resource that a conditional reference finds. What the caller may not see is not found."""
         if text not in self.found:
             _needs(self.records, type, "s")
-            match = self.records.matching(wire.condition(type, text, now=self.records.now))
+            match = self.records.matching(preconditions.condition(type, text, now=self.records.now))
             if match is None:
                 told = f"参照先がありません。Nothing matches the reference {text[:60]}"
                 raise Problem(412, "not-found", told)

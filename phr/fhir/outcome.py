@@ -67,9 +67,13 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
         case Problem():
             return error.status, error.issues
         case gateway.Invalid():
-            return 400, [Issue(p.code, p.diagnostics, p.expression, p.severity) for p in error.problems]
-        case gateway.Unprocessable():
-            return 422, [Issue("business-rule", str(error), error.expression)]
+            status = 422 if isinstance(error, gateway.Spoilt) else 400
+            return status, [Issue(p.code, p.diagnostics, p.expression, p.severity) for p in error.problems]
+        case gateway.Unprocessable() | gateway.OtherId() | gateway.TooLarge():
+            status, code = _PLACED[type(error)]
+            return status, [Issue(code, str(error), error.expression)]
+        case gateway.NotYours():
+            return 405, [Issue("not-supported", _ids(error.prefix))]
         case BadSearch():
             return 400, [Issue("invalid", str(error), f"http.{error.parameter}")]
     for kind, (status, code, text) in _PLAIN.items():
@@ -77,6 +81,13 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
             return status, [Issue(code, text or str(error))]
     log.error("unanticipated %s", type(error).__name__, exc_info=error)
     return 500, [Issue("exception", "内部エラーが起きました。Something went wrong inside the server.")]
+
+
+def _ids(prefix: str) -> str:
+    """Hidden or absent alike: which new ids this caller may give (R4 http.html §3.1.0.4.1)."""
+    if not prefix:
+        return "この型の id はサーバーが付けます。This server gives the ids of this type."
+    return f"新しい id は {prefix} で始めてください。A new id of yours begins with {prefix}"
 
 
 def _inside(position: int, expression: str) -> str:
@@ -90,6 +101,11 @@ def _inside(position: int, expression: str) -> str:
     return f"{place}.{expression}" if expression else place
 
 
+_PLACED: dict[type[Exception], tuple[int, str]] = {
+    gateway.Unprocessable: (422, "business-rule"),
+    gateway.OtherId: (400, "invalid"),
+    gateway.TooLarge: (413, "too-long"),
+}
 # The text is the exception's own only where it can say nothing of what exists.
 _PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     Unauthenticated: (401, "login", ""),
@@ -120,6 +136,8 @@ def response(error: Exception) -> HttpResponse:
     if isinstance(error, Unauthenticated):
         challenge = 'Bearer realm="fhir"' + (f', error="{error.error}"' if error.error else "")
         answer["WWW-Authenticate"] = challenge
+    if isinstance(error, gateway.NotYours):
+        answer["Allow"] = "GET, HEAD"
     if isinstance(error, CannotOpen):
         log.critical("a stored body does not open")
     if isinstance(error, Problem):

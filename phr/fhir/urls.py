@@ -2,7 +2,8 @@
 
 from django.urls import path, re_path
 
-from phr.fhir import finding, views
+from phr.fhir import finding, views, writing
+from phr.fhir.bulk import views as bulk
 from phr.fhir.door import door
 from phr.fhir.operations.calling import call
 
@@ -17,12 +18,20 @@ urlpatterns = [
     re_path(rf"^/{_OPERATION}$", _asked, name="operation"),
     re_path(rf"^/{_TYPE}/{_OPERATION}$", _asked, name="type-operation"),
     re_path(rf"^/{_TYPE}/{_ID}/{_OPERATION}$", _asked, name="instance-operation"),
-    re_path(rf"^/{_TYPE}$", door(GET=finding.search, POST=views.create), name="type"),
+    # R4 spells a conditional delete with a slash before its criteria, and everything else without one.
+    re_path(rf"^/{_TYPE}/?$", door(GET=finding.search, POST=writing.create, PUT=writing.update_where,
+                                   PATCH=writing.patch_where, DELETE=writing.delete_where), name="type"),
     re_path(rf"^/{_TYPE}/_search$", door(POST=finding.post_search), name="post-search"),
     path("/_history", door(GET=finding.history), name="system-history"),
     re_path(rf"^/{_TYPE}/_history$", door(GET=finding.history), name="type-history"),
-    re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=views.update, DELETE=views.delete), name="instance"),
-    re_path(r"^/?$", door(POST=views.post_bundle), name="bundle"),
+    re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=writing.update, PATCH=writing.patch,
+                                        DELETE=writing.delete), name="instance"),
+    re_path(r"^/?$", door(POST=writing.post_bundle), name="bundle"),
+    re_path(r"^/bulk/(?P<job>[^/]{1,64})$", door(GET=bulk.status, DELETE=bulk.delete), name="export"),
+    re_path(
+        r"^/bulk/(?P<job>[^/]{1,64})/(?P<name>[^/]{1,100})$",
+        door(GET=bulk.file, negotiate=bulk.as_it_lies), name="export-file",
+    ),
     path("/metadata", door(GET=views.metadata), name="capabilities"),
     re_path(rf"^/{_TYPE}/{_ID}/_history$", door(GET=finding.history), name="history"),
     re_path(rf"^/{_TYPE}/{_ID}/_history/(?P<version>[^/]{{1,64}})$", door(GET=views.vread), name="version"),

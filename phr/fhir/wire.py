@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -23,7 +22,6 @@ from phr.records.search.parse import BadSearch, Query, parse
 
 _JSON = {"json", "application/json", "application/fhir+json", "text/json"}
 _ETAGS = re.compile(r'(?:^|,)\s*(?:W/)?"(\d{1,9})"\s*(?=,|$)')
-_ETAG = re.compile(r'\s*(?:W/)?"(\d{1,9})"\s*')
 
 
 Pairs = list[tuple[str, str]]
@@ -69,7 +67,7 @@ def form(request: HttpRequest) -> Pairs:
     if kind != "application/x-www-form-urlencoded":
         raise Problem(415, "not-supported", "application/x-www-form-urlencoded で送ってください。Expected a form body.")
     try:
-        return pairs(_received(request).decode())
+        return pairs(received(request).decode())
     except UnicodeDecodeError:
         raise Problem(400, "invalid", "検索の文字列を読めません。The form cannot be read.") from None
 
@@ -82,7 +80,7 @@ def pairs(text: str) -> Pairs:
         raise Problem(400, "invalid", "検索の文字列を読めません。The query string cannot be read.") from None
 
 
-def _received(request: HttpRequest) -> bytes:
+def received(request: HttpRequest) -> bytes:
     """The body's bytes. Raises Problem (411) where its length was not told, RequestDataTooBig (413)."""
     if request.headers.get("Transfer-Encoding") and not request.headers.get("Content-Length"):
         raise Problem(411, "incomplete", "本文の長さ (Content-Length) が必要です。The length of the body is needed.")
@@ -101,7 +99,7 @@ def json_body(request: HttpRequest) -> dict[str, Any]:
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", rest)
     if charset and charset[1] not in ("utf-8", "utf8"):
         raise Problem(415, "not-supported", "文字コードは UTF-8 です。The charset must be UTF-8.")
-    return relative(body.received(_received(request)), base())
+    return relative(body.received(received(request)), base())
 
 
 def preference(request: HttpRequest, name: str, default: str) -> str:
@@ -113,17 +111,6 @@ def prefers(header: str, name: str, default: str) -> str:
     """One value of a `Prefer` header."""
     found = re.search(rf"\b{name}\s*=\s*\"?([A-Za-z]+)", header)
     return found[1] if found else default
-
-
-def if_match(request: HttpRequest) -> int | None:
-    """The version named by If-Match. Raises Problem (400) for anything but one ETag of ours."""
-    text = request.headers.get("If-Match")
-    if text is None:
-        return None
-    found = _ETAG.fullmatch(text)
-    if not found:
-        raise Problem(400, "invalid", 'If-Match は W/"版" の形です。If-Match must be one ETag such as W/"3".')
-    return int(found[1])
 
 
 def unchanged(request: HttpRequest, found: Stored) -> bool:
@@ -185,17 +172,6 @@ def query(type: str, asked: Pairs, *, now: datetime, strict: bool) -> Query:
 def used(query: Query, asked: Pairs) -> Pairs:
     """The parameters that were applied, as they go into the links of the answer."""
     return [(name, value) for name, value in asked if name not in query.unknown and name != "_format"]
-
-
-def condition(type: str, text: str, *, now: datetime) -> Query:
-    """An If-None-Exist condition: a query string, with or without `Type?` before it. Raises BadSearch."""
-    kind, _, criteria = text.strip().rpartition("?")
-    found = query(type, pairs(criteria), now=now, strict=True)
-    if kind not in ("", type, f"{base()}/{type}"):
-        raise BadSearch("If-None-Exist", f"speaks of another type than {type}")
-    if not found.conditions or found.page:
-        raise BadSearch("If-None-Exist", "has no criteria, or speaks of a page")
-    return replace(found, count=2)
 
 
 def searchset(query: Query, page: Page, *, own: int | None, used: Pairs) -> bytes:

@@ -1,0 +1,198 @@
+"""Whether a resource may be stored for this caller: the first half of every write. Use it through `gateway.Records`.
+
+measured -> validated -> classified -> indexed -> decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from consent import audit, prepared
+from consent.audit import Event
+from consent.decide import Capacity
+from consent.models import Subject
+from consent.scope import OPEN_TYPES, Door, Facts
+from phr.records import body, definitions, facts, index, second_opinion, validate, vault
+from phr.records.reading import Reading
+from phr.records.rejections import Forbidden, Invalid, Rejected, TooLarge, Unprocessable
+from phr.records.scoping import Params, scope_sql
+from phr.records.store import Draft, Stored
+
+
+class Admission(Reading):
+    """What one caller may store."""
+
+    @property
+    def author(self) -> int | None:
+        """The organisation this caller writes for; None = the family itself."""
+        return self.caller.organization if self.caller.capacity in (Capacity.STAFF, Capacity.SYSTEM) else None
+
+    def shows_labels(self, found: Stored) -> bool:
+        """Whether security labels leave with a resource: only to the organisation that wrote it."""
+        return self.author is not None and found.facts.author == self.author
+
+    def _draft(self, resource: dict[str, Any], *, id: str, version: int, author: int | None) -> Draft:
+        _measure(resource)
+        problems = [p for p in validate.check(resource) if p.severity in ("fatal", "error")]
+        problems = problems or second_opinion.check(resource)
+        if problems:
+            raise Invalid(problems)
+        stamped = _stamp(resource, id=id, version=version, now=self.now)
+        try:
+            fact = facts.facts_of(stamped, author=author)
+        except facts.Unclassifiable as error:
+            raise Unprocessable(str(error), expression=resource["resourceType"]) from error
+        indexed = index.index_of(stamped, vault.index_key())
+        return Draft(fact, body.write(stamped), indexed, version)
+
+    def _admit(self, drafts: Sequence[Draft], *, letter: str) -> None:
+        """Whether each draft may be written. The Patient it names must be one the caller can see."""
+        born = {s for d in drafts if d.facts.type == "Patient" for s in d.facts.subjects}
+        rows = self._grant_rows(d.facts for d in drafts)
+        unseen = self._unseen({s for d in drafts for s in d.facts.subjects} - born)
+        for position, draft in enumerate(drafts):
+            fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self.granular else draft.facts
+            with at(position):
+                if lost := unseen.intersection(fact.subjects):
+                    place = f"{fact.type}.{subject_element(fact.type)}"
+                    raise Unprocessable(f"Patient/{min(lost)} is not known here", expression=place)
+                if not any(door.admits(fact, letter) for door in self.scope.doors):
+                    raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
+                if not self.scope.covers(fact, letter=letter, rows=rows):
+                    raise _not_coverable(fact)
+
+    def _unseen(self, subjects: set[UUID]) -> set[UUID]:
+        """The subjects whose Patient this caller cannot see, whether it is there or not."""
+        if self.scope.subjects is not None:
+            return subjects - self.scope.subjects
+        if not subjects:
+            return set()
+        p = Params()
+        anything = replace(self.scope, doors=(Door("*", "cruds"),))
+        sql = (
+            f"SELECT r.subject_id FROM phr_resource r WHERE r.type = 'Patient' AND NOT r.deleted"
+            f" AND r.fhir_id = ANY({p([str(s) for s in subjects])}) AND {scope_sql(anything, 'r', p)}"
+        )
+        return subjects - {row[0] for row in prepared.fetch(sql, p.values)}
+
+    def _enroll(self, drafts: Sequence[Draft]) -> None:
+        """A new Patient is a new Subject."""
+        new = [d for d in drafts if d.facts.type == "Patient"]
+        if new:
+            Subject.objects.bulk_create(
+                [
+                    Subject(id=d.facts.subjects[0], birth_on=_birth_on(body.parse(d.body)), created_at=self.now)
+                    for d in new
+                ],
+                ignore_conflicts=True,
+            )
+
+    def _with_labels(self, resource: dict[str, Any], current: Stored) -> dict[str, Any]:
+        """Labels that were not shown to the caller cannot be taken away by an update (R4 resource.html, meta)."""
+        if self.shows_labels(current):
+            return resource
+        before = self._last_body(current)
+        if before is None or b'"security"' not in before:
+            return resource
+        stored, meta = body.parse(before).get("meta", {}), resource.get("meta", {})
+        if not isinstance(meta, dict) or not isinstance(given := meta.get("security", []), list):
+            return resource  # the check of the structure says what is wrong with it
+        kept = [label for label in stored.get("security", []) if label not in given]
+        return {**resource, "meta": {**meta, "security": given + kept}} if kept else resource
+
+    def _last_body(self, current: Stored) -> bytes | None:
+        """The content that stands, or stood before the deletion: who brings it back brings its labels back."""
+        if not current.deleted:
+            return current.body
+        return next((found.body for found in self._earlier(current, exactly=current.version - 1)), None)
+
+    def _as_shown(self, current: Stored) -> dict[str, Any]:
+        """The content as this caller may see it: what a patch is applied to."""
+        content = body.parse(current.body or b"{}")
+        if not self.shows_labels(current):
+            content.get("meta", {}).pop("security", None)
+        return content
+
+    def _stored(self, pk: int, draft: Draft) -> Stored:
+        f = draft.facts
+        return Stored(pk, f.type, f.id, draft.version, self.now, False, f, draft.body)
+
+    def _log_written(self, event: Event, written: Sequence[Stored]) -> None:
+        """One event per person concerned, naming what was written."""
+        named: dict[UUID | None, list[str]] = {}
+        for entry in written:
+            for subject in entry.facts.subjects or (None,):
+                named.setdefault(subject, []).append(f"{entry.reference}/{entry.version}")
+        told = {subject: {"resources": references} for subject, references in named.items()}
+        audit.record_many(event, by=self.caller, now=self.now, told=told)
+
+
+@contextmanager
+def at(position: int) -> Iterator[None]:
+    """Whatever is rejected inside is rejected with its position among the drafts."""
+    try:
+        yield
+    except Rejected as error:
+        error.at = position
+        raise
+
+
+def _measure(resource: dict[str, Any]) -> None:
+    """Before anything is spent on it: the cost of checking grows with the structure, not with attachments' data."""
+    limit = settings.PHR_MAX_RESOURCE
+    size = len(body.write(resource))
+    if size > limit and size - _attached(resource) > limit:
+        kind = resource.get("resourceType")
+        raise TooLarge(limit, expression=kind if isinstance(kind, str) else "Resource")
+
+
+def _attached(node: Any) -> int:
+    """The length of all base64 data in it (Attachment.data, Binary.data)."""
+    total, rest = 0, [node]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, dict) and isinstance(data := node.get("data"), str):
+            total += len(data)
+        rest += [v for v in (node.values() if isinstance(node, dict) else node) if isinstance(v, (dict, list))]
+    return total
+
+
+def _stamp(resource: dict[str, Any], *, id: str, version: int, now: datetime) -> dict[str, Any]:
+    when = now.isoformat(timespec="milliseconds")
+    meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": when}
+    rest = {k: v for k, v in resource.items() if k not in ("resourceType", "id", "meta")}
+    return {"resourceType": resource["resourceType"], "id": id, "meta": meta, **rest}
+
+
+def same_content(one: bytes | None, other: bytes | None) -> bool:
+    """Whether two bodies differ in nothing but version and time."""
+    return _content(body.parse(one or b"{}")) == _content(body.parse(other or b"{}"))
+
+
+def _content(resource: Mapping[str, Any]) -> bytes:
+    meta = {k: v for k, v in resource.get("meta", {}).items() if k not in ("versionId", "lastUpdated")}
+    return body.canonical({**resource, "meta": meta})
+
+
+def _birth_on(patient: Mapping[str, Any]) -> date | None:
+    text = patient.get("birthDate", "")
+    return date.fromisoformat(text) if len(text) == 10 else None
+
+
+def subject_element(type: str) -> str:
+    """The element of a type that names its Patient."""
+    return next((name for name in ("subject", "patient") if name in definitions.fields(type)), "id")
+
+
+def _not_coverable(fact: Facts) -> Unprocessable:
+    if not fact.subjects and fact.type not in OPEN_TYPES:
+        place = f"{fact.type}.{subject_element(fact.type)}"
+        return Unprocessable("this type must name the Patient it is about", expression=place)
+    return Unprocessable("this may not be written for this person", expression=fact.type)

@@ -1,0 +1,55 @@
+"""Locks that make conditional writes follow each other (R4 http.html §3.1.0.8.2: avoid two clients creating one thing).
+
+Two conditions may be spelled differently and still speak of the same resource, so what is locked is not the
+text. A condition about known persons locks its type for each of them, and shares the type as a whole; any other
+locks the whole type. All locks of one transaction are taken at once, in one order, before anything is read.
+They end with the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from uuid import UUID
+
+from django.db import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A conditional write on `type`; `about` the persons it can be about, None = anybody or nobody."""
+
+    type: str
+    about: frozenset[UUID] | None
+
+
+def hold(wanted: Iterable[Wanted]) -> None:
+    """Take the locks of all conditional writes of this transaction."""
+    alone: set[str] = set()
+    shared: set[str] = set()
+    for one in wanted:
+        if one.about is None:
+            alone.add(one.type)
+        else:
+            shared.add(one.type)
+            alone |= {f"{one.type} {person}" for person in one.about}
+    steps = [(name, "pg_advisory_xact_lock") for name in alone]
+    steps += [(name, "pg_advisory_xact_lock_shared") for name in shared - alone]
+    _take(sorted(steps))
+
+
+def hold_name(name: str) -> None:
+    """Take the lock of one `Type/id` that may not exist yet, so that only one writer creates it."""
+    _take([(name, "pg_advisory_xact_lock")])
+
+
+def _take(steps: list[tuple[str, str]]) -> None:
+    """One after the other, in this order: a target list is evaluated from left to right."""
+    if steps:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT " + ", ".join(f"{lock}({_number(name)})" for name, lock in steps))
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)

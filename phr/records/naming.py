@@ -1,0 +1,22 @@
+"""Ids that a client gives (R4 http.html §3.1.0.4.1 "Update as Create"): each writer has a beginning of its own.
+
+Hidden and absent ids must be alike. If anybody could create under any free id, a refusal would say that the id
+is taken. So a client may name new resources only below a prefix that nobody else writes under: what is there,
+it has put there itself. See decisions/ids-of-the-clients-own.md.
+"""
+
+from __future__ import annotations
+
+from base64 import b32encode
+from hashlib import blake2b
+
+from consent.decide import Caller
+
+LETTERS = 10  # of base32: 50 bits
+
+
+def prefix_of(caller: Caller, *, author: int | None, key: bytes) -> str:
+    """What the ids that this caller gives begin with: the same for one client of one organisation or person."""
+    writer = f"person:{caller.person}" if author is None else f"org:{author}"
+    digest = blake2b(f"ids\x1f{writer}\x1f{caller.client}".encode(), digest_size=8, key=key).digest()
+    return b32encode(digest).decode().lower()[:LETTERS] + "-"
