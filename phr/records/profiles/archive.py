@@ -76,7 +76,9 @@ class _Counted:
             parts += self._unzip.decompress(tail or fresh, size - len(parts))
         self._total += len(parts)
         if self._total > MOST_CONTENT:
-            raise Unloadable("archive", "展開すると大きすぎます。", f"Unpacked, it is larger than {MOST_CONTENT} bytes.")
+            raise Unloadable(
+                "archive", "展開すると大きすぎます。", f"Unpacked, it is larger than {MOST_CONTENT} bytes."
+            )
         return bytes(parts)
 
 
@@ -126,7 +128,9 @@ def _check_member(member: tarfile.TarInfo, count: int) -> None:
     if path.is_absolute() or ".." in path.parts or "\\" in member.name or "\0" in member.name:
         raise Unloadable(member.name, "外を指す名前です。", "The name leads out of the package.")
     if not (member.isreg() or member.isdir()):
-        raise Unloadable(member.name, "リンクや特殊ファイルは使えません。", "Neither links nor special files are allowed.")
+        raise Unloadable(
+            member.name, "リンクや特殊ファイルは使えません。", "Neither links nor special files are allowed."
+        )
     if member.size > MOST_FILE:
         raise Unloadable(member.name, "ファイルが大きすぎます。", f"Larger than {MOST_FILE} bytes.")
 

@@ -193,4 +193,3 @@ def decoded(content: bytes) -> dict[str, Any]:
 
 
 _decoder: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
-
