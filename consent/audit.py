@@ -54,6 +54,11 @@ class Event(StrEnum):
     IMPORT_ACCEPTED = "import:accepted"
     IMPORT_COMMITTED = "import:committed"
     IMPORT_REFUSED = "import:refused"
+    EXPORT_ACCEPTED = "export:accepted"
+    EXPORT_ENDED = "export:ended"
+    EXPORT_FAILED = "export:failed"
+    EXPORT_DELETED = "export:deleted"
+    RECORD_EXPORTED = "record:exported"  # left in a file of an export
     KEYS_ROTATED = "keys:rotated"
 
 

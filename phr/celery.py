@@ -11,7 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "phr.settings")
 app = Celery("phr")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["phr.smart"])
+app.autodiscover_tasks(["phr.smart", "phr.fhir.bulk"])
 
 
 @worker_init.connect

@@ -21,8 +21,11 @@ from phr.smart import cors
 View = Callable[..., HttpResponse]
 
 
-def door(**methods: View) -> View:
-    """One view for a path from one function per method; every refusal becomes an OperationOutcome."""
+def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods: View) -> View:
+    """One view for a path from one function per method; every refusal becomes an OperationOutcome.
+
+    `negotiate` refuses what cannot be answered in a form the client takes.
+    """
     if "GET" in methods:
         methods["HEAD"] = methods["GET"]
     allowed = ", ".join(sorted(methods))
@@ -43,7 +46,7 @@ def door(**methods: View) -> View:
         handler = methods.get(request.method or "")
         if handler is None:
             raise Problem(405, "not-supported", f"使える方法: {allowed} Allowed methods.", Allow=allowed)
-        wire.negotiate(request)
+        negotiate(request)
         return handler(request, **place)
 
     return functools.update_wrapper(view, next(iter(methods.values())))

@@ -1,0 +1,158 @@
+"""What one caller may take out in bulk: read in chunks by row, every row looked at again, every chunk on the log.
+
+A chunk is read within the scope of a decision of its own, so what is withdrawn in between stops what follows.
+What lies in a file is asked for once more when it leaves (`standing`).
+Source: Bulk Data Access IG 3.0.0, export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from django.db import connection
+
+from consent import audit, prepared
+from consent.audit import Event
+from consent.decide import Caller, InForce, Permit
+from consent.in_force import in_force_for
+from consent.scope import Door
+from phr.records import store, vault
+from phr.records.reading import PAGE_BYTES, Reading, bounded, open_permit
+from phr.records.scoping import Params, scope_sql
+from phr.records.search import compile as compiler
+from phr.records.search.query import Query
+from phr.records.store import Stored
+
+CHUNK = 2000  # rows
+WINDOW = 200_000  # row ids a chunk looks at: however few of them may be seen, a chunk ends
+# A write that began before this much time may still be under way unseen: its moment is taken before it begins.
+UNSEEN = "2 seconds"
+# The moment up to which all that was written can be seen, and the newest row.
+_MOMENT = f"""
+SELECT least(%(now)s::timestamptz, min(xact_start)) - interval '{UNSEEN}',
+       (SELECT coalesce(max(id), 0) FROM phr_resource)
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid() AND state <> 'idle'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One walk of an export. None = any.
+
+    `type`, and in a walk of all types those it is `without`; `queries`: one of which must match; `deleted`: what
+    is deleted, instead of what stands; `persons`: only what is about a person; `members`: about these as main
+    person, or as second one with a main person outside `everybody`. `since`: changed after; `until`: before.
+    """
+
+    type: str | None = None
+    without: tuple[str, ...] = ()
+    queries: tuple[Query, ...] = ()
+    deleted: bool = False
+    persons: bool = False
+    members: tuple[UUID, ...] | None = None
+    everybody: tuple[UUID, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Export(Reading):
+    """The record as one caller may take it out."""
+
+    @classmethod
+    def opened_by(cls, caller: Caller, *, now: datetime, in_force: InForce | None = None) -> Self:
+        """Decide, as for any reading. Raises Refused (audited)."""
+        return cls(caller, open_permit(caller, in_force or in_force_for(caller, now=now), now=now), now=now)
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self:
+        """The same record, decided already in this very request."""
+        return cls(reading.caller, Permit(reading.scope, ()), now=reading.now)
+
+    def moment(self) -> tuple[datetime, int]:
+        """Up to when all that was written can be seen, and the newest row (transactionTime, high water)."""
+        with connection.cursor() as cursor:
+            cursor.execute(_MOMENT, {"now": self.now})
+            at, high_water = cursor.fetchone()
+        return at, high_water
+
+    def chunk(self, part: Part, *, after: int, high_water: int) -> tuple[Iterator[Stored], int]:
+        """What a part has after this row, opened one by one, and up to which row that is all of it.
+
+        The part is at its end when that reaches the high water.
+        """
+        end = high_water if part.members is not None else min(high_water, after + WINDOW)
+        p = Params()
+        with connection.cursor() as cursor:
+            cursor.execute(self._select(part, after, end, p), p.values)
+            rows = cursor.fetchall()
+        cut = len(rows) == CHUNK or (bool(rows) and rows[-1][-1] >= PAGE_BYTES)
+        found = (entry for entry in self._judged(rows, letter="s") if entry)
+        return found, rows[-1][0] if cut else end
+
+    def _select(self, part: Part, after: int, end: int, p: Params) -> str:
+        where = [f"r.id > {p(after)} AND r.id <= {p(end)}", scope_sql(self.scope, "s", p), *_conditions(part, p)]
+        sql = f"{store.select(terms=self.granular)} WHERE {' AND '.join(where)} ORDER BY r.id LIMIT {CHUNK}"
+        return bounded(sql)
+
+    def standing(self, rows: Sequence[int], *, deleted: bool) -> dict[int, Stored]:
+        """Which of these rows the caller may still take out, as they are now."""
+        p = Params()
+        state = "r.deleted" if deleted else "NOT r.deleted"
+        scope = scope_sql(self.scope, "s", p)
+        sql = f"{store.select(terms=self.granular)} WHERE r.id = ANY({p(list(rows))}) AND {state} AND {scope}"
+        with connection.cursor() as cursor:
+            cursor.execute(sql, p.values)
+            found = cursor.fetchall()
+        return {entry.pk: entry for entry in self._judged(found, letter="s") if entry}
+
+    def unknown(self, subjects: Iterable[UUID]) -> set[UUID]:
+        """The persons whose Patient this caller cannot see, whether it is there or not."""
+        wanted, p = set(subjects), Params()
+        anything = replace(self.scope, doors=(Door("*", "cruds"),))
+        sql = (
+            f"SELECT r.subject_id FROM phr_resource r WHERE r.type = 'Patient' AND NOT r.deleted"
+            f" AND r.fhir_id = ANY({p([str(s) for s in wanted])}) AND {scope_sql(anything, 's', p)}"
+        )
+        return wanted - {row[0] for row in prepared.fetch(sql, p.values)}
+
+    def log(self, event: Event, entries: Iterable[Stored], about: audit.Detail) -> None:
+        """One line for each person concerned; none where nothing was found."""
+        if found := list(entries):
+            self._log_found(event, about, found)
+
+
+def _conditions(part: Part, p: Params) -> Iterator[str]:
+    yield "r.deleted" if part.deleted else "NOT r.deleted"
+    if part.type is not None:
+        yield f"r.type = {p(part.type)}"
+    if part.without:
+        yield f"r.type <> ALL({p(list(part.without))})"
+    if part.persons:
+        yield "r.subject_id IS NOT NULL"
+    if part.members is not None:
+        yield _about(part, p)
+    if part.since is not None:
+        yield f"r.updated_at > {p(part.since)}"
+    if part.until is not None:
+        yield f"r.updated_at < {p(part.until)}"
+    if part.queries:
+        yield f"({' OR '.join(matching(query, p) for query in part.queries)})"
+
+
+def _about(part: Part, p: Params) -> str:
+    """Rows of these persons, each in the slice of its main person: in no two slices."""
+    own = f"r.subject_id = ANY({p(list(part.members or ()))})"
+    shared = f"r.subject2_id = ANY({p(list(part.members or ()))}) AND r.subject_id <> ALL({p(list(part.everybody))})"
+    return f"({own} OR {shared})"
+
+
+def matching(query: Query, p: Params) -> str:
+    """What a search on one type asks of a row `r`, beside its type."""
+    key = vault.index_key()
+    asked = [compiler._condition(c, query.type, p, key) for c in query.conditions]  # noqa: SLF001
+    return "(" + (" AND ".join(asked) or "TRUE") + ")"
