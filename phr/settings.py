@@ -61,6 +61,8 @@ PHR_UTC_OFFSET_MINUTES = int(text("PHR_UTC_OFFSET_MINUTES", "540"))
 # Bodies larger than this are refused with 413 (bytes).
 PHR_MAX_BODY = int(text("PHR_MAX_BODY", str(10 * 1024 * 1024)))
 DATA_UPLOAD_MAX_MEMORY_SIZE = PHR_MAX_BODY
+# Profiles that hold on every write: own, claimed, canonical URLs (phr/records/profiles/enforced.py).
+PHR_PROFILES_ENFORCED = text("PHR_PROFILES_ENFORCED", "own").split()
 # A resource larger than this is refused with 413 (bytes); base64 data of attachments is not counted.
 PHR_MAX_RESOURCE = int(text("PHR_MAX_RESOURCE", str(1024 * 1024)))
 # What one statement of a search or history may take (milliseconds); longer is answered 422 too-costly.

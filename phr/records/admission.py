@@ -20,6 +20,7 @@ from consent.decide import Capacity
 from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
 from phr.records import body, definitions, facts, index, second_opinion, validate, vault
+from phr.records.profiles import enforced
 from phr.records.reading import Reading
 from phr.records.rejections import Forbidden, Invalid, Rejected, TooLarge, Unprocessable
 from phr.records.scoping import Params, scope_sql
@@ -42,6 +43,7 @@ class Admission(Reading):
         _measure(resource)
         problems = [p for p in validate.check(resource) if p.severity in ("fatal", "error")]
         problems = problems or second_opinion.check(resource)
+        problems = problems or enforced.problems(resource, now=self.now)
         if problems:
             raise Invalid(problems)
         stamped = _stamp(resource, id=id, version=version, now=self.now)
