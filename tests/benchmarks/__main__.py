@@ -82,7 +82,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     import django
 
     django.setup()
-    from tests.benchmarks import measurements
+    from tests.benchmarks import complete, measurements
 
     manage(env, "grant_roles")
     random.seed(1)
@@ -90,7 +90,9 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     measurements.storage()
     drf = measurements.bare(env, folder, options, server)
     with server("phr.wsgi:application", web, folder, "/readyz") as port:
-        measurements.ours(port, options, drf)
+        bench = measurements.Bench(port, options)
+        complete.complete(bench, web, folder)
+        measurements.ours(bench, drf)
 
 
 if __name__ == "__main__":

@@ -97,8 +97,7 @@ class Bench:
         return rated(name, rate, note).per_second
 
 
-def ours(port: int, options: argparse.Namespace, drf: float) -> None:
-    bench = Bench(port, options)
+def ours(bench: Bench, drf: float) -> None:
     with_mothers(bench, drf)
     with_clinic(bench)
     with_many_grants(bench)
@@ -143,12 +142,12 @@ def with_clinic(bench: Bench) -> None:
     bench.measure("search by identifier", lambda: [
         request("GET", f"/fhir/Patient?identifier={_quoted(v)}", token=token) for v in _identifiers(bench)
     ])  # fmt: skip
-    observation = _observation(granted[0])
+    size = len(observation(granted[0]))
     bench.measure("create", lambda: [
-        request("POST", "/fhir/Observation", token=token, body=_observation(s)) for s in granted])  # fmt: skip
+        request("POST", "/fhir/Observation", token=token, body=observation(s)) for s in granted])  # fmt: skip
     bench.measure("transaction of 60", lambda: [
         request("POST", "/fhir", token=token, body=_transaction(s)) for s in granted[:20]],
-        weight=60, note=f"resources; {len(observation)} bytes each;")  # fmt: skip
+        weight=60, note=f"resources; {size} bytes each;")  # fmt: skip
 
 
 def _quoted(text: str) -> str:
@@ -162,7 +161,7 @@ def _identifiers(bench: Bench) -> list[str]:
     return [f"urn:oid:1.2.392.100495.20.3.51.1|{i}" for (i,) in found]
 
 
-def _observation(subject: object, **more: object) -> bytes:
+def observation(subject: object, **more: object) -> bytes:
     return msgspec.json.encode({
         "resourceType": "Observation", "status": "final",
         "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category",
@@ -175,7 +174,7 @@ def _observation(subject: object, **more: object) -> bytes:
 
 def _transaction(subject: object) -> bytes:
     entry = {
-        "fullUrl": "", "resource": msgspec.json.decode(_observation(subject)),
+        "fullUrl": "", "resource": msgspec.json.decode(observation(subject)),
         "request": {"method": "POST", "url": "Observation"},
     }  # fmt: skip
     entries = [entry | {"fullUrl": f"urn:uuid:{uuid4()}"} for _ in range(60)]

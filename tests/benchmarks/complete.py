@@ -1,0 +1,189 @@
+"""What the complete server is measured by: chains, `_has`, includes, whole records, deep pages, export, ingest."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from phr.populate.store import for_organization
+from phr.records.gateway import Records
+from tests.benchmarks.load import measure, request
+from tests.benchmarks.measurements import WEIGHT, Bench, observation, rows
+from tests.benchmarks.table import row
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FHIR_JSON = "application/fhir+json"
+DEEP = 100_000
+
+
+def complete(bench: Bench, env: dict[str, str], folder: Path) -> None:
+    searches(bench)
+    whole_records(bench)
+    if bench.options.only in "pages export ingest":
+        deep_pages(bench)
+        lines = export(bench, env)
+        ingest(env, folder, lines)
+
+
+def searches(bench: Bench) -> None:
+    tokens = [(m.own_subject_id, bench.mother_token(m)) for m in bench.mothers]
+    clinic = bench.clinic_token()
+    granted = [str(s) for s, _ in tokens]
+
+    def own(path: str) -> Callable[[], list[bytes]]:
+        return lambda: [request("GET", path.format(s), token=token) for s, token in tokens]
+
+    def by_clinic(path: str) -> Callable[[], list[bytes]]:
+        return lambda: [request("GET", path.format(s), token=clinic) for s in granted]
+
+    chained = f"/fhir/Observation?subject:Patient.gender=female&code={WEIGHT}&_count=10"
+    bench.measure("chained search", own(chained), note="mothers, subject:Patient.gender, 10 a page;")
+    bench.measure("chained search, by the clinic",
+                  by_clinic("/fhir/Observation?patient={0}&subject:Patient.gender=female&_count=10"))  # fmt: skip
+    has = f"/fhir/Patient?_has:Observation:patient:code={WEIGHT}"
+    bench.measure("_has", own(has), note="mothers, Observation by code;")
+    bench.measure("_has, by the clinic", by_clinic(has + "&_id={0}"))
+    include = f"/fhir/Observation?code={WEIGHT}&_include=Observation:subject&_count=10"
+    bench.measure("_include", own(include), note="mothers, 10 a page;")
+    bench.measure("_revinclude", own("/fhir/Patient?_id={0}&_revinclude=MedicationDispense:patient"))
+
+
+def whole_records(bench: Bench) -> None:
+    """`$everything` of records of about 60 resources: those of the mothers who come nearest."""
+    sizes = dict(rows("SELECT subject_id, count(*) FROM phr_resource GROUP BY subject_id"))
+    nearest = sorted(bench.mothers, key=lambda m: abs(sizes.get(m.own_subject_id, 0) - 60))[:10]
+    mean = sum(sizes[m.own_subject_id] for m in nearest) / len(nearest)
+    bench.measure(
+        "$everything",
+        lambda: [request("GET", f"/fhir/Patient/{m.own_subject_id}/$everything", token=bench.mother_token(m))
+                 for m in nearest],
+        note=f"{mean:.0f} resources in the mean, a page of the default size;",
+    )  # fmt: skip
+
+
+def deep_pages(bench: Bench) -> None:
+    """Pages of 50 at the beginning, in the middle and at the end of a result of 100,000 rows."""
+    subjects = [m.own_subject_id for m in bench.mothers]
+    _fill(bench.clinic, subjects)
+    token = bench.clinic_token()
+    for sort in ("", "-_lastUpdated", "-date"):
+        order = f"&_sort={sort}" if sort else ""
+        first, costs = f"/fhir/Observation?_count=50{order}", {}
+        places = _places(bench.port, token, f"/fhir/Observation?_count=500{order}")
+        costs = {where: measure(bench.port, [request("GET", path, token=token)], seconds=bench.options.seconds)
+                 for where, path in {0: first, **places}.items()}  # fmt: skip
+        worst = max(cost.median_ms for cost in costs.values()) / costs[0].median_ms
+        told = ", ".join(f"{where:,}: {cost.median_ms:.1f} ms" for where, cost in costs.items())
+        row(f"pages of 50, _sort={sort or '(default)'}, dearest against first", f"{worst:.2f}×", told)
+
+
+def _fill(clinic: int, subjects: list[Any]) -> None:
+    records = Records.opened_by(for_organization(clinic), now=timezone.now())
+    [(have,)] = rows("SELECT count(*) FROM phr_resource WHERE type = 'Observation'")
+    made = [json.loads(observation(s)) for s in subjects]
+    begin = time.perf_counter()
+    for start in range(0, DEEP - have + 2000, 1000):
+        records.create_all([made[(start + n) % len(made)] for n in range(1000)])
+    row("creates through the gateway, one process", f"{(DEEP - have + 2000) / (time.perf_counter() - begin):,.0f}/s")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE phr_resource")
+
+
+def _places(port: int, token: str, first: str) -> dict[int, str]:
+    """Links to pages of 50 at a few depths, got by walking the whole result."""
+    found, path, seen = {}, first, 0
+    marks = [25_000, 50_000, 75_000, 95_000]
+    while path:
+        told = json.loads(_got(port, token, path)[2])
+        seen += len(told.get("entry", []))
+        links = {link["relation"]: link["url"] for link in told["link"]}
+        if "next" not in links:
+            break
+        path = _path(links["next"])
+        if marks and seen >= marks[0]:
+            marks.pop(0)
+            found[seen] = path.replace("_count=500", "_count=50")
+    row("  rows walked", f"{seen:,}")
+    return found
+
+
+def _got(port: int, token: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers in lower case, body. Raises RuntimeError for anything but success."""
+    http = HTTPConnection("127.0.0.1", port, timeout=300)
+    try:
+        http.request("GET", path, headers={"Authorization": f"Bearer {token}", "Accept": FHIR_JSON, **headers})
+        answer = http.getresponse()
+        content = answer.read()
+    finally:
+        http.close()
+    if answer.status >= 300:
+        raise RuntimeError(f"{path}: {answer.status} {content[:500]!r}")
+    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+
+
+def _path(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def export(bench: Bench, env: dict[str, str]) -> Path:
+    """A system export from kick-off to the last byte of the last file, with a worker as in production."""
+    folder = Path(env["PHR_VAR"]) / "exported"
+    folder.mkdir()
+    worker = subprocess.Popen([sys.executable, "-m", "celery", "-A", "phr.celery", "worker", "-l", "warning", "-c", "2"],
+                              env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    token = bench.clinic_token()
+    try:
+        time.sleep(5)  # the worker starts
+        begin, count = time.perf_counter(), 0
+        _, headers, _ = _got(bench.port, token, "/fhir/Patient/$export", Prefer="respond-async")
+        place = _path(headers["content-location"])
+        while (told := _got(bench.port, token, place))[0] == 202:
+            time.sleep(0.25)
+        written = time.perf_counter() - begin
+        for number, file in enumerate(json.loads(told[2])["output"]):
+            _, _, content = _got(bench.port, token, _path(file["url"]), Accept="application/fhir+ndjson")
+            (folder / f"{number:04}-{file['type']}.ndjson").write_bytes(content)
+            count += content.count(b"\n")
+    finally:
+        worker.terminate()
+        worker.wait()
+    row("bulk export, until complete", f"{count / written:,.0f} resources/s", f"{count:,} resources")
+    row("bulk export, with the download", f"{count / (time.perf_counter() - begin):,.0f} resources/s")
+    return folder
+
+
+def ingest(env: dict[str, str], folder: Path, lines: Path) -> None:
+    """The exported Observations again, under new ids, by the operator's command."""
+    [(code,)] = rows("SELECT code FROM consent_organization WHERE kind = 'clinic' ORDER BY id LIMIT 1")
+    source, count = folder / "ingest.ndjson", 0
+    with source.open("w") as target:
+        for file in sorted(lines.glob("*-Observation.ndjson")):
+            for line in file.open():
+                told = json.loads(line)
+                told["id"] = str(UUID(int=UUID(told["id"]).int ^ (1 << 100)))
+                told.pop("meta", None)
+                target.write(json.dumps(told, ensure_ascii=False) + "\n")
+                count += 1
+                if count == 40_000:
+                    break
+            if count == 40_000:
+                break
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "manage.py", "ingest", str(source), "--organization", code, "--processes", "2"],
+                   env=env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+    took = time.perf_counter() - begin
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    row("NDJSON ingest, 2 processes", f"{count / took:,.0f} resources/s", f"{count:,} resources; ≤ {memory} MB")
