@@ -69,8 +69,8 @@ class CodeSystem:
         self.valueset = resource.get("valueSet")
         self.is_a = resource.get("hierarchyMeaning", "is-a") == "is-a"
         self._folded: dict[str, str] | None = {} if resource.get("caseSensitive") is False else None
-        self.declared = frozenset(p["code"] for key in ("property", "filter") for p in dicts(resource.get(key))
-                                  if isinstance(p.get("code"), str))  # fmt: skip
+        # A filter that is declared without a property means what only its owner knows.
+        self.declared = frozenset(p["code"] for p in dicts(resource.get("property")) if isinstance(p.get("code"), str))
         self.concepts: dict[str, Concept] = {}
         self.children: dict[str, list[str]] = {}
         self.parents: dict[str, list[str]] = {}
@@ -109,8 +109,8 @@ class CodeSystem:
 
     @property
     def enumerable(self) -> bool:
-        """Whether all its codes are here."""
-        return self.content == "complete"
+        """Whether all its codes are here; R4 has some said to be complete without a code."""
+        return self.content == "complete" and bool(self.concepts)
 
     def find(self, code: str) -> Concept | None:
         """The concept; letter case counts unless the code system says otherwise."""
