@@ -15,9 +15,10 @@ from phr.populate.cast import YUKI
 from phr.records import vault
 from phr.records.scoping import Params
 from phr.records.search import ranges
-from phr.records.search.compile import _bounds, _holds, page_sql
+from phr.records.search.compile import page_sql
 from phr.records.search.parse import PREFIXES, parse
 from phr.records.search.query import Span
+from phr.records.search.where import bounds, in_span
 from tests.family import Neighbourhood, at_home, weight
 
 POINTS = st.sampled_from([ranges.date_range(text) for text in
@@ -42,8 +43,8 @@ def test_dates_mean_the_same_in_both_forms(prefix: str, asked: ranges.Range, kep
     columns = f"(SELECT {p(kept[0])}::float8 AS low, {p(kept[1])}::float8 AS high) x"
     low, high = p(ranges.moment(kept[0])), p(ranges.moment(kept[1]))
     clinical = f"(SELECT {low}::timestamptz AS clinical_low, {high}::timestamptz AS clinical_high) r"
-    necessary = _bounds(span, p).removesuffix(" AND ") or "TRUE"
-    answers = _holds(span, "x.low", "x.high", p)
+    necessary = bounds(span, p).removesuffix(" AND ") or "TRUE"
+    answers = in_span(span, "x.low", "x.high", p)
     holds, possible = by_sql(f"SELECT {answers}, {necessary} FROM {columns}, {clinical}", p.values)
     assert holds == ranges.holds(prefix, asked, kept)
     assert possible or not holds  # what the walk is cut by never cuts off an answer
@@ -55,7 +56,7 @@ def test_dates_mean_the_same_in_both_forms(prefix: str, asked: ranges.Range, kep
 def test_numbers_mean_the_same_in_both_forms(prefix: str, asked: ranges.Range, kept: ranges.Range) -> None:
     p = Params()
     columns = f"(SELECT {p(kept[0])}::float8 AS low, {p(kept[1])}::float8 AS high) x"
-    [holds] = by_sql(f"SELECT {_holds(Span(prefix, *asked), 'x.low', 'x.high', p)} FROM {columns}", p.values)
+    [holds] = by_sql(f"SELECT {in_span(Span(prefix, *asked), 'x.low', 'x.high', p)} FROM {columns}", p.values)
     assert holds == ranges.holds(prefix, asked, kept)
 
 
@@ -68,7 +69,7 @@ def plan(text: str, now: Any) -> str:
     pairs = [tuple(part.split("=")) for part in text.split("&")]
     query = parse("Observation", pairs, now=now)  # type: ignore[arg-type]
     p = Params()
-    sql = page_sql(query, "TRUE", p, None, key=vault.index_key())
+    [sql] = page_sql(query, lambda alias: "TRUE", p, None, key=vault.index_key())
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}", p.values)
         return "\n".join(row[0] for row in cursor.fetchall())

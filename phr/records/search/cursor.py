@@ -23,10 +23,14 @@ PAD = 128  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a page ended. Rows stored after `high_water` do not enter; `after` = sort values and row id."""
+    """Where a page ended. Rows stored after `high_water` do not enter; `after` = sort values and row id.
+
+    `began`: when the search began, for an order that updates change (`_lastUpdated`).
+    """
 
     high_water: int
     after: tuple[Any, ...]
+    began: str | None = None
 
 
 class Question(Protocol):
@@ -48,7 +52,7 @@ def _bound(caller: Caller, query: Question) -> bytes:
 
 def sealed(mark: Mark, *, caller: Caller, query: Question) -> str:
     nonce = os.urandom(12)
-    text = msgspec.json.encode([mark.high_water, *mark.after])
+    text = msgspec.json.encode([mark.high_water, mark.began, *mark.after])
     text += b" " * (-len(text) % PAD)  # row ids count rows of others: their digits must not show in the length
     return base64.urlsafe_b64encode(nonce + _cipher().encrypt(nonce, text, _bound(caller, query))).decode().rstrip("=")
 
@@ -59,7 +63,7 @@ def opened(text: str, *, caller: Caller, query: Question) -> Mark:
         raise BadSearch("_page", "this page link is not valid for this search")
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        high_water, *after = msgspec.json.decode(_cipher().decrypt(raw[:12], raw[12:], _bound(caller, query)))
+        high_water, began, *after = msgspec.json.decode(_cipher().decrypt(raw[:12], raw[12:], _bound(caller, query)))
     except (binascii.Error, ValueError, InvalidTag, msgspec.DecodeError):
         raise BadSearch("_page", "this page link is not valid for this search") from None
-    return Mark(high_water, tuple(after))
+    return Mark(high_water, tuple(after), began)

@@ -3,9 +3,9 @@
 How a compiler reads a Condition (all conditions of a Query hold together; values of one are alternatives):
 
 * `missing` set: present_term(type, param.name) in terms, or not;
-* Token, Reference, Logical, Uri, and Text with modifier "exact": `asked_terms(condition, key)` gives
-  hashes of which any must be in `terms` (`terms && ARRAY[…]`, with one hash `terms @> ARRAY[h]`);
-  modifier "not": none of them may be (resources without a value match too). No hash at all: no match;
+* Token, Reference, Logical, Uri, Typed, Codes, Amount, Paired, and Text with modifier "exact": `asked.cover(condition,
+  key)` gives sets of hashes to be met in `terms`; modifiers "not" and "not-in": none of them may be (resources
+  without a value match too). No hash at all: no match;
 * Span (date, number): EXISTS a Range row with param_id in `kept_ids(param)` for which
   `ranges.holds(prefix, (low, high), row)`; for "ne" the row must exist too;
 * Text: EXISTS a Text row with param_id in `kept_ids(param)`, text LIKE folded || '%', or
@@ -17,8 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from phr.records.search import terms
-from phr.records.search.params import SearchParam, params_for
+from phr.records.search.params import SearchParam
 
 
 class BadSearch(Exception):
@@ -302,43 +301,3 @@ def _names(node: Node) -> set[str]:
 def kept_ids(param: SearchParam) -> tuple[int, ...]:
     """The param_ids under which Range and Text rows of a parameter stand."""
     return tuple(kept.id for kept in param.kept)
-
-
-def asked_terms(condition: Condition, key: bytes) -> tuple[int, ...]:
-    """Hashes of which any answers the condition; empty if it speaks of ranges or texts, or can match nothing."""
-    param = condition.param
-    if condition.missing is not None:
-        return (terms.present_term(param.base, param.name, key),)
-    found: list[int] = []
-    for value in condition.values:
-        match value:
-            case Token():
-                system = None if param.bare else value.system
-                found += [terms.token_term(param.base, k.name, system, value.code, key) for k in param.kept]
-            case Reference():
-                found += _reference(param, value, key)
-            case Logical():
-                found += [terms.logical_term(param.base, k.name, value.system, value.value, key) for k in param.kept]
-            case Uri():
-                found += [terms.uri_term(param.base, k.name, value.uri, key) for k in param.kept]
-            case Text() if condition.modifier == "exact":
-                found += [terms.exact_term(param.base, k.name, value.exact, key) for k in param.kept]
-    return tuple(dict.fromkeys(found))
-
-
-def _reference(param: SearchParam, value: Reference, key: bytes) -> list[int]:
-    found: list[int] = []
-    for kept in param.kept:
-        if value.reference is not None:
-            parts = terms.literal(value.reference)
-            if kept.only is None or parts is None or parts[1] == kept.only:
-                found.append(terms.reference_term(param.base, kept.name, value.reference, key))
-            continue
-        assert value.id is not None
-        stored = params_for(param.base)[kept.name].targets
-        targets = (kept.only,) if kept.only else stored
-        if targets and len(targets) <= terms.WIDE:
-            found += [terms.reference_term(param.base, kept.name, f"{t}/{value.id}", key) for t in targets]
-        else:
-            found.append(terms.bare_id_term(param.base, kept.name, value.id, key))
-    return found
