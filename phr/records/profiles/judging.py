@@ -50,7 +50,7 @@ def bundled_only() -> Library:
 
 
 def member(value_set: str, system: str | None, code: str) -> bool | None:
-    """Whether a value set holds a code; None where that cannot be told here. A bare code is looked for in all systems."""
+    """Whether a value set holds a code; None where that cannot be told here. A bare code: in any system."""
     return _member(packages.generation(), value_set, system, code)
 
 
