@@ -11,7 +11,7 @@ from phr.fhir import shape, wire
 from phr.fhir.door import admitted, known, open_records
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records.gateway import Past
-from phr.records.search import ranges
+from phr.records.search import compartments, ranges
 
 MOST_VERSIONS = 100
 _WHOLE = re.compile(r"0*[1-9][0-9]{0,8}")
@@ -22,21 +22,44 @@ _HISTORY = ("_count", "_since", "_at", "_page")
 
 
 def search(request: HttpRequest, *, type: str) -> HttpResponse:
-    return _search(request, known(type), wire.asked(request))
+    return _search(request, (known(type),), type)
 
 
-def post_search(request: HttpRequest, *, type: str) -> HttpResponse:
-    return _search(request, known(type), wire.asked(request) + wire.form(request))
+def system_search(request: HttpRequest) -> HttpResponse:
+    """Over the types that `_type` names, or over all (R4 search.html §3.1.1.2)."""
+    return _search(request, (), "")
 
 
-def _search(request: HttpRequest, type: str, asked: wire.Pairs) -> HttpResponse:
+def compartment_search(request: HttpRequest, *, type: str, id: str, inner: str) -> HttpResponse:
+    """Within one person's (or one visit's …) compartment: one type, or `*` (R4 search.html §3.1.1.2)."""
+    try:
+        compartments.types(known(type))
+    except KeyError:
+        text = f"{type} は区画を持ちません。There is no {type} compartment."
+        raise Problem(404, "not-supported", text) from None
+    types = () if inner == "*" else (known(inner),)
+    return _search(request, types, f"{type}/{id}/{inner}", (type, id))
+
+
+def _search(
+    request: HttpRequest, types: tuple[str, ...], place: str, compartment: tuple[str, str] | None = None
+) -> HttpResponse:
     records = open_records(request)
-    admitted(records, type, "s")
+    asked = wire.asked(request)
+    pretty = False
+    if request.method == "POST":  # what stands in the URL counts as well (R4 http.html §3.1.0.9)
+        asked += wire.form(request)
+        wire.json_wanted(asked)
+        pretty = ("_pretty", "true") in asked
+    admitted(records, types[0] if types else None, "s")
     strict = wire.preference(request, "handling", "lenient") == "strict"
-    query = wire.query(type, asked, now=records.now, strict=strict)
+    query = wire.query(types, asked, now=records.now, strict=strict, compartment=compartment)
+    if compartment:
+        records.stands(*compartment)
     page = records.search(query, cursor=query.page)
-    content = wire.searchset(query, page, own=records.author, used=wire.used(query, asked))
-    return HttpResponse(content, content_type=FHIR_JSON)
+    here = f"{wire.base()}/{place}".rstrip("/")
+    content = wire.searchset(query, page, own=records.author, used=wire.used(query, asked), here=here)
+    return HttpResponse(wire.pretty(content) if pretty else content, content_type=FHIR_JSON)
 
 
 # -- history ---------------------------------------------------------------------------------------

@@ -21,12 +21,15 @@ urlpatterns = [
     # R4 spells a conditional delete with a slash before its criteria, and everything else without one.
     re_path(rf"^/{_TYPE}/?$", door(GET=finding.search, POST=writing.create, PUT=writing.update_where,
                                    PATCH=writing.patch_where, DELETE=writing.delete_where), name="type"),
-    re_path(rf"^/{_TYPE}/_search$", door(POST=finding.post_search), name="post-search"),
+    re_path(rf"^/{_TYPE}/_search$", door(POST=finding.search), name="post-search"),
+    path("/_search", door(POST=finding.system_search), name="system-search"),
     path("/_history", door(GET=finding.history), name="system-history"),
     re_path(rf"^/{_TYPE}/_history$", door(GET=finding.history), name="type-history"),
     re_path(rf"^/{_TYPE}/{_ID}$", door(GET=views.read, PUT=writing.update, PATCH=writing.patch,
                                         DELETE=writing.delete), name="instance"),
-    re_path(r"^/?$", door(POST=writing.post_bundle), name="bundle"),
+    re_path(rf"^/{_TYPE}/{_ID}/(?P<inner>[A-Z][A-Za-z]{{1,63}}|\*)$", door(GET=finding.compartment_search),
+            name="compartment"),
+    re_path(r"^/?$", door(GET=finding.system_search, POST=writing.post_bundle), name="bundle"),
     re_path(r"^/bulk/(?P<job>[^/]{1,64})$", door(GET=bulk.status, DELETE=bulk.delete), name="export"),
     re_path(
         r"^/bulk/(?P<job>[^/]{1,64})/(?P<name>[^/]{1,100})$",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -160,33 +160,54 @@ def one(
     return answer
 
 
-def query(type: str, asked: Pairs, *, now: datetime, strict: bool) -> Query:
+def query(
+    types: str | Sequence[str],
+    asked: Pairs,
+    *,
+    now: datetime,
+    strict: bool,
+    compartment: tuple[str, str] | None = None,
+) -> Query:
     """The search as data. Raises BadSearch; when strict, also for what nobody knows (R4 search.html §3.1.1.3)."""
-    found = parse(type, asked, now=now, base=base())
+    found = parse(types, asked, now=now, base=base(), compartment=compartment)
     if found.unknown and strict:
         raise BadSearch(found.unknown[0][:60], "unknown parameter")
     checked(Shape(found.summary, found.elements))
+    if found.includes and found.summary == "text":
+        raise BadSearch("_include", "cannot be combined with _summary=text")
     return found
 
 
 def used(query: Query, asked: Pairs) -> Pairs:
     """The parameters that were applied, as they go into the links of the answer."""
-    return [(name, value) for name, value in asked if name not in query.unknown and name != "_format"]
+    return [(name, value) for name, value in asked if name not in query.unknown]
 
 
-def searchset(query: Query, page: Page, *, own: int | None, used: Pairs) -> bytes:
-    """The searchset Bundle of a page; bodies go in as they are stored, decimals and all."""
-    here = f"{base()}/{query.type}"
+def searchset(query: Query, page: Page, *, own: int | None, used: Pairs, here: str = "") -> bytes:
+    """The searchset Bundle of a page; bodies go in as they are stored, decimals and all. `here`: where it was asked."""
     shape = Shape(query.summary, query.elements)
-    entries = [
-        b'{"fullUrl":%s,"resource":%s,"search":{"mode":"match"}}'
-        % (
-            msgspec.json.encode(f"{base()}/{e.reference}"),
-            shown(e, labels=own is not None and e.facts.author == own, shape=shape),
-        )
-        for e in page.entries
-    ]
+    entries = [_entry(e, "match", own, shape) for e in page.entries]
+    entries += [_entry(e, "include", own, shape.of_included) for e in page.included]
+    if query.count and (warnings := _warnings(query, page)):
+        entries.append(b'{"resource":%s,"search":{"mode":"outcome"}}' % as_json(warnings))
+    here = here or f"{base()}/{query.type}"
     return bundle("searchset", entries, links=links(here, used, page.cursor), total=page.total)
+
+
+def _entry(found: Stored, mode: str, own: int | None, shape: Shape) -> bytes:
+    labels = own is not None and found.facts.author == own
+    url = msgspec.json.encode(f"{base()}/{found.reference}")
+    resource = shown(found, labels=labels, shape=shape)
+    return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"}}' % (url, resource, mode.encode())
+
+
+def _warnings(query: Query, page: Page) -> list[Issue]:
+    """What a client should know of its answer (R4 search.html §3.1.1.3: an outcome of the search, never an error)."""
+    ignored = [
+        Issue("not-supported", f"{name[:60]} を無視しました。Ignored.", f"http.{name[:60]}", "warning")
+        for name in query.unknown
+    ]
+    return ignored + ([Issue("incomplete", page.cut, severity="warning")] if page.cut else [])
 
 
 def history(here: str, asked: Pairs, page: Page, *, own: int | None, shape: Shape = WHOLE) -> bytes:
