@@ -9,7 +9,7 @@ value found. Parameters whose first element is absent cost nothing.
 * texts: (param_id, normalised text) (`search/normal.py`): string parameters, HumanName and
   Address by their parts and as a whole.
 
-Not indexed: `_id`, `_lastUpdated` (columns), composite, special and full-text parameters.
+Not indexed: `_id`, `_lastUpdated` (columns), and composites that are just their components together.
 The function never raises on odd JSON; what it cannot read it leaves out.
 Source: FHIR R4 3.1.1.4 (search parameter types), JP Core 1.2.0 (system spellings).
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 from phr.records import index_values
 from phr.records.definitions import concrete_types
+from phr.records.index_composites import Pairs, pairs_for
 from phr.records.index_values import Sink, Write
 from phr.records.search import quantities, terms
 from phr.records.search.normal import normal
@@ -54,10 +55,14 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The compiled search parameters of one type. `truths`: (walks by first key, present head, term head)."""
+    """The compiled search parameters of one type. `truths`: (walks by first key, present head, term head).
+
+    `pairs`: what its composite parameters pair, by first key.
+    """
 
     walks: Mapping[str, tuple[tuple[Walk, tuple[Action, ...]], ...]]
     truths: tuple[tuple[tuple[str, ...], str, str], ...]
+    pairs: Mapping[str, tuple[Pairs, ...]]
 
 
 def index_of(resource: Mapping[str, Any], key: bytes) -> Indexed:
@@ -66,28 +71,36 @@ def index_of(resource: Mapping[str, Any], key: bytes) -> Indexed:
     sink = Sink()
     walks, texts = plan.walks, sink.terms
     for name, value in resource.items():
+        for pairs in plan.pairs.get(name, ()):
+            texts.update(pairs.texts(value))
         for walk, actions in walks.get(name, ()):
-            nodes = walk(value)
-            if not nodes:
-                continue
-            for action in actions:
-                chosen = nodes if action.only is None else _only(nodes, action.only)
-                if chosen:
-                    texts.add(action.present)
-                    if action.write is not None:
-                        for node in chosen:
-                            action.write(node, sink)
+            if nodes := walk(value):
+                _write(nodes, actions, sink)
     for keys, present, head in plan.truths:
         found = [resource[k] for k in keys if k in resource]
         texts.add(head + ("true" if any(v is not False for v in found) else "false"))
         texts.add(present)
+    return _finished(sink, key)
+
+
+def _write(nodes: list[Any], actions: tuple[Action, ...], sink: Sink) -> None:
+    for action in actions:
+        chosen = nodes if action.only is None else _only(nodes, action.only)
+        if chosen:
+            sink.terms.add(action.present)
+            if action.write is not None:
+                for node in chosen:
+                    action.write(node, sink)
+
+
+def _finished(sink: Sink, key: bytes) -> Indexed:
     for head, values in sink.quantities.items():
-        texts.update(quantities.stored(head, tuple(values)))
+        sink.terms.update(quantities.stored(head, tuple(values)))
     hashed, named = terms.hashed, terms.self_term
-    found_terms = {hashed(text, key) for text in texts}
-    found_terms |= {hashed(head, key) ^ named(reference, key) for head, reference in sink.references}
+    found = {hashed(text, key) for text in sink.terms}
+    found |= {hashed(head, key) ^ named(reference, key) for head, reference in sink.references}
     return Indexed(
-        terms=sorted(found_terms),
+        terms=sorted(found),
         ranges=list(dict.fromkeys(sink.ranges)),
         texts=list(dict.fromkeys(sink.texts)),
     )
@@ -116,7 +129,7 @@ def plan_for(type_name: str) -> Plan:
         key: tuple((walker(steps), tuple(actions)) for steps, actions in by_path.items())
         for key, by_path in walks.items()
     }
-    return Plan(compiled, tuple(truths))
+    return Plan(compiled, tuple(truths), pairs_for(type_name, walker))
 
 
 def _action(param: SearchParam, leaf: Leaf, present: str) -> Action:

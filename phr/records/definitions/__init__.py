@@ -98,6 +98,15 @@ def search_table() -> dict[str, Any]:
 
 
 @cache
+def compartments() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Compartment (Patient, Encounter, RelatedPerson, Practitioner, Device) -> type -> search parameters.
+
+    The parameters of a type put a resource into the compartment; "{def}" is the resource it is named after.
+    """
+    found: dict[str, dict[str, list[str]]] = search_table()["compartments"]
+    return {code: {kind: tuple(names) for kind, names in types.items()} for code, types in found.items()}
+
+
 def patient_compartment() -> Mapping[str, tuple[str, ...]]:
     """Type -> search parameters that put a resource into a patient's compartment."""
-    return {kind: tuple(names) for kind, names in search_table()["compartment"].items()}
+    return compartments()["Patient"]

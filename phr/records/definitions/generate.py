@@ -12,7 +12,8 @@ publishes them (gzip'ed). Written beside this file:
   SNOMED CT is left out, and what cannot be enumerated has no row (not checkable, never empty);
 * `search.json.gz`: `ids`: parameter name -> small int, kept from the table that is there, because
   they stand in the database; `types`: type -> name -> [kind, expression, targets, data types,
-  components [name, expression], stored]; `compartment`: type -> parameters (patient compartment).
+  components [name, expression], stored]; `compartments`: Patient, Encounter, RelatedPerson, Practitioner,
+  Device -> type -> parameters ("{def}": the resource itself).
 
 `stored` = [[name, only type], …] where the index keeps a parameter under other names: `patient` is
 `subject` restricted to Patient, `combo-code` is `code` plus `component-code`. It saves a third of the index.
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from phr.records import definitions
-from phr.records.definitions.repairs import STRAY_PARAMETERS, repaired
+from phr.records.definitions.repairs import STRAY_PARAMETERS, repaired, repaired_parameter
 from phr.records.definitions.valuesets import Terminology
 from phr.records.search import paths
 
@@ -72,8 +73,10 @@ def main(folder: Path) -> None:
     _write("codes", codes)
     definitions.elements_table.cache_clear()
     definitions.concrete_types.cache_clear()
-    compartment = json.loads((folder / "compartmentdefinition-patient.json").read_text())
-    _write("search", search_tables(_resources(folder, "search-parameters"), compartment))
+    compartments = {r["code"]: r for r in _resources(folder, "profiles-resources")
+                    if r["resourceType"] == "CompartmentDefinition"}  # fmt: skip
+    compartments["Patient"] = json.loads((folder / "compartmentdefinition-patient.json").read_text())
+    _write("search", search_tables(_resources(folder, "search-parameters"), compartments))
 
 
 def element_tables(structures: list[Any], terminology: Terminology) -> tuple[dict[str, Any], list[Any]]:
@@ -131,11 +134,11 @@ def _binding(element: Any, terminology: Terminology, codes: list[Any], known: di
     return known[url]
 
 
-def search_tables(parameters: list[Any], compartment: Any) -> dict[str, Any]:
-    """The search table: ids, parameters per concrete type, patient compartment."""
+def search_tables(parameters: list[Any], compartments: dict[str, Any]) -> dict[str, Any]:
+    """The search table: ids, parameters per concrete type, compartments."""
     rows: dict[str, dict[str, list[Any]]] = {}
     names_of = {parameter["url"]: parameter["code"] for parameter in parameters}
-    for parameter in parameters:
+    for parameter in map(repaired_parameter, parameters):
         expressions = paths.split_by_base(parameter["expression"]) if "expression" in parameter else {}
         for base in parameter["base"]:
             if (base, parameter["code"]) in STRAY_PARAMETERS:
@@ -153,7 +156,12 @@ def search_tables(parameters: list[Any], compartment: Any) -> dict[str, Any]:
         _complete(base, types[base])
     names = sorted({name for params in types.values() for name in params})
     return {"ids": _ids(names), "types": types,
-            "compartment": {r["code"]: r["param"] for r in compartment["resource"] if r.get("param")}}  # fmt: skip
+            "compartments": {code: _members(c) for code, c in sorted(compartments.items())}}  # fmt: skip
+
+
+def _members(compartment: Any) -> dict[str, list[str]]:
+    """Type -> parameters; "{def}" is the resource the compartment is named after."""
+    return {r["code"]: r["param"] for r in compartment["resource"] if r.get("param")}
 
 
 def _ids(names: list[str]) -> dict[str, int]:

@@ -26,6 +26,9 @@ STRAY_TYPES = (
     "ResearchStudy.comparisonGroup", "ResearchStudy.outcomeMeasure",
 )  # fmt: skip
 STRAY_PARAMETERS = {("DeviceDefinition", "classification")}
+# Search parameters whose expressions R4 itself got wrong: without the type, or with components the wrong way round
+_EXPRESSIONS = {"InsurancePlan-name": "InsurancePlan.name | InsurancePlan.alias"}
+_COMPONENTS = {"DocumentReference-relationship": ("target", "code")}
 # R4's own form, where a later one stands in its place: element -> [types, min, max, flags, codes]
 _DEFINITIONS = ["Reference>Group", "canonical", "CodeableConcept", "Expression", "DataRequirement", "TriggerDefinition"]
 _CHARACTERISTIC: dict[str, list[Any]] = {
@@ -51,3 +54,14 @@ def repaired(types: dict[str, dict[str, list[Any]]], group_measure: list[Any]) -
     sound["EvidenceVariable.characteristic"] = _CHARACTERISTIC | {"groupMeasure": group_measure}
     sound["EvidenceVariable"]["characteristic"] = [["EvidenceVariable.characteristic"], 1, 0, 1, None]
     return sound
+
+
+def repaired_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+    """A search parameter with an expression that can be read."""
+    name = parameter["id"]
+    if name in _EXPRESSIONS:
+        parameter = parameter | {"expression": _EXPRESSIONS[name]}
+    if name in _COMPONENTS:
+        pairs = zip(parameter["component"], _COMPONENTS[name], strict=True)
+        parameter = parameter | {"component": [component | {"expression": told} for component, told in pairs]}
+    return parameter

@@ -54,11 +54,14 @@ def joined(system: str, code: str) -> str:
 
 def token_texts(type_name: str, name: str, system: str | None, code: str) -> tuple[str, ...]:
     """Stored forms of one token, before hashing."""
-    any_system = head(type_name, name, "a") + code
+    return token_texts_below(type_name + "." + name + _SEP, system, code)
+
+
+def token_texts_below(start: str, system: str | None, code: str) -> tuple[str, ...]:
+    """Stored forms of one token below any start: a (any system), and n (none), or c (with system), s (system)."""
     if not system:
-        return (any_system, head(type_name, name, "n") + code)
-    return (any_system, head(type_name, name, "c") + joined(system, code),
-            head(type_name, name, "s") + preferred(system))  # fmt: skip
+        return (f"{start}a{_SEP}{code}", f"{start}n{_SEP}{code}")
+    return f"{start}a{_SEP}{code}", f"{start}c{_SEP}{joined(system, code)}", f"{start}s{_SEP}{preferred(system)}"
 
 
 def token_terms(type_name: str, name: str, system: str | None, code: str, key: bytes) -> tuple[int, ...]:
@@ -81,13 +84,23 @@ def reference_terms(type_name: str, name: str, reference: str, key: bytes, *, wi
 
 def token_term(type_name: str, name: str, system: str | None, code: str | None, key: bytes) -> int:
     """One asked form: system None = any, "" = none; code None = any (then system is needed)."""
+    return hashed(token_text(type_name, name, system, code), key)
+
+
+def token_text(type_name: str, name: str, system: str | None, code: str | None) -> str:
+    """`token_term` before hashing."""
+    return token_text_below(type_name + "." + name + _SEP, system, code)
+
+
+def token_text_below(start: str, system: str | None, code: str | None) -> str:
+    """One asked form below any start (`token_texts_below`)."""
     if code is None:
-        return hashed(head(type_name, name, "s") + preferred(system or ""), key)
+        return f"{start}s{_SEP}{preferred(system or '')}"
     if system is None:
-        return hashed(head(type_name, name, "a") + code, key)
+        return f"{start}a{_SEP}{code}"
     if system == "":
-        return hashed(head(type_name, name, "n") + code, key)
-    return hashed(head(type_name, name, "c") + joined(system, code), key)
+        return f"{start}n{_SEP}{code}"
+    return f"{start}c{_SEP}{joined(system, code)}"
 
 
 def self_term(reference: str, key: bytes) -> int:

@@ -93,7 +93,8 @@ def test_prefixes_mean_what_they_mean_for_ranges(prefix: str, kept: Decimal, num
         ("60", "kg", "60000|g"), ("60000", "g", "60|kg"), ("36.5", "Cel", "309.65|K"), ("98.6", "[degF]", "37.0|Cel"),
         ("120", "mm[Hg]", "15.999|kPa"), ("72", "/min", "1.2|/s"), ("72", "{beats}/min", "72|/min"),
         ("1", "h", "60|min"), ("100", "[iU]", "100|[IU]"), ("4.5", "10*3/uL", "4.5|10*9/L"),
-        ("12.5", "g/dL", "125|g/L"), ("5", "%", "0.05|1"), ("5", "mmol/L", "5000|umol/L"), ("150", "[lb_av]", "68.0|kg"), ("1", "U", "1|umol/min"),
+        ("12.5", "g/dL", "125|g/L"), ("5", "%", "0.05|1"), ("5", "mmol/L", "5000|umol/L"),
+        ("150", "[lb_av]", "68.0|kg"), ("1", "U", "1|umol/min"),
         ("2", "wk", "14|d"),
         ("-1", "m", "-100|cm"), ("0", "kg", "0|g"),
     ],
@@ -158,7 +159,8 @@ def test_comparators(comparator: str, text: str, found: bool) -> None:
 
 
 @pytest.mark.parametrize(("text", "found"), [("20", False), ("gt20", True), ("lt20", False), ("lt21", True),
-                                             ("sa19", True), ("ge31", False), ("eb31", True), ("eb30", False), ("ap25", True),
+                                             ("sa19", True), ("ge31", False), ("eb31", True),
+                                             ("eb30", False), ("ap25", True),
                                              ("ap35", False), ("ne20", True)])  # fmt: skip
 def test_an_age_that_is_a_range(text: str, found: bool) -> None:
     since = {"resourceType": "Condition", "onsetRange": {"low": quantity("20", "a"), "high": quantity("30", "a")}}
