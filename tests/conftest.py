@@ -23,6 +23,7 @@ import pytest
 from phr import embedded
 from phr.embedded import postgres_server
 from phr.embedded.household import fresh_oidc_key
+from tests.conformance.table import ConformanceTable
 
 JST = timezone(timedelta(hours=9))
 NOON = datetime(2026, 4, 1, 12, 0, tzinfo=JST)
@@ -67,6 +68,7 @@ hypothesis.settings.load_profile("tsumugi")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(ConformanceTable())
     if not IS_WORKER:
         SERVERS.enter_context(embedded.postgres(FOLDER / "postgres", durable=False))
 
