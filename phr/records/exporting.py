@@ -23,8 +23,8 @@ from consent.scope import Door
 from phr.records import store, vault
 from phr.records.reading import PAGE_BYTES, Reading, bounded, open_permit
 from phr.records.scoping import Params, scope_sql
-from phr.records.search import compile as compiler
 from phr.records.search.query import Query
+from phr.records.search.where import Asking, Row, holds
 from phr.records.store import Stored
 
 CHUNK = 2000  # rows
@@ -96,6 +96,9 @@ class Export(Reading):
 
     def _select(self, part: Part, after: int, end: int, p: Params) -> str:
         where = [f"r.id > {p(after)} AND r.id <= {p(end)}", scope_sql(self.scope, "s", p), *_conditions(part, p)]
+        if part.queries:
+            asking = Asking(p, vault.index_key(), lambda alias: scope_sql(self.scope, "s", p, alias=alias), few=False)
+            where.append(f"({' OR '.join(matching(query, asking) for query in part.queries)})")
         sql = f"{store.select(terms=self.granular)} WHERE {' AND '.join(where)} ORDER BY r.id LIMIT {CHUNK}"
         return bounded(sql)
 
@@ -140,8 +143,6 @@ def _conditions(part: Part, p: Params) -> Iterator[str]:
         yield f"r.updated_at > {p(part.since)}"
     if part.until is not None:
         yield f"r.updated_at < {p(part.until)}"
-    if part.queries:
-        yield f"({' OR '.join(matching(query, p) for query in part.queries)})"
 
 
 def _about(part: Part, p: Params) -> str:
@@ -151,8 +152,6 @@ def _about(part: Part, p: Params) -> str:
     return f"({own} OR {shared})"
 
 
-def matching(query: Query, p: Params) -> str:
+def matching(query: Query, asking: Asking) -> str:
     """What a search on one type asks of a row `r`, beside its type."""
-    key = vault.index_key()
-    asked = [compiler._condition(c, query.type, p, key) for c in query.conditions]  # noqa: SLF001
-    return "(" + (" AND ".join(asked) or "TRUE") + ")"
+    return "(" + (" AND ".join(holds(c, Row("r", asking.few), asking) for c in query.conditions) or "TRUE") + ")"

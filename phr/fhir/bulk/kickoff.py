@@ -7,7 +7,6 @@ What is not understood fails it (400), or is ignored and told in the manifest's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import urlencode
@@ -21,7 +20,7 @@ from consent import audit
 from consent.audit import Event
 from consent.decide import Caller
 from phr.fhir import wire
-from phr.fhir.bulk import clients, filters, tasks
+from phr.fhir.bulk import clients, filters, lines, tasks
 from phr.fhir.bulk.plan import Plan, place
 from phr.fhir.door import admitted
 from phr.fhir.operations.calling import Ask, operation
@@ -241,12 +240,8 @@ def _elements(ask: Ask, faults: Faults) -> dict[str, list[str]]:
     for text in ask.many("_elements"):
         match = _ELEMENT.fullmatch(text.strip())
         type, name = (match[1] or "", match[2]) if match else ("", "")
-        if not match or (type and (type not in definitions.concrete_types() or name not in _roots(type))):
+        if not match or (type and (type not in definitions.concrete_types() or name not in lines.roots(type))):
             faults("_elements", f"{text[:64]} は要素ではありません。", f"{text[:64]} is not a root element.")
         else:
             out.setdefault(type, []).append(name)
     return out
-
-
-def _roots(type: str) -> Iterable[str]:
-    return {"id", "meta", *definitions.fields(type)}

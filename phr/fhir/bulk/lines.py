@@ -31,17 +31,22 @@ def subset(resource: dict[str, Any], elements: frozenset[str]) -> dict[str, Any]
     return {**kept, "meta": {**meta, "tag": [*meta.get("tag", []), SUBSETTED]}}
 
 
+def roots(type: str) -> frozenset[str]:
+    """The root elements of a type, as FHIRPath names them."""
+    return frozenset({"id", "meta", *(name.removesuffix("[x]") for name in definitions.fields(type))})
+
+
 def mandatory(type: str) -> frozenset[str]:
-    return frozenset(name for name, field in definitions.fields(type).items() if field.min)
+    return frozenset(name.removesuffix("[x]") for name, field in definitions.fields(type).items() if field.min)
 
 
 def _element(key: str, type: str) -> str:
     """The element a JSON key belongs to: `_status` to status, `valueQuantity` to value."""
     key = key.removeprefix("_")
-    known = definitions.fields(type)
-    if key in known:
+    if key in definitions.fields(type):
         return key
-    return next((n for n in known if known[n].choice and key.startswith(n) and key[len(n) :][:1].isupper()), key)
+    choices = [name[:-3] for name in definitions.fields(type) if name.endswith("[x]")]
+    return next((n for n in choices if key.startswith(n) and key[len(n) :][:1].isupper()), key)
 
 
 def deletion(found: Stored) -> bytes:

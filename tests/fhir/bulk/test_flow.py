@@ -15,7 +15,9 @@ from tests.fhir.bulk.exports import download, exported, finished, job_of, kick_o
 IG = "Bulk Data Access IG 3.0"
 
 
-@pytest.mark.spec(IG, "export: kick-off", "202 with Content-Location; polled 202 with progress, then 200 with a manifest")
+@pytest.mark.spec(
+    IG, "export: kick-off", "202 with Content-Location; polled 202 with progress, then 200 with a manifest"
+)
 def test_the_whole_way(family: Neighbourhood, export_folder: Path) -> None:
     made = family.mother.made(pressure())
     accepted = kick_off(family.clinic)
@@ -39,7 +41,9 @@ def test_the_whole_way(family: Neighbourhood, export_folder: Path) -> None:
     assert told["request"] == "http://127.0.0.1:8000/fhir/$export"
     found = finished(family.clinic, url)
     assert f"Observation/{made['id']}" in found.names()
-    assert {f["type"]: f["count"] for f in told["output"]} == {t: len(lines) for t, lines in found.lines["output"].items()}
+    assert {f["type"]: f["count"] for f in told["output"]} == {
+        t: len(lines) for t, lines in found.lines["output"].items()
+    }
     assert decoded(found.lines["output"]["Observation"][0])["valueQuantity"] == made["valueQuantity"]
 
 
