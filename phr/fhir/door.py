@@ -49,7 +49,9 @@ def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods
         negotiate(request)
         return handler(request, **place)
 
-    return functools.update_wrapper(view, next(iter(methods.values())))
+    made = functools.update_wrapper(view, next(iter(methods.values())))
+    made.handle = handle  # type: ignore[attr-defined]  # for entries of a Bundle: refusals stay exceptions
+    return made
 
 
 def _preflight(allowed: str) -> HttpResponse:
@@ -58,7 +60,13 @@ def _preflight(allowed: str) -> HttpResponse:
 
 
 def open_records(request: HttpRequest) -> Records:
-    """The record as this request's caller may see it. A refused caller gets one in which nothing is."""
+    """The record as this request's caller may see it. A refused caller gets one in which nothing is.
+
+    An entry of a Bundle comes with the record that was opened for the Bundle.
+    """
+    opened: Records | None = getattr(request, "opened_records", None)
+    if opened is not None:
+        return opened
     now = timezone.now()
     caller, standing = caller_and_standing(request, now=now)
     try:

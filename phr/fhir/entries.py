@@ -3,47 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phr.fhir import wire
+from phr.fhir import preconditions, wire
 from phr.fhir.outcome import Problem
 from phr.records import definitions, validate
-from phr.records.gateway import Invalid
+from phr.records.gateway import Invalid, Versions
 
 MAX_ENTRIES = 5000
-ORDER = ("DELETE", "POST", "PUT", "GET")
+ORDER = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")  # R4 http.html §3.1.0.11.2
+WRITES = ("DELETE", "POST", "PUT", "PATCH")
 _URL = re.compile(
-    r"/?(?P<type>[A-Z][A-Za-z]{1,63})(?:/(?P<id>[A-Za-z0-9.\-]{1,64})(?:/_history/(?P<version>\d{1,9}))?)?"
-    r"(?:\?(?P<query>.*))?",
-    re.ASCII,
+    r"(?P<type>[A-Z][A-Za-z]{1,63})(?:/(?P<id>[A-Za-z0-9.\-]{1,64}))?/?(?:\?(?P<query>.*))?", re.ASCII | re.DOTALL
 )
-_VERSION = re.compile(r'(?:W/)?"?(\d{1,9})"?', re.ASCII)
+_ASKED = re.compile(r"(?:(?P<type>[A-Z][A-Za-z]{1,63})(?=[/?]|$))?[^?\s\\]*(?:\?.*)?", re.ASCII | re.DOTALL)
+_CALLED = re.compile(r"(?:[^?]*/)?(?:_search|\$[A-Za-z0-9\-]+)(?:\?.*)?", re.ASCII | re.DOTALL)  # POST that only asks
 
 
 @dataclass(slots=True)
 class Entry:
-    """One entry, read and checked for shape. `full_url` stands for it in the references of the others."""
+    """One entry, read and checked for shape. `full_url` stands for it in the references of the others.
+
+    `asks`: it is answered by the view of its url; else it writes, to `type` and `id`, or where `condition` says.
+    """
 
     position: int
     method: str
+    url: str
+    asks: bool
     type: str
     id: str | None
-    version: int | None
-    query: str | None
+    condition: str | None
     resource: dict[str, Any] | None
     full_url: str | None
-    if_none_exist: str | None
-    if_match: int | None
+    if_match: Versions | None
+    if_none_match: str | None
+    if_modified_since: str | None
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What others may call it: its fullUrl, and where that is a RESTful one the relative `Type/id` beside it."""
-        if self.full_url is None:
-            return ()
-        _, slash, last = self.full_url.rpartition(f"/{self.type}/")
-        return (self.full_url, f"{self.type}/{last}") if slash and "/" not in last else (self.full_url,)
+    def fresh(self) -> bool:
+        """ifNoneMatch * on a write: only where nothing stands."""
+        return self.if_none_match is not None
 
 
 def kind_of(content: Mapping[str, Any]) -> str:
@@ -81,15 +83,23 @@ def read(position: int, raw: Any) -> Entry:
     if method not in ORDER:
         text = f"method は {', '.join(ORDER)} です。Unsupported method."
         raise Problem(400, "not-supported", text, "request.method")
-    found = _URL.fullmatch(request["url"].removeprefix(f"{wire.base()}/"))
-    if not found or found["type"] not in definitions.concrete_types():
+    url = request["url"].removeprefix(f"{wire.base()}/").removeprefix("/")
+    asks = method in ("GET", "HEAD") or (method == "POST" and _CALLED.fullmatch(url) is not None)
+    found = (_ASKED if asks else _URL).fullmatch(url)
+    if not found or (found["type"] or "Patient") not in definitions.concrete_types() or ":/" in url.partition("?")[0]:
         raise Problem(400, "invalid", "url を解釈できません。The url cannot be understood.", "request.url")
-    _check_fit(method, found, resource)
-    version = int(found["version"]) if found["version"] else None
-    return Entry(
-        position, method, found["type"], found["id"], version, found["query"], resource,
-        raw.get("fullUrl"), request.get("ifNoneExist"), _version(request.get("ifMatch")),
+    entry = Entry(
+        position, method, url, asks, found["type"] or "", None if asks else found["id"],
+        None if asks else _condition(method, found["query"], request), resource, raw.get("fullUrl"),
+        preconditions.versions(request.get("ifMatch"), "ifMatch", "request.ifMatch", bare=True),
+        request.get("ifNoneMatch"), request.get("ifModifiedSince"),
     )  # fmt: skip
+    _check_fit(entry)
+    return entry
+
+
+def _condition(method: str, query: str | None, request: Mapping[str, Any]) -> str | None:
+    return request.get("ifNoneExist") if method == "POST" and query is None else query
 
 
 def _check_shape(raw: Mapping[str, Any]) -> None:
@@ -101,39 +111,56 @@ def _check_shape(raw: Mapping[str, Any]) -> None:
         raise Invalid([replace(p, expression=place) for p, place in zip(problems, inside, strict=True)])
 
 
-def _check_fit(method: str, found: re.Match[str], resource: Any) -> None:
-    if (method in ("POST", "PUT")) != isinstance(resource, dict):
-        text = "POST と PUT だけが resource を一つ伴います。POST and PUT carry a resource, the others none."
-        raise Problem(400, "required", text, "resource")
-    if isinstance(resource, dict) and resource.get("resourceType") != found["type"]:
-        text = "resource の型が url と違います。The resource is not of the url's type."
-        raise Problem(400, "invalid", text, "resource.resourceType")
-    if method == "GET":
-        fits = not (found["id"] and found["query"])
-    else:
-        fits = (found["id"] is None) == (method == "POST") and found["version"] is None and found["query"] is None
-    if not fits:
+def _check_fit(entry: Entry) -> None:
+    if entry.asks:
+        if entry.method != "POST" and entry.resource is not None:
+            raise _no_resource()
+        return
+    _check_resource(entry)
+    if entry.fresh and (entry.method != "PUT" or str(entry.if_none_match).strip() != "*"):
+        text = "書き込みの ifNoneMatch は PUT の * だけです。On writes only * with PUT is taken."
+        raise Problem(400, "value", text, "request.ifNoneMatch")
+    by_condition = entry.id is None and entry.condition is not None
+    fits = entry.id is None if entry.method == "POST" else (entry.id is None) == by_condition
+    if (
+        not fits
+        or (entry.id is not None and entry.condition is not None)
+        or (entry.method == "POST" and "?" in entry.url)
+    ):
         text = "url の形が method に合いません。The url does not fit the method."
         raise Problem(400, "not-supported", text, "request.url")
 
 
-def _version(text: str | None) -> int | None:
-    if text is None:
-        return None
-    found = _VERSION.fullmatch(text.strip())
-    if not found:
-        raise Problem(400, "value", "ifMatch は ETag です。ifMatch must be an ETag.", "request.ifMatch")
-    return int(found[1])
+def _check_resource(entry: Entry) -> None:
+    if (entry.method != "DELETE") != isinstance(entry.resource, dict):
+        raise _no_resource()
+    if entry.resource is None:
+        return
+    kind = entry.resource.get("resourceType")
+    if kind not in ((entry.type,) if entry.method != "PATCH" else ("Parameters", "Binary")):
+        text = "resource の型が url や method と違います。The resource is not of the type that url and method want."
+        raise Problem(400, "invalid", text, "resource.resourceType")
 
 
-def refuse_twice(entries: list[Entry]) -> Entry | None:
+def _no_resource() -> Problem:
+    text = "POST、PUT、PATCH だけが resource を一つ伴います。POST, PUT and PATCH carry a resource, the others none."
+    return Problem(400, "required", text, "resource")
+
+
+def refuse_twice(entries: Iterable[Entry]) -> Entry | None:
     """The first entry of a transaction that touches what an earlier one touches, or bears its name."""
     seen: set[str] = set()
     for entry in entries:
-        touched = f"{entry.type}/{entry.id}" if entry.method in ("PUT", "DELETE") else None
-        asked = f"{entry.type}?{entry.if_none_exist}" if entry.method == "POST" and entry.if_none_exist else None
+        touched = f"{entry.type}/{entry.id}" if entry.id is not None else None
+        asked = f"{entry.type}?{entry.condition}" if entry.condition is not None else None
         names = {name for name in (touched, asked, entry.full_url) if name}
         if names & seen:
             return entry
         seen |= names
     return None
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """By the steps of R4 http.html §3.1.0.11.2: PUT and PATCH are one step."""
+    step = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+    return sorted(entries, key=lambda entry: step[entry.method])

@@ -7,18 +7,11 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import http_date
 
-from phr.fhir import bundle, preconditions, wire
+from phr.fhir import bundle, patch_bodies, preconditions, wire
 from phr.fhir.door import admitted, known, open_records
-from phr.fhir.fhirpath_patch import fhirpath_patch
 from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
-from phr.fhir.patching import JSON_PATCH, Change, json_patch
-from phr.fhir.resolve import relative
-from phr.records import body
 from phr.records.gateway import Records, Stored
 from phr.records.search.parse import Query
-
-PATCHES = f"{JSON_PATCH}, application/fhir+json"
-
 
 # -- create ----------------------------------------------------------------------------------------
 
@@ -64,33 +57,17 @@ def update_where(request: HttpRequest, *, type: str) -> HttpResponse:
 
 def patch(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
     records = _opened(request, type, "u", "r")
-    change = _change(request)
+    change = patch_bodies.of_request(request)
     stored = records.patch(type, id, change, if_match=preconditions.if_match(request))
     return _answer(request, records, stored)
 
 
 def patch_where(request: HttpRequest, *, type: str) -> HttpResponse:
     records = _opened(request, type, "u", "r", "s")
-    change = _change(request)
+    change = patch_bodies.of_request(request)
     condition = _condition(request, type, records)
     stored = records.patch_where(condition, change, if_match=preconditions.if_match(request))
     return _answer(request, records, stored)
-
-
-def _change(request: HttpRequest) -> Change:
-    """What the body asks to change. Raises Problem: 415 for a format that is no patch of ours (RFC 5789 §2.2)."""
-    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == JSON_PATCH:
-        return _with_our_references(json_patch(body.received_list(wire.received(request))))
-    if kind in ("application/fhir+json", "application/json"):
-        return _with_our_references(fhirpath_patch(wire.json_body(request)))
-    text = f"パッチの形式は {PATCHES} です。Expected one of these formats."
-    raise Problem(415, "not-supported", text, Accept_Patch=PATCHES)
-
-
-def _with_our_references(change: Change) -> Change:
-    """A patch names nobody in a second way either (see `resolve.relative`)."""
-    return lambda resource: relative(change(resource), wire.base())
 
 
 # -- delete ----------------------------------------------------------------------------------------
@@ -127,7 +104,7 @@ def post_bundle(request: HttpRequest) -> HttpResponse:
     records = open_records(request)
     content = wire.json_body(request)
     prefer = wire.preference(request, "return", "minimal")
-    return HttpResponse(bundle.process(records, content, prefer=prefer, request=request), content_type=FHIR_JSON)
+    return HttpResponse(bundle.process(request, records, content, prefer=prefer), content_type=FHIR_JSON)
 
 
 # -- all of them -----------------------------------------------------------------------------------
