@@ -81,6 +81,11 @@ TABLE = (
     Row("instance-operation", "POST", "/fhir/Patient/{hana}/$everything", "401 404 200 404 404 404"),
     Row("type-operation", "GET", "/fhir/Observation/$lastn?patient={yuki}&code=8480-6", "401 200 200 200 200 200"),
     Row("type-operation", "GET", "/fhir/Patient/$everything",     "401 200 200 404 422 422"),
+    # What codes mean is told to everybody with a token.
+    Row("type-operation", "GET", "/fhir/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",
+        "401 200 200 200 200 200"),
+    Row("type-operation", "GET", "/fhir/ValueSet/$expand?url=urn:none", "401 404 404 404 404 404"),
+    Row("instance-operation", "GET", "/fhir/ValueSet/none/$expand", "401 404 404 404 404 404"),
 
     # -- imports: into the record that is open --
     Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404", "import"),
