@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +10,17 @@ from consent import audit
 from consent.audit import Event
 from consent.decide import Permit
 from consent.scope import Door
-from phr.records import store, vault
+from phr.records import body, opening, store, vault
 from phr.records.including import Including
-from phr.records.reading import PAGE_BYTES, NotFound, Page, Reading, bounded, fetch
+from phr.records.reading import PAGE_BYTES, NotFound, Page, Reading, TooCostly, bounded, fetch
 from phr.records.scoping import SQL, Known, Params, scope_sql
 from phr.records.search import compile as compiler
 from phr.records.search import cursor as paging
-from phr.records.search.query import Query
+from phr.records.search.query import BadSearch, Query
 from phr.records.store import Stored
+
+MOST_OPENED = 5000  # candidates of one page, where only opened bodies can tell
+CHUNK = 200  # of them at a time
 
 
 class Searching(Including):
@@ -27,12 +30,17 @@ class Searching(Including):
         """One page, logged. Raises BadSearch for a cursor that is not this caller's, TooCostly."""
         mark = paging.opened(cursor, caller=self.caller, query=query) if cursor else None
         known = self._known(query)
-        total = self._count(query, known) if query.total != "none" else None
-        rows = self._rows(query, mark, letter="s", known=known) if query.count else []
-        entries, last, more = self._page(rows, query.count, letter="s", known=known)
+        if query.opening:
+            entries, last, more, total = self._opening_page(query, mark, known)
+        else:
+            total = self._count(query, known) if query.total != "none" else None
+            rows = self._rows(query, mark, letter="s", known=known) if query.count else []
+            entries, last, more = self._page(rows, query.count, letter="s", known=known)
         included, cut = self.included(entries, query.includes, known=known) if query.includes else ([], None)
         self._log_search(query, [*entries, *included])
-        following = self._following(query, mark, last) if more else None
+        following = None
+        if more:
+            following = paging.sealed(self._mark(mark, last), caller=self.caller, query=query)
         return Page(entries, following, total, included, cut)
 
     def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
@@ -66,20 +74,19 @@ class Searching(Including):
         """What may be touched of each table a statement reaches.
 
         `known` are the effective rows of whom the matches can be about; a chain may lead to anybody, unless the
-        token does not.
+        token does not, or it stays with the `same` person.
         """
         everybody = known is not None and self.scope.subjects is not None and self.scope.subjects <= known.keys()
 
-        def scope(alias: str) -> SQL:
-            return scope_sql(self.scope, letter, p, alias=alias, known=known if everybody or alias == "r" else None)
+        def scope(alias: str, *, same: bool = False) -> SQL:
+            return scope_sql(self.scope, letter, p, alias=alias, known=known if everybody or same else None)
 
         return scope
 
-    def _following(self, query: Query, mark: paging.Mark | None, last: Sequence[Any]) -> str:
+    def _mark(self, mark: paging.Mark | None, last: Sequence[Any]) -> paging.Mark:
+        """Where the next page goes on, after the row `last`."""
         *values, high_water, _ = last[store.WIDTH :]
-        began = mark.began if mark else self.now.isoformat()
-        after = paging.Mark(high_water, (*values, last[0]), began)
-        return paging.sealed(after, caller=self.caller, query=query)
+        return paging.Mark(high_water, (*values, last[0]), mark.began if mark else self.now.isoformat())
 
     def _count(self, query: Query, known: Known | None) -> int:
         p = Params()
@@ -87,12 +94,67 @@ class Searching(Including):
         sql = compiler.count_sql(query, scopes, p, key=vault.index_key(), person=bool(self.scope.subjects))
         return int(fetch(sql, p)[0][0])
 
+    # -- what only opened bodies can answer ----------------------------------------------------------
+
+    def _opening_page(
+        self, query: Query, mark: paging.Mark | None, known: Known | None
+    ) -> tuple[list[Stored], Sequence[Any], bool, int | None]:
+        """As `_page`, of the candidates of which the opening conditions hold; and the total, if it is wanted."""
+        if self.scope.subjects is None and compiler.bound_to(query) is None and not _of_patient(query):
+            name = query.opening[0].param.name
+            raise BadSearch(name, f"stands in sealed text: add patient=… so that one record is searched for {name}")
+        entries: list[Stored] = []
+        last: Sequence[Any] = ()
+        more, bytes_shown, counted = False, 0, 0
+        counting = query.total != "none"
+        for row, found in self._candidates(query, mark, known) if query.count else ():
+            if len(entries) == query.count or bytes_shown >= PAGE_BYTES:
+                more = True
+                break
+            entries.append(found)
+            bytes_shown += len(found.body or b"")
+            last = row
+        if counting:
+            counted = sum(1 for _ in self._candidates(query, None, known))
+        return entries, last, more, counted if counting else None
+
+    def _candidates(
+        self, query: Query, mark: paging.Mark | None, known: Known | None
+    ) -> Iterator[tuple[Sequence[Any], Stored]]:
+        """Row and resource of every match from a mark on, opened chunk by chunk. Raises TooCostly."""
+        chunk = replace(query, count=CHUNK)
+        opened = 0
+        while True:
+            rows = self._rows(chunk, mark, letter="s", known=known)
+            taken = rows[:CHUNK]
+            for row, found in zip(taken, self._judged(taken, letter="s", known=known), strict=True):
+                opened += 1
+                if opened > MOST_OPENED:
+                    raise TooCostly(
+                        f"{query.opening[0].param.name}: more than {MOST_OPENED} resources would have to be opened;"
+                        " narrow the search by date or code"
+                    )
+                if found and _all_hold(found, query):
+                    yield row, found
+            if len(rows) <= CHUNK and (not rows or rows[-1][-1] < PAGE_BYTES):
+                return
+            mark = self._mark(mark, taken[-1])
+
     def _known(self, query: Query) -> Known | None:
         return self._known_about(compiler.bound_to(query) or self.scope.subjects)
 
     def _log_search(self, query: Query, entries: Sequence[Stored]) -> None:
         about: audit.Detail = {"type": query.type, "params": query.names + _ways(query)}
         self._log_found(Event.RECORD_SEARCHED, about, entries)
+
+
+def _all_hold(found: Stored, query: Query) -> bool:
+    resource = body.parse(found.body or b"{}")
+    return all(opening.holds(resource, condition) for condition in query.opening)
+
+
+def _of_patient(query: Query) -> bool:
+    return query.compartment is not None and query.compartment[0] == "Patient"
 
 
 def _ways(query: Query) -> tuple[str, ...]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from phr.records.search import quantities, terms
+from phr.records.search import composites, quantities, terms
 from phr.records.search.params import SearchParam, params_for
+from phr.records.search.quantities import Cover
 from phr.records.search.query import (
     Amount,
     Codes,
     Condition,
     Logical,
+    Paired,
     Reference,
     Text,
     Token,
@@ -23,14 +25,18 @@ from phr.records.search.query import (
     Value,
 )  # fmt: skip
 
-Cover = tuple[tuple[tuple[int, ...], ...], ...]
-
 
 def cover(condition: Condition, key: bytes) -> Cover | None:
-    """What to look up; nothing in it: nothing matches. None for a condition that speaks of ranges, texts, columns."""
+    """What to look up; nothing in it: nothing matches. None for a condition that speaks of ranges, texts, columns.
+
+    Raises BadSearch for a composite of what cannot be looked up together.
+    """
     if condition.missing is None and any(isinstance(v, Amount) for v in condition.values):
         found = [quantities.asked(condition.param, v, key) for v in condition.values if isinstance(v, Amount)]
         return tuple(way for ways in found for way in ways)
+    if condition.missing is None and any(isinstance(v, Paired) for v in condition.values):
+        pairs = [composites.cover(condition.param, v.values, key) for v in condition.values if isinstance(v, Paired)]
+        return tuple(way for ways in pairs for way in ways)
     if not looks_up(condition):
         return None
     hashes = asked_terms(condition, key)

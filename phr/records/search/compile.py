@@ -29,7 +29,7 @@ def page_sql(
     The sort values and the high-water mark follow the columns of `store.select`. `scope` says for an alias what the
     caller may touch of it. `person`: the caller is bound to one person's record.
     """
-    a = Asking(p, key, scope, few=person or bound_to(query) is not None)
+    a = _asking(query, scope, p, key, person=person)
     order = order_of(query, a)
     where = _where(query, a)
     if mark is not None:
@@ -75,13 +75,23 @@ def _unmoved(order: Order, part: Part, where: list[SQL], high_water: SQL, mark: 
 
 
 def count_sql(query: Query, scope: Scopes, p: Params, *, key: bytes, person: bool = False) -> SQL:
-    a = Asking(p, key, scope, few=person or bound_to(query) is not None)
+    a = _asking(query, scope, p, key, person=person)
     return f"SELECT count(*) FROM phr_resource r WHERE {' AND '.join(_where(query, a))}"
 
 
+def _asking(query: Query, scope: Scopes, p: Params, key: bytes, *, person: bool) -> Asking:
+    return Asking(p, key, scope, few=person or bound_to(query) is not None, same=_one_record(query))
+
+
+def _one_record(query: Query) -> bool:
+    """Whether every match is about one of the persons named as its main subject."""
+    return any(isinstance(c, Condition) and subjects(c) and (c.param.name == "_id" or main(c.param))
+               for c in query.conditions)  # fmt: skip
+
+
 def _where(query: Query, a: Asking) -> list[SQL]:
-    scope = a.scope("r")
-    if any(isinstance(c, Condition) and subjects(c) and main(c.param) for c in query.conditions):
+    scope = a.scope("r", same=True)
+    if a.same:
         # Inside one record the scope lets nearly all or nothing through; CASE keeps the planner from taking its
         # many conditions for many rarities, and sorting a whole record where the walk gives the first page.
         scope = f"CASE WHEN {scope} THEN TRUE ELSE FALSE END"
@@ -89,7 +99,7 @@ def _where(query: Query, a: Asking) -> list[SQL]:
     found = [type, "NOT r.deleted", scope]
     if query.compartment:
         found.append(within(query.compartment, query.types, a))
-    return found + [holds(c, Row("r", a.few), a) for c in query.conditions]
+    return found + [holds(c, Row("r", a.few, a.same), a) for c in query.conditions]
 
 
 def bound_to(query: Query) -> frozenset[UUID] | None:

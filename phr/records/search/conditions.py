@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from consent.scope import OPEN_TYPES
 from phr.records.definitions import concrete_types
-from phr.records.search import concepts, terms, values
+from phr.records.search import composites, concepts, terms, values
 from phr.records.search.params import COLUMNS, LEGIBLE, SearchParam, params_for
-from phr.records.search.query import And, BadSearch, Condition, Node, Or, Paired, Reference, Value
+from phr.records.search.query import And, BadSearch, Condition, Node, Not, Or, Paired, Reference, Value
 from phr.records.search.values import Asked, split
 
 MOST_VALUES = 100
@@ -69,22 +69,30 @@ def condition(param: SearchParam, name: str, modifier: str, text: str, asked: As
             found = tuple(values.value(param, modifier, kind, part, asked) for part in texts)
         if param.type == "reference" and modifier in ("above", "below"):
             _in_trees(found)
+        return made(param, found, None if kind or not modifier else modifier)
     except (ValueError, OverflowError) as error:
         raise BadSearch(name, str(error)) from None
-    return made(param, found, None if kind or not modifier else modifier)
 
 
 def made(param: SearchParam, found: tuple[Value, ...], modifier: str | None) -> Node:
-    """The condition of values at hand. A composite of the resource itself is its components together."""
-    if param.type != "composite" or param.expression != param.base or needs_opening(param, ""):
+    """The condition of values at hand. A composite that says no more is its components together. Raises ValueError."""
+    if param.type != "composite" or needs_opening(param, ""):
         return Condition(param, found, modifier)
-    known = params_for(param.base)
-    each = [
-        And(tuple(Condition(known[name], (v,)) for (name, _), v in zip(param.components, pair.values, strict=True)))
-        for pair in found
-        if isinstance(pair, Paired)
-    ]
+    pairs = [pair.values for pair in found if isinstance(pair, Paired)]
+    parts = composites.together(param)
+    if parts is None:
+        for pair in pairs:
+            _lookable(param, pair)
+        return Condition(param, found, modifier)
+    each = [And(tuple(Condition(p, (v,)) for p, v in zip(parts, pair, strict=True))) for pair in pairs]
     return each[0] if len(each) == 1 else Or(tuple(each))
+
+
+def _lookable(param: SearchParam, pair: tuple[Value, ...]) -> None:
+    try:
+        composites.cover(param, pair, bytes(16))
+    except BadSearch as error:
+        raise ValueError(error.message) from None
 
 
 def _missing(param: SearchParam, name: str, text: str) -> Node:
@@ -92,6 +100,10 @@ def _missing(param: SearchParam, name: str, text: str) -> Node:
         raise BadSearch(name, "must be true or false")
     if param.name in FULL_TEXT:
         raise BadSearch(name, "modifier :missing is not supported here")
+    if param.type == "composite":  # is there, where all its components are
+        known = params_for(param.base)
+        there = And(tuple(Condition(known[part], (), missing=False) for part, _ in param.components))
+        return Not(there) if text == "true" else there
     return Condition(param, (), missing=text == "true")
 
 

@@ -17,7 +17,7 @@ from phr.records.scoping import SQL
 from phr.records.search.cursor import Mark
 from phr.records.search.params import SearchParam
 from phr.records.search.query import And, Query, SortKey, kept_ids
-from phr.records.search.where import CLINICAL, Asking, any_of, keys, main, reached
+from phr.records.search.where import CLINICAL, Asking, Row, any_of, keys, main, reached
 
 _UPDATED = "r.updated_at"
 _ALWAYS = ("r.fhir_id", _UPDATED)  # columns that are never empty
@@ -177,9 +177,10 @@ def _rows(k: SortKey, a: Asking) -> SQL:
 def _through(k: SortKey, through: SearchParam, a: Asking) -> SQL:
     """The value at the other end of a reference, as far as the caller may see that resource."""
     t, kind = a.table(), k.param.base
-    far = reached(kind, And(()), t, a, few=True)
+    direct = kind == "Patient" and main(through)
+    far = reached(kind, And(()), Row(t, True, a.same and direct), a)
     mixed = keys(through, kind, a)
-    if kind == "Patient" and main(through):
+    if direct:
         named = any_of([f"r.terms @> ARRAY[{t}.named # {a.p(key)}::bigint]" for key in mixed])
         start = f"phr_resource {t}"
         far = f"{t}.fhir_id = r.subject_id::text AND {named} AND {far}"

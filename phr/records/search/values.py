@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from math import isfinite
 
 from phr.records.definitions import concrete_types
@@ -40,7 +39,7 @@ def value(param: SearchParam, modifier: str, kind: str | None, text: str, asked:
     """One value. `kind`: the type a reference was narrowed to (`subject:Patient`). Raises ValueError."""
     match param.type:
         case "token":
-            return {"of-type": of_type, "text": string}.get(modifier, partial(token, param))(text)
+            return _coded(param, modifier, text)
         case "reference" if modifier == "identifier":
             return logical(text)
         case "reference":
@@ -52,6 +51,15 @@ def value(param: SearchParam, modifier: str, kind: str | None, text: str, asked:
         case "uri":
             return Uri(unescaped(text))
     return _PLAIN[param.type](text)
+
+
+def _coded(param: SearchParam, modifier: str, text: str) -> Value:
+    match modifier:
+        case "of-type":
+            return of_type(text)
+        case "text":
+            return string(text)
+    return token(param, text)
 
 
 def string(text: str) -> Text:

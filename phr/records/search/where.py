@@ -10,17 +10,19 @@ found through. How a step from resource to resource is written depends on how ma
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 from uuid import UUID
 
 from phr.records import definitions
 from phr.records.scoping import SQL, Params
 from phr.records.search import compartments, places, ranges, terms
-from phr.records.search.asked import Cover, cover
+from phr.records.search.asked import cover
 from phr.records.search.conditions import FULL_TEXT, parent
 from phr.records.search.params import SearchParam
+from phr.records.search.quantities import Cover
 from phr.records.search.query import (
     And,
     Chain,
@@ -47,17 +49,22 @@ CLINICAL = {
 EARLIEST, LATEST = -6.2e16, 2.533e17
 MOST_LEVELS = 20  # of a tree that :below and :above walk
 
-Scopes = Callable[[str], SQL]  # alias -> what the caller may touch of it
+
+class Scopes(Protocol):
+    """What the caller may touch of an alias; `same`: its row is about the person the searched rows are about."""
+
+    def __call__(self, alias: str, *, same: bool = False) -> SQL: ...
 
 
 @dataclass(slots=True)
 class Asking:
-    """What one statement is made with. `few`: its own rows are one person's record."""
+    """What one statement is made with. `few`: its own rows are one person's record, whose main person is `same`."""
 
     p: Params
     key: bytes
     scope: Scopes
     few: bool = False
+    same: bool = False
     tables: int = 0
 
     def table(self) -> str:
@@ -68,10 +75,16 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The row a condition speaks of: its alias, and whether it is one of few."""
+    """The row a condition speaks of: its alias, and whether it is one of few.
+
+    `same`: it is about the one person the search is bound to. `walked`: it is found by walking that record, and an
+    index of terms would only cost time.
+    """
 
     alias: str
     few: bool
+    same: bool = False
+    walked: bool = False
 
 
 def holds(node: Node, row: Row, a: Asking) -> SQL:
@@ -146,9 +159,11 @@ def _looked_up(c: Condition, found: Cover, row: Row, a: Asking) -> SQL:
     sql = any_of([_all([_meets(row.alias, some, a.p) for some in way]) for way in found if all(way)])
     if negated:
         return f"NOT {sql}"
-    walk = _walks(c, a.p) if row.alias == "r" else ""
     # Beside the walk the term is near certain; CASE keeps the planner from counting it as one more rarity.
-    return f"{walk} AND CASE WHEN {sql} THEN TRUE ELSE FALSE END" if walk else sql
+    walk = _walks(c, a.p) if row.alias == "r" else ""
+    if walk:
+        return f"{walk} AND CASE WHEN {sql} THEN TRUE ELSE FALSE END"
+    return f"CASE WHEN {sql} THEN TRUE ELSE FALSE END" if row.walked else sql
 
 
 def _meets(r: str, hashes: Sequence[int], p: Params) -> SQL:
@@ -170,9 +185,12 @@ def subjects(c: Node) -> frozenset[UUID] | None:
     """The persons one of whom a match must be about, where a condition says so."""
     if not isinstance(c, Condition) or c.modifier is not None or c.missing is not None:
         return None
-    if c.param.name not in ("patient", "subject"):
+    if c.param.name == "_id" and c.param.base == "Patient":
+        found = [_uuid(v.code or "") for v in c.values if isinstance(v, Token)]
+    elif c.param.name in ("patient", "subject"):
+        found = [_patient(v) for v in c.values]
+    else:
         return None
-    found = [_patient(v) for v in c.values]
     return frozenset(s for s in found if s) if all(found) else None
 
 
@@ -194,11 +212,15 @@ def main(param: SearchParam) -> bool:
 
 def _patient(value: object) -> UUID | None:
     if isinstance(value, Reference) and value.reference and value.reference.startswith("Patient/"):
-        try:
-            return UUID(value.reference.removeprefix("Patient/"))
-        except ValueError:
-            return None
+        return _uuid(value.reference.removeprefix("Patient/"))
     return None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def _updated(v: Span, r: str, p: Params) -> SQL:
@@ -269,9 +291,10 @@ def _in_text(v: Text, c: Condition, r: str, p: Params) -> SQL:
 # From resource to resource
 
 
-def reached(kind: str, inner: Node, t: str, a: Asking, *, few: bool) -> SQL:
-    """What must hold of a row `t` at the other end of a step: type, scope, and what is asked of it."""
-    return f"{t}.type = {a.p(kind)} AND NOT {t}.deleted AND {a.scope(t)} AND {holds(inner, Row(t, few), a)}"
+def reached(kind: str, inner: Node, t: Row, a: Asking) -> SQL:
+    """What must hold of a row at the other end of a step: type, scope, and what is asked of it."""
+    scope = a.scope(t.alias, same=t.same)
+    return f"{t.alias}.type = {a.p(kind)} AND NOT {t.alias}.deleted AND {scope} AND {holds(inner, t, a)}"
 
 
 def keys(param: SearchParam, kind: str | None, a: Asking) -> list[int]:
@@ -286,13 +309,14 @@ def _leads(param: SearchParam, kind: str, inner: Node, row: Row, a: Asking) -> S
     if not mixed:
         return "FALSE"
     if not row.few:
-        far = reached(kind, inner, t, a, few=False)
+        far = reached(kind, inner, Row(t, False), a)
         found = [f"ARRAY(SELECT {t}.named # {a.p(k)}::bigint FROM phr_resource {t} WHERE {far})" for k in mixed]
         return f"{r}.terms && ({' || '.join(found)})"
-    far = reached(kind, inner, t, a, few=True)
     if kind == "Patient" and main(param):
+        far = reached(kind, inner, Row(t, True, row.same, walked=True), a)
         named = any_of([f"{r}.terms @> ARRAY[{t}.named # {a.p(k)}::bigint]" for k in mixed])
         return f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {t}.fhir_id = {r}.subject_id::text AND {named} AND {far})"
+    far = reached(kind, inner, Row(t, True), a)
     either = any_of([f"{t}.named = u # {a.p(k)}::bigint" for k in mixed])
     return f"EXISTS (SELECT 1 FROM unnest({r}.terms) u JOIN phr_resource {t} ON {either} WHERE {far})"
 
@@ -302,16 +326,16 @@ def _named(param: SearchParam, inner: Node, row: Row, a: Asking) -> SQL:
     t, r, mixed = a.table(), row.alias, keys(param, None, a)
     refers = any_of([f"{t}.terms @> ARRAY[{r}.named # {a.p(k)}::bigint]" for k in mixed])
     if main(param) and _only_patients(param):
-        far = reached(param.base, inner, t, a, few=True)
+        far = reached(param.base, inner, Row(t, True, row.same, walked=row.few), a)
         # A reference to a Patient stands in that person's record: walk it, or meet it by the person.
         return (
             f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {t}.subject_id = {r}.subject_id"
             f" AND CASE WHEN {refers} THEN TRUE ELSE FALSE END AND {far})"
         )
     if row.few:
-        far = reached(param.base, inner, t, a, few=True)
+        far = reached(param.base, inner, Row(t, True), a)
         return f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {refers} AND {far})"
-    far = reached(param.base, inner, t, a, few=False)
+    far = reached(param.base, inner, Row(t, False), a)
     found = [f"SELECT u # {a.p(k)}::bigint FROM phr_resource {t}, unnest({t}.terms) u WHERE {far}" for k in mixed]
     return f"{r}.named IN ({' UNION ALL '.join(found)})"
 
