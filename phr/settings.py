@@ -57,7 +57,7 @@ CSRF_TRUSTED_ORIGINS = [o for o in text("PHR_TRUSTED_ORIGINS").split(",") if o]
 # Where this server is reached: the FHIR base is PHR_BASE_URL + "/fhir".
 PHR_BASE_URL = text("PHR_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 # A date without a zone means this one (minutes east of UTC); Japan unless the deployment says otherwise.
-PHR_UTC_OFFSET_MINUTES = int(text("PHR_UTC_OFFSET_MINUTES", "540"))
+PHR_TIME_ZONE = text("PHR_TIME_ZONE", "Asia/Tokyo")
 # Bodies larger than this are refused with 413 (bytes).
 PHR_MAX_BODY = int(text("PHR_MAX_BODY", str(10 * 1024 * 1024)))
 DATA_UPLOAD_MAX_MEMORY_SIZE = PHR_MAX_BODY

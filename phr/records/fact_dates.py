@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from phr.records.index_values import span_of
+from phr.records.index_spans import span_of
 from phr.records.search.ranges import FOREVER, Range, moment
 
 _KINDS = (("", "dateTime"), ("DateTime", "dateTime"), ("Period", "Period"), ("Date", "date"), ("Instant", "instant"),

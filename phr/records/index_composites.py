@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from phr.records.index_values import tokens_of
 from phr.records.search import quantities, terms, trie
 from phr.records.search.composites import Inner, pair_head, plan, token_key
 from phr.records.search.params import SearchParam, params_for
@@ -98,20 +99,6 @@ def _first_number(value: Any, kind: str) -> Iterator[First]:
 def _measured(value: Any, kind: str) -> Iterator[Measured]:
     if (said := measured(value, kind)) is not None:
         yield said
-
-
-def tokens_of(node: Any, kind: str) -> Iterator[tuple[str | None, str]]:
-    """(system, code) of a Coding, a CodeableConcept, a code or a boolean."""
-    if isinstance(node, bool):
-        yield None, "true" if node else "false"
-    elif isinstance(node, str):
-        yield None, node
-    elif isinstance(node, dict):
-        codings = node.get("coding") if kind == "CodeableConcept" else [node]
-        for coding in codings if isinstance(codings, list) else ():
-            if isinstance(coding, dict) and isinstance(code := coding.get("code"), str):
-                system = coding.get("system")
-                yield (system if isinstance(system, str) and system else None), code
 
 
 _FIRST = {"token": _first_token, "reference": _first_reference, "number": _first_number}

@@ -8,15 +8,13 @@ Source: FHIR R4 3.1.1.4.6 to 3.1.1.4.13.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
-from math import inf, isfinite, nextafter
 from typing import Any
 
-from phr.records.search import ranges, terms
+from phr.records import index_spans
+from phr.records.search import terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
 from phr.records.search.params import LEGIBLE, SearchParam
 from phr.records.search.quantities import Measured, measured
-from phr.records.search.ranges import EVER, FOREVER
 from phr.records.systems import preferred
 
 
@@ -34,7 +32,6 @@ class Sink:
 
 
 Write = Callable[[Any, Sink], None]
-_TIMES = frozenset({"date", "dateTime", "instant"})
 _NAME_PARTS = ("family", "given", "prefix", "suffix", "text")
 _ADDRESS_PARTS = ("line", "city", "district", "state", "country", "postalCode", "text")
 
@@ -47,15 +44,17 @@ def writer(param: SearchParam, data_type: str) -> Write | None:
         case "reference":
             return _reference(param, data_type)
         case "date":
-            return _date(param.id, data_type)
+            return _range(param.id, index_spans.dates(data_type))
         case "string":
             return _string(param, data_type)
         case "uri":
             return _uri(param)
         case "number":
-            return _number(param, data_type)
+            return _range(param.id, index_spans.numbers(data_type))
         case "quantity":
             return _quantity(param, data_type)
+        case "special":
+            return _range(param.id, index_spans.place)
     return None
 
 
@@ -65,10 +64,12 @@ def writer(param: SearchParam, data_type: str) -> Write | None:
 class _Tokens:
     """Writes the tokens of one parameter."""
 
-    __slots__ = ("any", "coded", "none", "of_system")
+    __slots__ = ("any", "coded", "id", "legible", "none", "of_system", "of_type")
 
     def __init__(self, param: SearchParam) -> None:
-        self.any, self.none, self.coded, self.of_system = (terms.head(param.base, param.name, k) for k in "ancs")
+        heads = (terms.head(param.base, param.name, kind) for kind in "ancst")
+        self.any, self.none, self.coded, self.of_system, self.of_type = heads
+        self.id, self.legible = param.id, param.base in LEGIBLE
 
     def put(self, system: Any, code: str, sink: Sink) -> None:
         found = sink.terms
@@ -80,18 +81,32 @@ class _Tokens:
             found.add(self.none + code)
 
     def coding(self, node: Any, sink: Sink) -> None:
-        if isinstance(node, dict) and isinstance(code := node.get("code"), str):
-            self.put(node.get("system"), code, sink)
+        if isinstance(node, dict):
+            if isinstance(code := node.get("code"), str):
+                self.put(node.get("system"), code, sink)
+            self.text(node.get("display"), sink)
 
     def concept(self, node: Any, sink: Sink) -> None:
-        codings = node.get("coding") if isinstance(node, dict) else None
-        if isinstance(codings, list):
-            for entry in codings:
+        if isinstance(node, dict):
+            for entry in _listed(node.get("coding")):
                 self.coding(entry, sink)
+            self.text(node.get("text"), sink)
 
     def identifier(self, node: Any, sink: Sink) -> None:
-        if isinstance(node, dict) and isinstance(value := node.get("value"), str):
-            self.put(node.get("system"), normal_identifier(value), sink)
+        if not isinstance(node, dict):
+            return
+        kind = node.get("type")
+        if isinstance(value := node.get("value"), str):
+            value = normal_identifier(value)
+            self.put(node.get("system"), value, sink)
+            for system, code in tokens_of(kind, "CodeableConcept"):
+                sink.terms.add(self.of_type + terms.joined(system or "", code) + "\x1f" + value)
+        self.text(kind.get("text") if isinstance(kind, dict) else None, sink)
+
+    def text(self, text: Any, sink: Sink) -> None:
+        """What `:text` finds (R4 3.1.1.4.10), where strings may stand legibly."""
+        if self.legible and isinstance(text, str) and (folded := normal(text)):
+            sink.texts.append((self.id, folded))
 
     def contact(self, node: Any, sink: Sink) -> None:
         if isinstance(node, dict) and isinstance(value := node.get("value"), str):
@@ -109,6 +124,19 @@ def _token(param: SearchParam, data_type: str) -> Write | None:
     known: dict[str, Write] = {"Coding": tokens.coding, "CodeableConcept": tokens.concept,
                                "Identifier": tokens.identifier, "ContactPoint": tokens.contact}  # fmt: skip
     return known.get(data_type) if data_type[:1].isupper() else tokens.bare
+
+
+def tokens_of(node: Any, kind: str) -> Iterator[tuple[str | None, str]]:
+    """(system, code) of a Coding, a CodeableConcept, a code or a boolean."""
+    if isinstance(node, bool):
+        yield None, "true" if node else "false"
+    elif isinstance(node, str):
+        yield None, node
+    elif isinstance(node, dict):
+        for coding in _listed(node.get("coding")) if kind == "CodeableConcept" else [node]:
+            if isinstance(coding, dict) and isinstance(code := coding.get("code"), str):
+                system = coding.get("system")
+                yield (system if isinstance(system, str) and system else None), code
 
 
 # References and URIs
@@ -161,65 +189,28 @@ def _reference(param: SearchParam, data_type: str) -> Write:
 
 
 def _uri(param: SearchParam) -> Write:
-    head = terms.head(param.base, param.name, "u")
+    head, below = (terms.head(param.base, param.name, kind) for kind in "ub")
 
     def uri(node: Any, sink: Sink) -> None:
         if isinstance(node, str):
             sink.terms.add(head + node)
+            sink.terms.update(below + above for above in terms.ancestors(node) if "://" in node)
 
     return uri
 
 
-# Ranges
+# Ranges and quantities
 
 
-def _date(param_id: int, data_type: str) -> Write | None:
+def _range(param_id: int, read: index_spans.Read | None) -> Write | None:
+    if read is None:
+        return None
+
     def write(node: Any, sink: Sink) -> None:
-        found = span_of(node, data_type)
-        if found is not None:
+        if (found := read(node)) is not None:
             sink.ranges.append((param_id, *found))
 
-    return write if data_type in _TIMES or data_type in ("Period", "Timing") else None
-
-
-def span_of(node: Any, data_type: str) -> ranges.Range | None:
-    """The half-open span of a date, dateTime, instant, Period or Timing (outer limits), or None."""
-    if data_type in _TIMES:
-        try:
-            return ranges.date_range(node) if isinstance(node, str) else None
-        except (ValueError, OverflowError):
-            return None
-    if not isinstance(node, dict):
-        return None
-    if data_type == "Period":
-        start, end = span_of(node.get("start"), "dateTime"), span_of(node.get("end"), "dateTime")
-        if start is None and end is None:
-            return None
-        return (start[0] if start else EVER), (end[1] if end else FOREVER)
-    events = node.get("event")
-    spans = [span_of(event, "dateTime") for event in events] if isinstance(events, list) else []
-    repeat = node.get("repeat")
-    if isinstance(repeat, dict):
-        spans.append(span_of(repeat.get("boundsPeriod"), "Period"))
-    sound = [span for span in spans if span is not None]
-    return (min(s[0] for s in sound), max(s[1] for s in sound)) if sound else None
-
-
-def _number(param: SearchParam, data_type: str) -> Write | None:
-    def plain(node: Any, sink: Sink) -> None:
-        if (value := _float(node)) is not None:
-            sink.ranges.append((param.id, *ranges.point(value)))
-
-    def span(node: Any, sink: Sink) -> None:
-        if isinstance(node, dict):
-            low, high = (_float(_inner(node.get(side), "value")) for side in ("low", "high"))
-            if low is not None or high is not None:
-                ends = EVER if low is None else low, FOREVER if high is None else nextafter(high, inf)
-                sink.ranges.append((param.id, *ends))
-
-    if data_type[:1].islower():
-        return plain
-    return span if data_type == "Range" else None
+    return write
 
 
 def _quantity(param: SearchParam, data_type: str) -> Write:
@@ -230,20 +221,6 @@ def _quantity(param: SearchParam, data_type: str) -> Write:
             sink.quantities.setdefault(head, {})[value] = None
 
     return quantity
-
-
-def _inner(node: Any, key: str) -> Any:
-    return node.get(key) if isinstance(node, dict) else None
-
-
-def _float(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        return None
-    try:
-        number = float(value)
-    except (OverflowError, ValueError):
-        return None
-    return number if isfinite(number) else None
 
 
 # Texts
@@ -285,5 +262,8 @@ def _parts(node: Any, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def _strings(value: Any) -> list[str]:
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else (
-        [value] if isinstance(value, str) else [])  # fmt: skip
+    return [text for text in _listed(value) if isinstance(text, str)]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -177,7 +177,7 @@ def _complete(base: str, params: dict[str, list[Any]]) -> None:
     """Fill in data types, all targets where any is allowed, and where each parameter is stored."""
     leaves: dict[str, frozenset[paths.Leaf]] = {}
     for name, row in params.items():
-        if row[0] in ("composite", "special") or not row[1]:
+        if row[0] == "composite" or not row[1]:
             continue
         leaves[name] = frozenset(paths.resolve(base, row[1]))
         row[3] = sorted({leaf.type for leaf in leaves[name]})

@@ -61,8 +61,8 @@ class SearchParam:
 
     @property
     def indexed(self) -> bool:
-        """Whether the index answers it at all (composite, special and full-text parameters are not yet)."""
-        return bool(self.expression) and self.type not in ("composite", "special")
+        """Whether the index keeps values of it (a composite has none of its own: `composites`)."""
+        return bool(self.expression) and self.type != "composite"
 
 
 @cache

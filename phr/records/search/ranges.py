@@ -1,7 +1,8 @@
 """Dates and numbers as half-open ranges of floats: what `Range` rows hold and searches compare. Pure.
 
 Dates are microseconds since 1970-01-01T00:00Z; a partial date gives its whole span; a date
-without a zone is Japan time (UTC+9, no summer time). An open end is EVER or FOREVER.
+without a zone is Japan time unless the deployment says otherwise (`use_zone`; what is indexed already
+keeps the zone it was indexed with). An open end is EVER or FOREVER.
 A number in a resource is taken as exact: [v, next float). A number in a search has the
 precision it was written with: 100 is [99.5, 100.5), 1.00 is [0.995, 1.005).
 
@@ -11,13 +12,15 @@ Sources: FHIR R4 3.1.1.4.5 (prefixes), 3.1.1.4.7 (number), 3.1.1.4.8 (date).
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from math import inf, isfinite, nextafter
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EVER, FOREVER = -9.0e18, 9.0e18
 JAPAN = timezone(timedelta(hours=9), "JST")
+_zones: list[tzinfo] = [JAPAN]  # the one in use
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICRO = timedelta(microseconds=1)
 _MOMENT = re.compile(r"^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?$", re.ASCII)
@@ -25,6 +28,18 @@ _DATE = re.compile(r"^(\d{4})(?:-(\d\d)(?:-(\d\d))?)?$", re.ASCII)
 _NUMBER = re.compile(r"^[+-]?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?$", re.ASCII)
 
 Range = tuple[float, float]
+
+
+def use_zone(name: str) -> None:
+    """Let a date without a zone mean this one (IANA) from now on: said once, when a process starts.
+
+    Asia/Tokyo means UTC+9 at all times, also in 1887 and in the summers of 1948 to 1951. Raises ValueError.
+    """
+    try:
+        _zones[0] = JAPAN if name == "Asia/Tokyo" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone {name!r}") from error
+    date_range.cache_clear()
 
 
 @lru_cache(maxsize=16384)
@@ -46,9 +61,9 @@ def date_range(text: str) -> Range:
     return low, low + (1e6 if second else 6e7)
 
 
-def _zone(text: str | None) -> timezone:
+def _zone(text: str | None) -> tzinfo:
     if text is None:
-        return JAPAN
+        return _zones[0]
     if text == "Z":
         return UTC
     offset = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
@@ -71,8 +86,11 @@ def _leap(year: int) -> bool:
 
 
 def _midnight(ordinal: int) -> float:
-    """Microseconds of 00:00 Japan time of a day."""
-    return float((ordinal - 719163) * 86_400_000_000 - 9 * 3_600_000_000)
+    """Microseconds of 00:00 of a day in the zone in use."""
+    if ordinal > date.max.toordinal():
+        return _midnight(ordinal - 1) + 86_400e6
+    day = date.fromordinal(ordinal)
+    return float((datetime(day.year, day.month, day.day, tzinfo=_zones[0]) - _EPOCH) // _MICRO)
 
 
 def moment(micros: float) -> datetime:

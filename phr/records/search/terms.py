@@ -40,7 +40,10 @@ def hashed(text: str, key: bytes) -> int:
 
 
 def head(type_name: str, name: str, kind: str) -> str:
-    """What a term's text starts with. Kinds: c n a s (token), r v i d (reference), u, m (present), x (exact)."""
+    """What a term's text starts with.
+
+    Kinds: c n a s t (token), r v i d (reference), u b (uri), q (quantity), $ % (pairs), m (present), x (exact).
+    """
     return f"{type_name}.{name}{_SEP}{kind}{_SEP}"
 
 
@@ -142,6 +145,16 @@ def uri_term(type_name: str, name: str, uri: str, key: bytes) -> int:
     return hashed(head(type_name, name, "u") + uri, key)
 
 
+def below_term(type_name: str, name: str, uri: str, key: bytes) -> int:
+    """`:below` of a URI: stands with every URL that is `uri` or lies below it in its path."""
+    return hashed(head(type_name, name, "b") + uri.rstrip("/"), key)
+
+
+def typed_term(type_name: str, name: str, system: str, code: str, value: str, key: bytes) -> int:
+    """`:of-type`: an identifier by the system and code of its type, and its (normalised) value."""
+    return hashed(head(type_name, name, "t") + joined(system, code) + _SEP + value, key)
+
+
 def present_term(type_name: str, name: str, key: bytes) -> int:
     """The parameter has a value (`:missing`). By the parameter's own name, not the kept one."""
     return hashed(head(type_name, name, "m"), key)
@@ -159,6 +172,20 @@ def literal(reference: str) -> tuple[str | None, str, str] | None:
     """(base URL or None, type, id) of a reference that names a resource, else None."""
     match = _LITERAL.match(reference)
     return (match.group(1), match.group(2), match.group(3)) if match else None
+
+
+def ancestors(uri: str) -> tuple[str, ...]:
+    """A URL and those it lies below, up to its authority; a urn or anything else is its own only ancestor.
+
+    Source: FHIR R4 3.1.1.4.5 (:above, :below): they follow the path, and hold for URLs, not for URNs.
+    """
+    start = uri.find("://")
+    if start < 0:
+        return (uri,)
+    found = [uri.rstrip("/")]
+    while (cut := found[-1].rfind("/")) > start + 2:
+        found.append(found[-1][:cut].rstrip("/"))
+    return tuple(dict.fromkeys(found))
 
 
 def without_version(reference: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phr.records.search import ranges
 from phr.records.search.ranges import JAPAN, date_range, holds, micros, moment, number, point
 
 
@@ -108,3 +109,18 @@ def test_prefixes_on_periods() -> None:
     assert holds("eq", date_range("2026"), april)
     assert holds("sa", april, date_range("2026-05-01"))
     assert holds("eb", april, date_range("2026-03-31"))
+
+
+@pytest.mark.spec("FHIR R4", "3.1.1.4.8", "a date without a zone is in the zone of the server")
+def test_another_zone_may_be_in_use() -> None:
+    try:
+        ranges.use_zone("Europe/Berlin")
+        assert span("2026-03-29") == (datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 3, 29, 22, tzinfo=UTC))
+        assert span("2026-07-01T10:00") == (datetime(2026, 7, 1, 8, tzinfo=UTC), datetime(2026, 7, 1, 8, 1, tzinfo=UTC))
+        assert span("2026-07-01T10:00Z")[0] == datetime(2026, 7, 1, 10, tzinfo=UTC)
+        for name in ("Nowhere/Land", "../etc/passwd", ""):
+            with pytest.raises(ValueError, match="no time zone"):
+                ranges.use_zone(name)
+    finally:
+        ranges.use_zone("Asia/Tokyo")
+    assert span("2026-03-29")[0] == datetime(2026, 3, 29, tzinfo=JAPAN)
