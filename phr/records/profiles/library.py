@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from phr.records import definitions
+from phr.records.profiles import snapshot
 from phr.records.profiles.structure import BASE, Profile, Unwalkable, compiled
 
 Find = Callable[[str], dict[str, Any] | None]
@@ -25,13 +26,21 @@ class Library:
             if structure is None:
                 return None  # not kept: strangers may ask for any number of urls
             try:
-                self._compiled[url] = compiled(structure)
+                self._compiled[url] = compiled(self._complete(structure))
             except Unwalkable as error:
                 self._compiled[url] = error
         found = self._compiled[url]
         if isinstance(found, Unwalkable):
             raise found
         return found
+
+    def _complete(self, structure: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The structure with a snapshot, made from its differential where it brings none. Raises Unwalkable."""
+        try:
+            return {**structure, "snapshot": {"element": snapshot.elements(structure, self._find)}}
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+            text = f"定義が R4 の形ではありません。Not a StructureDefinition as R4 has it ({type(error).__name__})."
+            raise Unwalkable(f"{structure.get('url')}: {text}") from None
 
     def is_unknown(self, url: str) -> bool:
         """Whether nothing of this url is loaded."""

@@ -118,9 +118,7 @@ def compiled(structure: Mapping[str, Any]) -> Profile:
 def _compiled(url: str, structure: Mapping[str, Any]) -> Profile:
     elements = structure.get("snapshot", {}).get("element", [])
     if not elements:
-        raise Unwalkable(
-            f"{url}: snapshot がありません。It has no snapshot, and none is made from a differential here."
-        )
+        raise Unwalkable(f"{url}: snapshot がありません。It has no snapshot.")
     if len(elements) > MOST_ELEMENTS:
         raise Unwalkable(f"{url}: 要素が多すぎます。More than {MOST_ELEMENTS} elements.")
     by_id: dict[str, Spec] = {}

@@ -1,0 +1,86 @@
+"""A snapshot from a differential, for profiles that bring none. Pure.
+
+Each rule of the differential falls on a copy of what it constrains: an element of the base, of a data type, or of the
+element a slice is cut from. As much as checking needs; a snapshot fit for publication carries far more.
+Source: FHIR R4 profiling.html §5.1.0.5 (differential and snapshot), elementdefinition.html §2.24.0.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from phr.records.profiles.structure import BASE, MOST_ELEMENTS, Unwalkable
+
+DEEPEST: Final = 16  # profiles upon profiles
+Find = Callable[[str], Mapping[str, Any] | None]
+Elements = dict[str, dict[str, Any]]
+_APPENDED: Final = ("constraint",)
+_EVERYWHERE: Final = ("extension", "modifierExtension")  # left out of compact definitions where nothing is said of them
+
+
+def elements(structure: Mapping[str, Any], find: Find, depth: int = 0) -> list[dict[str, Any]]:
+    """The elements of a snapshot, given or made. Raises Unwalkable."""
+    given = structure.get("snapshot", {}).get("element")
+    if given:
+        return list(given)
+    url = str(structure.get("url"))
+    base = find(str(structure.get("baseDefinition", "")))
+    if base is None or depth > DEEPEST:
+        text = f"{url}: 基になる定義がありません。"
+        raise Unwalkable(f"{text} Its baseDefinition is not loaded: {structure.get('baseDefinition')}.")
+    made: Elements = {e["id"]: dict(e) for e in elements(base, find, depth + 1)}
+    for rule in structure.get("differential", {}).get("element", []):
+        _ensure(made, rule["id"], find, url)
+        made[rule["id"]] = _merged(made[rule["id"]], rule)
+        if len(made) > MOST_ELEMENTS:
+            raise Unwalkable(f"{url}: 要素が多すぎます。More than {MOST_ELEMENTS} elements.")
+    return list(made.values())  # parents and what is sliced come before what hangs on them
+
+
+def _merged(element: dict[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]:
+    merged = element | dict(rule)
+    for name in _APPENDED:
+        if name in element and name in rule:
+            merged[name] = [*element[name], *rule[name]]
+    return merged
+
+
+def _ensure(made: Elements, id: str, find: Find, url: str) -> None:
+    """See that an element is there, unfolding types and cutting slices on the way to it."""
+    if id in made:
+        return
+    above, _, last = id.rpartition(".")
+    stem, _, slice_name = last.partition(":")
+    if above:
+        _ensure(made, above, find, url)
+    if slice_name:
+        whole = f"{above}.{stem}" if above else stem
+        _ensure(made, whole, find, url)
+        sliced = {k: v for k, v in made[whole].items() if k != "slicing"}
+        made[id] = sliced | {"id": id, "sliceName": slice_name, "min": 0}
+        return
+    twin = ".".join(part.partition(":")[0] for part in above.split(".")) + "." + last
+    if twin in made:
+        made[id] = made[twin] | {"id": id}
+        return
+    _unfold(made, above, find)
+    if id not in made and last in _EVERYWHERE:
+        path = f"{made[above]['path']}.{last}"
+        made[id] = {"id": id, "path": path, "min": 0, "max": "*", "type": [{"code": "Extension"}]}
+    if id not in made:
+        raise Unwalkable(f"{url}: この要素はありません。No such element: {id}.")
+
+
+def _unfold(made: Elements, id: str, find: Find) -> None:
+    """Put the children of its one data type below an element."""
+    types = made[id].get("type", [])
+    if len(types) != 1:
+        return
+    of_type = find((types[0].get("profile") or [BASE + types[0]["code"]])[0])
+    if of_type is None:
+        return
+    root, *children = elements(of_type, find)
+    for child in children:
+        own = id + child["id"].removeprefix(root["id"])
+        made.setdefault(own, child | {"id": own, "path": made[id]["path"] + child["path"].removeprefix(root["path"])})
