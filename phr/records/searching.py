@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from consent import audit
@@ -45,6 +46,9 @@ class Searching(Including):
 
     def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
         """Up to `limit` matches for a condition (If-None-Exist). Whoever discloses them writes the log."""
+        if query.opening:
+            self._bound_for_opening(query)
+            return [found for _, found in islice(self._candidates(query, None, None, letter=letter), limit)]
         return self._opened(self._rows(query, None, letter=letter, known=None)[:limit], letter=letter)
 
     def stands(self, type: str, id: str) -> None:
@@ -100,9 +104,7 @@ class Searching(Including):
         self, query: Query, mark: paging.Mark | None, known: Known | None
     ) -> tuple[list[Stored], Sequence[Any], bool, int | None]:
         """As `_page`, of the candidates of which the opening conditions hold; and the total, if it is wanted."""
-        if self.scope.subjects is None and compiler.bound_to(query) is None and not _of_patient(query):
-            name = query.opening[0].param.name
-            raise BadSearch(name, f"stands in sealed text: add patient=… so that one record is searched for {name}")
+        self._bound_for_opening(query)
         entries: list[Stored] = []
         last: Sequence[Any] = ()
         more, bytes_shown, counted = False, 0, 0
@@ -118,16 +120,21 @@ class Searching(Including):
             counted = sum(1 for _ in self._candidates(query, None, known))
         return entries, last, more, counted if counting else None
 
+    def _bound_for_opening(self, query: Query) -> None:
+        if self.scope.subjects is None and compiler.bound_to(query) is None and not _of_patient(query):
+            name = query.opening[0].param.name
+            raise BadSearch(name, f"stands in sealed text: add patient=… so that one record is searched for {name}")
+
     def _candidates(
-        self, query: Query, mark: paging.Mark | None, known: Known | None
+        self, query: Query, mark: paging.Mark | None, known: Known | None, *, letter: str = "s"
     ) -> Iterator[tuple[Sequence[Any], Stored]]:
         """Row and resource of every match from a mark on, opened chunk by chunk. Raises TooCostly."""
         chunk = replace(query, count=CHUNK)
         opened = 0
         while True:
-            rows = self._rows(chunk, mark, letter="s", known=known)
+            rows = self._rows(chunk, mark, letter=letter, known=known)
             taken = rows[:CHUNK]
-            for row, found in zip(taken, self._judged(taken, letter="s", known=known), strict=True):
+            for row, found in zip(taken, self._judged(taken, letter=letter, known=known), strict=True):
                 opened += 1
                 if opened > MOST_OPENED:
                     raise TooCostly(

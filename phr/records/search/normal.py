@@ -29,24 +29,33 @@ _VOICED = {"ゝ": "", "ヽ": "", "ゞ": "\u3099", "ヾ": "\u3099"}
 @lru_cache(maxsize=16384)
 def normal(text: str) -> str:
     """The comparison form of a text, at most LONGEST characters; normal(normal(x)) == normal(x)."""
+    return _settled(text, LONGEST)
+
+
+def whole(text: str) -> str:
+    """The comparison form of a text of any length."""
+    return _settled(text, len(text) * 18)  # no character becomes more than 18 (NFKC)
+
+
+def _settled(text: str, longest: int) -> str:
     if text.isascii():
-        return _SPACE.sub(" ", text.strip()).lower()[:LONGEST].rstrip()
-    text = _folded(text)
+        return _SPACE.sub(" ", text.strip()).lower()[:longest].rstrip()
+    text = _folded(text, longest)
     for _ in range(4):  # folding one character may bring another; four rounds settle all of Unicode
-        again = _folded(text)
+        again = _folded(text, longest)
         if again == text:
             break
         text = again
     return text
 
 
-def _folded(text: str) -> str:
+def _folded(text: str, longest: int) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_SELECTORS)).casefold().translate(_SELECTORS)
     text = _repeated(text.translate(_VARIANTS))
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if c in _DAKUTEN or not unicodedata.combining(c))
     text = unicodedata.normalize("NFKC", text).translate(_KATAKANA).translate(_SMALL).translate(_DASHES)
     text = _JAPANESE_SPACE.sub("", _SPACE.sub(" ", text.strip()))
-    return text[:LONGEST].strip()
+    return text[:longest].strip()
 
 
 def _repeated(text: str) -> str:

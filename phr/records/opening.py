@@ -1,0 +1,166 @@
+"""Conditions on what stands in sealed bodies only, judged once a body is open. Pure.
+
+What a clinician or a family wrote is not in the index (decisions/what-stands-in-clear.md): strings of clinical
+types, the text behind a code (`:text`), narrative (`_text`) and everything said (`_content`). The comparison is
+that of the index: folded by `search/normal.py`, at the beginning of a value, or anywhere in it.
+Source: FHIR R4 search.html §3.1.1.4.8 (string), §3.1.1.4.10 (:text), §3.1.1.5.10 (_text, _content).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from phr.records.index import Walk, walker
+from phr.records.search.normal import normal_identifier, whole
+from phr.records.search.params import SearchParam, params_for
+from phr.records.search.paths import resolve
+from phr.records.search.query import Condition, Paired, Text, Token, Value
+from phr.records.systems import preferred
+
+_MARKUP = re.compile(r"<[^<>]*>")
+_BREAK = re.compile(r"<(?:/?(?:p|div|li|ul|ol|tr|td|th|table|h[1-6]|dd|dt|dl|pre|blockquote)|br|hr)\b[^<>]*>")
+# Parts of a HumanName or an Address that are not its text
+_APART = frozenset({"use", "type", "period", "extension", "id"})
+# Labels must not be found out by searching; bytes of attachments say nothing; times and versions are not text.
+_SILENT = frozenset({"meta", "data", "resourceType"})
+
+
+def holds(resource: Mapping[str, Any], condition: Condition) -> bool:
+    """Whether an opened resource answers a condition: any of its values."""
+    name = condition.param.name
+    if name == "_text":
+        told: Iterable[str] = [narrative(resource)]
+        return _any_of(told, condition.values, "contains")
+    if name == "_content":
+        return _any_of(_said(resource), condition.values, "contains")
+    if condition.param.type == "composite":
+        pairs = [value for value in condition.values if isinstance(value, Paired)]
+        return any(_together(resource, condition.param, pair) for pair in pairs)
+    nodes = _nodes(resource, condition.param.base, condition.param.expression)
+    texts = _behind if condition.modifier == "text" else _written
+    return _any_of((t for node in nodes for t in texts(node)), condition.values, condition.modifier)
+
+
+def narrative(resource: Mapping[str, Any]) -> str:
+    """The narrative without its markup; empty where there is none."""
+    text = resource.get("text")
+    div = text.get("div") if isinstance(text, dict) else None
+    return _plain(div) if isinstance(div, str) else ""
+
+
+def _plain(div: str) -> str:
+    return html.unescape(_MARKUP.sub("", _BREAK.sub(" ", div)))
+
+
+def _any_of(told: Iterable[str], values: Iterable[Value], modifier: str | None) -> bool:
+    asked = [value for value in values if isinstance(value, Text)]
+    return any(_matches(text, asked, modifier) for text in told)
+
+
+def _matches(text: str, asked: Iterable[Text], modifier: str | None) -> bool:
+    if modifier == "exact":
+        return any(text == value.exact for value in asked)
+    folded = whole(text)
+    test: Callable[[str], bool] = {
+        "contains": folded.__contains__,
+        "eq": folded.__eq__,
+        "ends": folded.endswith,
+    }.get(modifier or "", folded.startswith)
+    return any(test(value.folded) for value in asked)
+
+
+# -- what is said ------------------------------------------------------------------------------------
+
+
+def _said(resource: Mapping[str, Any]) -> Iterator[str]:
+    """Every text in a resource; its narrative without markup."""
+    rest: list[Any] = [value for key, value in resource.items() if key not in _SILENT]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, list):
+            rest += node
+        elif isinstance(node, dict):
+            for key, value in node.items():
+                if key == "div" and isinstance(value, str):
+                    yield _plain(value)
+                elif key not in _SILENT:
+                    rest.append(value)
+
+
+def _written(node: Any) -> Iterator[str]:
+    """The texts of a string, a name or an address."""
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key not in _APART:
+                yield from (text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
+
+
+def _behind(node: Any) -> Iterator[str]:
+    """The text that goes with a code: CodeableConcept.text, Coding.display, Identifier.type.text."""
+    if not isinstance(node, dict):
+        return
+    found = [node.get("text"), node.get("display")]
+    found += [coding.get("display") for coding in _dicts(node.get("coding"))]
+    if isinstance(kind := node.get("type"), dict):
+        found.append(kind.get("text"))
+    yield from (text for text in found if isinstance(text, str))
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+# -- pairs -------------------------------------------------------------------------------------------
+
+
+def _together(resource: Mapping[str, Any], param: SearchParam, pair: Paired) -> bool:
+    """A composite of the resource itself: all of its components hold."""
+    each = zip(param.components, pair.values, strict=True)
+    return all(_component(resource, param.base, name, inner, value) for (name, inner), value in each)
+
+
+def _component(resource: Mapping[str, Any], kind: str, name: str, inner: str, value: Value) -> bool:
+    nodes = _nodes(resource, kind, f"{kind}.{inner}")
+    if isinstance(value, Token):
+        bare = params_for(kind)[name].bare
+        return any(_is_code(coding, value, bare=bare) for node in nodes for coding in _codings(node))
+    return _any_of((text for node in nodes for text in _written(node)), [value], None)
+
+
+def _codings(node: Any) -> list[tuple[str, str]]:
+    if isinstance(node, str):
+        return [("", node)]
+    if not isinstance(node, dict):
+        return []
+    if "value" in node:
+        return [(str(node.get("system") or ""), normal_identifier(str(node["value"])))]
+    return [
+        (str(coding.get("system") or ""), str(coding.get("code") or ""))
+        for coding in (_dicts(node["coding"]) if "coding" in node else [node])
+    ]
+
+
+def _is_code(coding: tuple[str, str], asked: Token, *, bare: bool) -> bool:
+    system, code = coding
+    if asked.code is not None and asked.code != code:
+        return False
+    return bare or asked.system is None or preferred(asked.system) == preferred(system)
+
+
+def _nodes(resource: Mapping[str, Any], kind: str, expression: str) -> Iterator[Any]:
+    for key, walk in _ways(kind, expression):
+        if (value := resource.get(key)) is not None:
+            yield from walk(value)
+
+
+@lru_cache(maxsize=1024)
+def _ways(kind: str, expression: str) -> tuple[tuple[str, Walk], ...]:
+    return tuple((leaf.steps[0].key, walker(leaf.steps)) for leaf in resolve(kind, expression))
