@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
-from http.client import HTTPConnection
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -142,8 +142,8 @@ def export(bench: Bench, env: dict[str, str]) -> Path:
     """A system export from kick-off to the last byte of the last file, with a worker as in production."""
     folder = Path(env["PHR_VAR"]) / "exported"
     folder.mkdir()
-    worker = subprocess.Popen([sys.executable, "-m", "celery", "-A", "phr.celery", "worker", "-l", "warning", "-c", "2"],
-                              env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    argv = [sys.executable, "-m", "celery", "-A", "phr.celery", "worker", "-l", "warning", "-c", "2"]
+    worker = subprocess.Popen(argv, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     token = bench.clinic_token()
     try:
         time.sleep(5)  # the worker starts
