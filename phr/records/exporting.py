@@ -25,6 +25,7 @@ from phr.records.reading import PAGE_BYTES, Reading, bounded, open_permit
 from phr.records.scoping import Params, scope_sql
 from phr.records.search.query import Query
 from phr.records.search.where import Asking, Row, holds
+from phr.records.searching import Searching
 from phr.records.store import Stored
 
 CHUNK = 2000  # rows
@@ -60,7 +61,7 @@ class Part:
     until: datetime | None = None
 
 
-class Export(Reading):
+class Export(Searching):
     """The record as one caller may take it out."""
 
     @classmethod
@@ -97,7 +98,7 @@ class Export(Reading):
     def _select(self, part: Part, after: int, end: int, p: Params) -> str:
         where = [f"r.id > {p(after)} AND r.id <= {p(end)}", scope_sql(self.scope, "s", p), *_conditions(part, p)]
         if part.queries:
-            asking = Asking(p, vault.index_key(), lambda alias: scope_sql(self.scope, "s", p, alias=alias), few=False)
+            asking = Asking(p, vault.index_key(), self._scopes("s", p, None))
             where.append(f"({' OR '.join(matching(query, asking) for query in part.queries)})")
         sql = f"{store.select(terms=self.granular)} WHERE {' AND '.join(where)} ORDER BY r.id LIMIT {CHUNK}"
         return bounded(sql)

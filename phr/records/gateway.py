@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
@@ -53,7 +53,7 @@ class Records(Conditions, Histories, Compartments):
     """Patient records as one caller may see and write them."""
 
     @classmethod
-    def opened_by(cls, caller: Caller, *, now: datetime, in_force: InForce | None = None) -> Records:
+    def opened_by(cls, caller: Caller, *, now: datetime, in_force: InForce | None = None) -> Self:
         """Decide, and open the record as far as the decision goes. Raises Refused (audited).
 
         `in_force`: what was read for this caller in this very request, if it was; else it is read here.

@@ -27,6 +27,7 @@ from django.conf import settings
 from phr.records import vault
 from phr.records.vault import CannotOpen
 
+Stored = bytes | memoryview  # as a column gives it
 _SIZE = struct.Struct(">I")
 PIECE = 1 << 20  # bytes of lines that make a piece
 
@@ -62,12 +63,12 @@ def new_key(job: UUID) -> tuple[str, bytes, AESGCM]:
     return *_wrapped(job, raw), AESGCM(raw)
 
 
-def open_key(job: UUID, kek: str, wrapped: bytes) -> AESGCM:
+def open_key(job: UUID, kek: str, wrapped: Stored) -> AESGCM:
     """Raises CannotOpen."""
     return AESGCM(_raw(job, kek, wrapped))
 
 
-def rewrap(job: UUID, kek: str, wrapped: bytes) -> tuple[str, bytes]:
+def rewrap(job: UUID, kek: str, wrapped: Stored) -> tuple[str, bytes]:
     """The same key under the current key-encryption key. Raises CannotOpen."""
     return _wrapped(job, _raw(job, kek, wrapped))
 
@@ -77,7 +78,7 @@ def _wrapped(job: UUID, raw: bytes) -> tuple[str, bytes]:
     return kek, seal(vault.keyring().keys[kek], raw, _key_place(job, kek))
 
 
-def _raw(job: UUID, kek: str, wrapped: bytes) -> bytes:
+def _raw(job: UUID, kek: str, wrapped: Stored) -> bytes:
     key = vault.keyring().keys.get(kek)
     if key is None:
         raise CannotOpen(f"key-encryption key {kek!r} is not in PHR_KEYS")
@@ -96,7 +97,7 @@ def seal(key: AESGCM, content: bytes, place: str) -> bytes:
     return nonce + key.encrypt(nonce, content, place.encode())
 
 
-def unseal(key: AESGCM, sealed: bytes, place: str) -> bytes:
+def unseal(key: AESGCM, sealed: Stored, place: str) -> bytes:
     """Raises CannotOpen."""
     sealed = bytes(sealed)
     try:

@@ -28,7 +28,7 @@ def read(
     texts: Iterable[str], types: list[str] | None, *, now: datetime, base: str, faults: Faults
 ) -> list[tuple[str, str]]:
     """(type, query string) of each. Raises what `faults` raises."""
-    out = []
+    out: list[tuple[str, str]] = []
     for text in (part for value in texts for part in _BETWEEN.split(value)):
         type, mark, criteria = text.strip().partition("?")
         problem = _fault(type, mark, criteria, types, now, base)

@@ -137,6 +137,7 @@ def _accepted(records: Records, ask: Ask, level: str, within: list[UUID] | None)
 @transaction.atomic
 def accept(asked: Plan, *, by: Caller, now: datetime) -> ExportJob:
     """Keep what was asked, and wake a worker. Raises Problem (429)."""
+    assert by.organization is not None
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [f"export|{by.client}"])
     mine = ExportJob.objects.filter(client=by.client, organization=by.organization)
