@@ -67,6 +67,10 @@ TABLE = (
     Row("type", "POST", "/fhir/Observation",                      "401 201 422 403 201 422", "pressure"),
     Row("type", "POST", "/fhir/Observation",                      "401 422 422 403 422 422", "pressure-of-kai"),
     Row("post-search", "POST", "/fhir/Observation/_search",       "401 200 200 200 200 200", "code=8480-6"),
+    Row("system-search", "POST", "/fhir/_search",                 "401 200 200 200 200 200", "_type=Observation"),
+    Row("bundle", "GET", "/fhir?_type=Observation,Patient",       "401 200 200 200 200 200"),
+    Row("compartment", "GET", "/fhir/Patient/{yuki}/Observation", "401 200 404 404 200 404"),
+    Row("compartment", "GET", "/fhir/Patient/{hana}/*",           "401 404 200 404 404 404"),
     Row("bundle", "POST", "/fhir",                                "401 200 422 403 200 422", "transaction"),
     Row("nowhere", "GET", "/fhir/nothing",                       "404 404 404 404 404 404"),
     Row("nowhere", "POST", "/fhir/nothing",                      "404 404 404 404 404 404"),
@@ -79,6 +83,8 @@ TABLE = (
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$nothing", "404 404 404 404 404 404"),
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$everything",  "401 200 404 404 200 404"),
     Row("instance-operation", "POST", "/fhir/Patient/{hana}/$everything", "401 404 200 404 404 404"),
+    Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$summary",  "401 200 404 404 200 404"),
+    Row("type-operation", "POST", "/fhir/Patient/$summary",       "401 200 200 404 422 422"),
     Row("type-operation", "GET", "/fhir/Observation/$lastn?patient={yuki}&code=8480-6", "401 200 200 200 200 200"),
     Row("type-operation", "GET", "/fhir/Patient/$everything",     "401 200 200 404 422 422"),
     # What codes mean is told to everybody with a token.
@@ -86,6 +92,14 @@ TABLE = (
         "401 200 200 200 200 200"),
     Row("type-operation", "GET", "/fhir/ValueSet/$expand?url=urn:none", "401 404 404 404 404 404"),
     Row("instance-operation", "GET", "/fhir/ValueSet/none/$expand", "401 404 404 404 404 404"),
+
+    # -- bulk exports: for system clients, and nobody else's --
+    Row("operation", "GET", "/fhir/$export",                      "401 403 403 403 400 403"),  # without Prefer
+    Row("type-operation", "POST", "/fhir/Patient/$export",        "401 403 403 403 400 403"),
+    Row("instance-operation", "GET", "/fhir/Group/none/$export",  "401 403 403 403 404 403"),
+    Row("export", "GET", "/fhir/bulk/{export}",                   "401 404 404 404 200 404"),
+    Row("export-file", "GET", "/fhir/bulk/{export}/output-Patient-1.ndjson", "401 404 404 404 200 404"),
+    Row("export", "DELETE", "/fhir/bulk/{export}",                "401 404 404 404 202 404"),
 
     # -- imports: into the record that is open --
     Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404", "import"),

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -16,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from consent.models import Person
+from phr.fhir.bulk import running
 from phr.populate import demo, personas
 from phr.populate.cast import HANA, YUKI
 from phr.smart.models import Application, AuthorizationRequest, Launch
@@ -88,6 +90,7 @@ def world(family: Neighbourhood) -> World:
         places={
             "yuki": str(YUKI), "hana": str(HANA), "kai": str(KAI), "pressure": kept["id"], "secret": hidden["id"],
             "run": run.headers["Location"].rsplit("/", 1)[1], "asked": str(_asked()), "launch": str(_launch()),
+            "export": _export(family),
         },
         bodies={
             "pressure": pressure(), "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
@@ -109,6 +112,14 @@ def _asked() -> object:
         application=application, person=yuki, parameters=parameters, created_at=timezone.now()
     )
     return made.pk
+
+
+def _export(family: Neighbourhood) -> str:
+    """A finished export of the clinic."""
+    accepted = family.clinic.ask("GET", "$export", headers={"Prefer": "respond-async"})
+    id = accepted.headers["Content-Location"].rsplit("/", 1)[1]
+    running.run(UUID(id), clock=timezone.now)
+    return id
 
 
 def _launch() -> object:
