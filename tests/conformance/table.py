@@ -15,7 +15,7 @@ WIDTHS = (26, 34, 70)  # columns; a longer text goes on in the next line
 WORST_FIRST = ("failed", "skipped", "passed")
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plugins in sets
 class ConformanceTable:
     """A pytest plugin. Tests carry `@pytest.mark.spec(standard, section, clause)`; workers' reports bring it along."""
 
