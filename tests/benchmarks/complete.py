@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -61,22 +60,19 @@ def searches(bench: Bench) -> None:
 
 
 def whole_records(bench: Bench) -> None:
-    """`$everything` of records of about 60 resources: those of the mothers who come nearest."""
-    sizes = dict(rows("SELECT subject_id, count(*) FROM phr_resource GROUP BY subject_id"))
-    nearest = sorted(bench.mothers, key=lambda m: abs(sizes.get(m.own_subject_id, 0) - 60))[:10]
-    mean = sum(sizes[m.own_subject_id] for m in nearest) / len(nearest)
-    bench.measure(
-        "$everything",
-        lambda: [request("GET", f"/fhir/Patient/{m.own_subject_id}/$everything", token=bench.mother_token(m))
-                 for m in nearest],
-        note=f"{mean:.0f} resources in the mean, a page of the default size;",
-    )  # fmt: skip
+    """`$everything` of records of 60 resources, which the clinic made and reads."""
+    records = Records.opened_by(for_organization(bench.clinic), now=timezone.now())
+    token, made = bench.clinic_token(), []
+    for _ in range(10):
+        patient = records.create({"resourceType": "Patient", "gender": "female", "birthDate": "1990-01-01"})
+        records.create_all([json.loads(observation(patient.id)) for _ in range(59)])
+        made.append(request("GET", f"/fhir/Patient/{patient.id}/$everything", token=token))
+    bench.measure("$everything of 60", lambda: made, note="by the clinic, one page;")
 
 
 def deep_pages(bench: Bench) -> None:
     """Pages of 50 at the beginning, in the middle and at the end of a result of 100,000 rows."""
-    subjects = [m.own_subject_id for m in bench.mothers]
-    _fill(bench.clinic, subjects)
+    _fill(bench)
     token = bench.clinic_token()
     for sort in ("", "-_lastUpdated", "-date"):
         order = f"&_sort={sort}" if sort else ""
@@ -89,8 +85,10 @@ def deep_pages(bench: Bench) -> None:
         row(f"pages of 50, _sort={sort or '(default)'}, dearest against first", f"{worst:.2f}×", told)
 
 
-def _fill(clinic: int, subjects: list[Any]) -> None:
-    records = Records.opened_by(for_organization(clinic), now=timezone.now())
+def _fill(bench: Bench) -> None:
+    granted = "SELECT DISTINCT subject_id FROM consent_effectivegrant WHERE grantee = %s LIMIT 40"
+    subjects = [s for (s,) in rows(granted, f"org:{bench.clinic}")]
+    records = Records.opened_by(for_organization(bench.clinic), now=timezone.now())
     [(have,)] = rows("SELECT count(*) FROM phr_resource WHERE type = 'Observation'")
     made = [json.loads(observation(s)) for s in subjects]
     begin = time.perf_counter()
