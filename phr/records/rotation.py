@@ -13,7 +13,8 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection, transaction
 
-from phr.records import store, vault
+from phr.records import sealed_files, store, vault
+from phr.records.jobs import ExportJob
 
 BATCH = 200
 
@@ -27,6 +28,16 @@ def reseal(*, progress: Callable[[int], None] = lambda done: None) -> int:
             while count := _batch(table, subject, newest):
                 done += count
                 progress(done)
+    return done
+
+
+def rewrap_exports() -> int:
+    """Wrap the keys of all exports by the current key-encryption key; returns how many. Resumable."""
+    jobs = ExportJob.objects.exclude(kek=vault.keyring().current)
+    done = 0
+    for id, kek, wrapped in jobs.values_list("pk", "kek", "wrapped"):
+        new, again = sealed_files.rewrap(id, kek, wrapped)
+        done += ExportJob.objects.filter(pk=id, kek=kek).update(kek=new, wrapped=again)
     return done
 
 

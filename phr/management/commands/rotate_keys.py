@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, data: bool, **options: Any) -> None:
         try:
-            wrapped = vault.rewrap()
+            wrapped = vault.rewrap() + rotation.rewrap_exports()
             sealed = rotation.reseal(progress=self._progress) if data else 0
         except vault.CannotOpen as error:
             raise CommandError(f"開けない鍵があります。A key does not open: {error}. {vault.HINT}") from error
