@@ -1,71 +1,84 @@
-"""The CapabilityStatement, generated from what is served: types, interactions, search parameters."""
+"""The CapabilityStatement, generated from what is served: types, interactions, parameters, operations.
+
+A test walks it and tries every claim (tests/conformance/test_capability.py).
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 from django.conf import settings
 
-from phr.fhir import wire
+from phr.fhir import release, wire
+from phr.fhir.operations import calling
 from phr.records.definitions import concrete_types
-from phr.records.search.params import params_for
+from phr.records.profiles import bundled
+from phr.records.search import compartments
+from phr.records.search.params import SearchParam, params_for
 from phr.records.search.parse import searchable
 
-SOFTWARE_VERSION = "0.1.0"
 ENDPOINTS = ("authorize", "token", "revoke", "introspect")
-INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
+INTERACTIONS = (
+    "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
+)  # fmt: skip
+SYSTEM_INTERACTIONS = ("transaction", "batch", "search-system", "history-system")
+# What every search understands besides the parameters of its type (R4 search.html §3.1.1.4 and §3.1.1.5).
+CONTROLS = {
+    "_filter": "special", "_has": "special", "_list": "special", "_type": "special", "_sort": "special",
+    "_count": "number", "_total": "token", "_summary": "token", "_elements": "special", "_include": "special",
+    "_revinclude": "special", "_contained": "token",
+}  # fmt: skip
+BULK = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 
 
 @lru_cache(maxsize=1)
 def statement() -> bytes:
     """R4 capabilitystatement.html; the same bytes for everyone, since it says nothing of any record."""
-    oauth = f"{settings.PHR_BASE_URL}/oauth"
     return msgspec.json.encode(
         {
             "resourceType": "CapabilityStatement",
+            "url": f"{wire.base()}/metadata",
+            "version": release.VERSION,
+            "name": "Tsumugi",
+            "title": "紡 Tsumugi",
             "status": "active",
-            "date": "2026-11-20",
+            "date": release.DATE,
             "publisher": "Tsumugi",
+            "description": "母子の健康記録の FHIR R4 サーバー。A FHIR R4 server for records of mothers and children.",
             "kind": "instance",
-            "software": {"name": "紡 Tsumugi", "version": SOFTWARE_VERSION},
+            **({"instantiates": [BULK]} if any(o.name == "export" for o in calling.offered()) else {}),
+            "software": {"name": "紡 Tsumugi", "version": release.VERSION, "releaseDate": release.DATE},
             "implementation": {"description": "母子の健康記録 Personal health record", "url": wire.base()},
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json", "json"],
-            "rest": [
-                {
-                    "mode": "server",
-                    "security": _security(oauth),
-                    "resource": [_resource(name) for name in sorted(concrete_types())],
-                    "interaction": [{"code": "transaction"}, {"code": "batch"}],
-                }
-            ],
+            "patchFormat": ["application/json-patch+json", "application/fhir+json"],
+            "rest": [_rest()],
         }
     )
 
 
+def _rest() -> dict[str, Any]:
+    return {
+        "mode": "server",
+        "documentation": "同意の範囲にあるものだけが見え、見えないものは無いものと同じに答えます。"
+        "Only what consent opens is seen; what is hidden is answered as what is not there.",
+        "security": _security(f"{settings.PHR_BASE_URL}/oauth"),
+        "resource": [_resource(name) for name in sorted(concrete_types())],
+        "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+        "searchParam": [{"name": name, "type": kind} for name, kind in CONTROLS.items()],
+        "operation": _operations(calling.offered()),
+        "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{c.lower()}" for c in compartments.ANSWERED],
+    }
+
+
 def _security(oauth: str) -> dict[str, Any]:
     smart = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
-    return {
-        "cors": True,
-        "service": [
-            {
-                "coding": [
-                    {
-                        "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
-                        "code": "SMART-on-FHIR",
-                    }
-                ]
-            }
-        ],
-        "extension": [
-            {
-                "url": smart,
-                "extension": [{"url": name, "valueUri": f"{oauth}/{name}"} for name in ENDPOINTS],
-            }
-        ],
-    }
+    service = {"system": "http://terminology.hl7.org/CodeSystem/restful-security-service", "code": "SMART-on-FHIR"}
+    endpoints = [{"url": name, "valueUri": f"{oauth}/{name}"} for name in ENDPOINTS]
+    return {"cors": True, "service": [{"coding": [service]}], "extension": [{"url": smart, "extension": endpoints}]}
 
 
 # Two types that look as if they did something: say what they do not do.
@@ -77,18 +90,57 @@ _KEPT_ONLY = {
 }
 
 
+# Hidden ids must look like absent ones, so nobody may try out any id (records/decisions/ids-of-the-clients-own.md).
+_IDS = {
+    True: "A client may give ids (PUT) below a beginning of its own; the refusal of any other new id names it. "
+    "クライアントが付けられる id は、各自に決められた文字列で始まるものだけです。",
+    False: "Ids are given by the server. id はサーバーが付けます。",
+}
+
+
 def _resource(type: str) -> dict[str, Any]:
-    note = {"documentation": _KEPT_ONLY[type]} if type in _KEPT_ONLY else {}
-    return {
+    named = type != "Patient"
+    profiles = sorted(url for url, of in _profiles() if of == type)
+    told: dict[str, Any] = {
         "type": type,
-        **note,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
+        "supportedProfile": profiles,
+        "documentation": f"{_KEPT_ONLY[type]}\n{_IDS[named]}" if type in _KEPT_ONLY else _IDS[named],
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": False,
+        "updateCreate": named,
         "conditionalCreate": True,
-        "conditionalRead": "not-match",
-        "conditionalUpdate": False,
-        "conditionalDelete": "not-supported",
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "searchInclude": ["*", f"{type}:*", *(f"{type}:{p.name}" for p in _references(type))],
+        "searchRevInclude": list(_pointing_at(type)),
         "searchParam": [{"name": p.name, "type": p.type} for p in params_for(type).values() if searchable(p)],
+        "operation": _operations([*calling.offered(type), *calling.offered(calling.ANY)]),
     }
+    return {name: value for name, value in told.items() if value != []}
+
+
+@cache
+def _profiles() -> tuple[tuple[str, str], ...]:
+    """(url, type) of the project's own draft profiles of resources."""
+    own = bundled.own().values()
+    return tuple(
+        (p["url"], p["type"]) for p in own if p["resourceType"] == "StructureDefinition" and p["kind"] == "resource"
+    )
+
+
+def _operations(offered: Iterable[calling.Operation]) -> list[dict[str, Any]]:
+    return [{"name": o.name, "definition": o.definition} for o in offered]
+
+
+def _references(type: str) -> list[SearchParam]:
+    return [p for p in params_for(type).values() if p.type == "reference" and "Reference" in p.types and searchable(p)]
+
+
+def _pointing_at(type: str) -> Iterable[str]:
+    for source in sorted(concrete_types()):
+        for param in _references(source):
+            if not param.targets or type in param.targets:
+                yield f"{source}:{param.name}"

@@ -8,7 +8,7 @@ from phr.smart.models import Application
 
 HEADERS = "Authorization, Content-Type, Accept, If-Match, If-None-Match, If-None-Exist, Prefer, X-Request-Id"
 EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, X-Request-Id"
-METHODS = "GET, POST, PUT, DELETE, OPTIONS"
+METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 def registered(origin: str) -> bool:

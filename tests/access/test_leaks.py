@@ -17,7 +17,7 @@ from django.utils import timezone
 from consent import guardianship
 from consent.models import Guardianship
 from phr.populate.cast import HANA, YUKI
-from tests.family import KAI, LOINC, Answer, App, Neighbourhood, entry, post, pressure, secret, weight
+from tests.family import KAI, LOINC, Answer, App, Neighbourhood, encoded, entry, post, pressure, secret, weight
 
 SYSTEM = "urn:hidden"
 IDENTIFIED = {"identifier": [{"system": SYSTEM, "value": "1"}], "effectiveDateTime": "2026-03-02"}
@@ -25,14 +25,39 @@ ABSENT = "0f0f0f0f-0000-4000-8000-000000000000"
 Question = Callable[[App, str], Answer]
 
 
+IDENTIFIER = f"identifier={SYSTEM}|1"
+TEST = [{"op": "test", "path": "/status", "value": "final"}]
+AMEND = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "operation", "part": [{"name": "type", "valueCode": "replace"},
+                                       {"name": "path", "valueString": "Observation.status"},
+                                       {"name": "value", "valueCode": "amended"}]},
+    ],
+}  # fmt: skip
+
+
 def bundle(kind: str, *entries: Any) -> Question:
-    """A Bundle in which `{}` of every url stands for the hidden id."""
+    """A Bundle in which `{}` of every url, and as the id of a resource, stands for the hidden id."""
 
     def ask(app: App, hidden: str) -> Answer:
-        filled = [e | {"request": {k: v.format(hidden) for k, v in e["request"].items()}} for e in entries]
+        filled = [e | {"request": {k: v.replace("{}", hidden) for k, v in e["request"].items()}} for e in entries]
+        for made in filled:
+            if made.get("resource", {}).get("id") == "{}":
+                made["resource"] = made["resource"] | {"id": hidden}
         return app.bundle(kind, *filled)
 
     return ask
+
+
+def patch(app: App, path: str, operations: Any = TEST, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return app.ask("PATCH", path, encoded(operations), type="application/json-patch+json", headers=named)
+
+
+def put_where(app: App, criteria: str, resource: Any, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return app.ask("PUT", f"Observation?{criteria}", encoded(resource), headers=named)
 
 
 def sorted_by(sort: str) -> Question:
@@ -60,6 +85,21 @@ QUESTIONS: dict[str, Question] = {
     "put malformed": lambda app, x: app.put(pressure(status="zzz") | {"id": x}),
     "delete": lambda app, x: app.delete(f"Observation/{x}"),
     "delete if-match": lambda app, x: app.delete(f"Observation/{x}", if_match='W/"9"'),
+    "put if there is one": lambda app, x: app.put(pressure() | {"id": x}, if_match="*"),
+    "put if there is none": lambda app, x: app.put(pressure() | {"id": x}, if_none_match="*"),
+    "patch": lambda app, x: patch(app, f"Observation/{x}"),
+    "patch if-match": lambda app, x: patch(app, f"Observation/{x}", if_match='W/"1"'),
+    "patch that asks": lambda app, x: patch(app, f"Observation/{x}", TEST),
+    "put by identifier": lambda app, x: put_where(app, IDENTIFIER, pressure()),
+    "put by identifier if-match": lambda app, x: put_where(app, IDENTIFIER, pressure(), if_match="*"),
+    "put by id": lambda app, x: put_where(app, f"_id={x}", pressure() | {"id": x}),
+    "put by another's id": lambda app, x: put_where(app, IDENTIFIER, pressure() | {"id": x}),
+    "patch by identifier": lambda app, x: patch(app, f"Observation?{IDENTIFIER}"),
+    "patch by id": lambda app, x: patch(app, f"Observation?_id={x}"),
+    "delete by identifier": lambda app, x: app.delete(f"Observation?{IDENTIFIER}"),
+    "delete by identifier if-match": lambda app, x: app.delete(f"Observation?{IDENTIFIER}", if_match="*"),
+    "delete by id": lambda app, x: app.delete(f"Observation?_id={x}"),
+    "delete by patient": lambda app, x: app.delete(f"Observation?patient={YUKI}&{IDENTIFIER}&date=2026-03-02"),
     "create": lambda app, x: app.create(pressure() | {"id": x}),
     "if-none-exist by identifier": lambda app, x: app.create(pressure(), if_none_exist=f"identifier={SYSTEM}|1"),
     "if-none-exist by id": lambda app, x: app.create(pressure(), if_none_exist=f"_id={x}"),
@@ -76,6 +116,22 @@ QUESTIONS: dict[str, Question] = {
     "transaction if-none-exist": bundle("transaction", post(pressure(), ifNoneExist=f"identifier={SYSTEM}|1")),
     "transaction conditional reference": lambda app, x: app.bundle(
         "transaction", post(pressure(hasMember=[{"reference": f"Observation?identifier={SYSTEM}|1"}]))
+    ),
+    "batch of changes": bundle(
+        "batch", entry("PUT", "Observation/{}", pressure() | {"id": "{}"}), entry("PATCH", "Observation/{}", AMEND),
+        entry("PUT", f"Observation?{IDENTIFIER}", pressure()), entry("PATCH", f"Observation?{IDENTIFIER}", AMEND),
+        entry("DELETE", f"Observation?{IDENTIFIER}"), entry("DELETE", "Observation?_id={}"),
+        entry("HEAD", "Observation/{}"), entry("GET", "Observation/{}", ifNoneMatch='W/"1"'),
+        entry("GET", "Observation/{}/_history"), entry("GET", "Observation/_history"), entry("GET", "_history"),
+        entry("POST", "Observation/_search?_id={}"),
+    ),
+    "transaction put": bundle("transaction", entry("PUT", "Observation/{}", pressure() | {"id": "{}"})),
+    "transaction patch": bundle("transaction", entry("PATCH", "Observation/{}", AMEND)),
+    "transaction put by identifier": bundle("transaction", entry("PUT", f"Observation?{IDENTIFIER}", pressure())),
+    "transaction patch by identifier": bundle("transaction", entry("PATCH", f"Observation?{IDENTIFIER}", AMEND)),
+    "transaction delete by identifier": bundle("transaction", entry("DELETE", f"Observation?{IDENTIFIER}")),
+    "transaction several of one": bundle(
+        "transaction", entry("DELETE", "Observation/{}"), entry("DELETE", f"Observation?{IDENTIFIER}")
     ),
     "transaction reference": lambda app, x: app.bundle("transaction", post(refers(x))),
     # counting and finding
@@ -120,6 +176,9 @@ QUESTIONS: dict[str, Question] = {
         f"Observation/$lastn?patient={YUKI}&code=8480-6&identifier={SYSTEM}|1"
     ),
     "$lastn of a stranger": lambda app, x: app.get(f"Observation/$lastn?patient={KAI}&code=8480-6"),
+    "$summary": lambda app, x: app.get(f"Patient/{YUKI}/$summary"),
+    "$summary of mine": lambda app, x: app.get("Patient/$summary"),
+    "$summary of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$summary"),
     # the Patient beside it
     "patients": lambda app, x: app.search("Patient", _total="accurate"),
     "patients named": lambda app, x: app.search("Patient", name="見本", _total="accurate"),

@@ -24,6 +24,14 @@ from phr.smart.models import Application, AuthorizationRequest, Launch
 from tests.access.permissions import FHIR, FORM, PERSONAS, TABLE, Row
 from tests.family import KAI, Neighbourhood, encoded, pressure, secret
 
+PATCH = {
+    "resourceType": "Parameters",
+    "parameter": [
+        {"name": "operation", "part": [{"name": "type", "valueCode": "replace"},
+                                       {"name": "path", "valueString": "Observation.status"},
+                                       {"name": "value", "valueCode": "amended"}]},
+    ],
+}  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Django's set_language sends every other method back where it came from, having done nothing.
 HARMLESS = {("language", method, 302) for method in METHODS}
@@ -93,7 +101,8 @@ def world(family: Neighbourhood) -> World:
             "export": _export(family),
         },
         bodies={
-            "pressure": pressure(), "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
+            "patch": PATCH, "pressure": pressure(),
+            "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
             "transaction": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},
             "import": {"subject": str(YUKI), "parts": [{"data": notebook}]},
         },
