@@ -58,7 +58,7 @@ def parse(
 
     `types`: one type, or several; none at all: those `_type` names, else every type (of the compartment).
     `base`: our own FHIR base URL; absolute references below it are read as relative ones.
-    `compartment`: ("Patient", id), for `GET Patient/id/…`.
+    `compartment`: ("Patient", id), for `GET Patient/id/…`; also of Encounter, RelatedPerson, Practitioner, Device.
     """
     pairs = list(pairs)
     if len(pairs) > MOST_PARAMETERS:
@@ -132,8 +132,6 @@ def _query(
             opening.append(found)
         else:
             raise BadSearch(name, "is in sealed text: it is searched on one type only")
-    if compartment and compartment[0] != "Patient":
-        raise BadSearch(compartment[0], "only the Patient compartment is answered")
     steering.contained(texts)
     shown = steering.summary(texts.get("_summary"))
     count = 0 if shown == "count" else steering.count(texts.get("_count"))
