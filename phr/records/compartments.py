@@ -18,7 +18,7 @@ from consent import prepared
 from consent.audit import Event
 from consent.scope import OPEN_TYPES
 from phr.records import store
-from phr.records.reading import Gone, Page, Reading, TooCostly, bounded, fetch
+from phr.records.reading import Gone, Page, Reading, bounded, fetch
 from phr.records.scoping import SQL, Known, Params, scope_sql
 from phr.records.search import cursor as paging
 from phr.records.store import Stored
@@ -73,11 +73,10 @@ class Compartments(Reading):
         next_page = paging.sealed(after, caller=self.caller, query=whole) if after else None
         return Page(entries, next_page, None, supporting, cut)
 
-    def newest(self, subject: UUID, types: tuple[str, ...], *, most: int) -> list[Stored]:
-        """The resources of these types about a person, by clinical time, newest first; without a time last.
+    def newest(self, subject: UUID, types: tuple[str, ...], *, most: int) -> tuple[list[Stored], bool]:
+        """The newest resources of these types about a person, by clinical time, without a time last.
 
-        Raises TooCostly where there are more than `most`: an extract that leaves out in silence is worse than none.
-        Whoever tells of them writes the log.
+        And whether there are more than `most`: whoever tells of them must say so, and writes the log.
         """
         known = self._known_about(frozenset({subject}))
         p = Params()
@@ -87,9 +86,7 @@ class Compartments(Reading):
             f" ORDER BY r.clinical_low DESC NULLS LAST, r.id DESC LIMIT {p(most + 1)}",
             p,
         )
-        if len(rows) > most:
-            raise TooCostly(f"more than {most} resources are too many for one extract")
-        return self._opened(rows, letter="s", known=known)
+        return self._opened(rows[:most], letter="s", known=known), len(rows) > most
 
     def supporting(self, entries: Iterable[Stored]) -> list[Stored]:
         """What belongs to nobody and is referred to from these; see the module."""
