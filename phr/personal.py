@@ -12,10 +12,13 @@ def _fields(*, personal: str = "", plain: str = "") -> dict[str, Kind]:
 _FACTS = "subject subject2 categories level clinical_low clinical_high author marks terms"
 
 DECLARED: Declaration = {
-    "Resource": _fields(personal=f"{_FACTS} fhir_id named updated_at body", plain="id type version deleted key_version"),
+    "Resource": _fields(
+        personal=f"{_FACTS} fhir_id named updated_at body", plain="id type version deleted key_version"
+    ),
     "Version": _fields(personal=f"{_FACTS} resource updated_at body", plain="id version deleted key_version"),
     "Range": _fields(personal="pk resource low high", plain="param"),
     "Text": _fields(personal="resource text", plain="id param"),
+    "Words": _fields(personal="pk resource words", plain="param"),
     "Change": _fields(personal="resource", plain="id xid version method"),
     "DataKey": _fields(personal="subject wrapped", plain="id version kek"),
     "Package": _fields(plain="id name version digest loaded_at"),

@@ -6,6 +6,7 @@ value found. Parameters whose first element is absent cost nothing.
 
 * terms: keyed hashes (`search/terms.py`): tokens, references, URIs, exact strings, presence;
 * ranges: (param_id, low, high) half-open (`search/ranges.py`): dates, numbers, quantities;
+* words: (param_id, tsvector) (`search/words.py`): `_text` and `_content` of the types that belong to no one;
 * texts: (param_id, normalised text) (`search/normal.py`): string parameters, HumanName and
   Address by their parts and as a whole.
 
@@ -21,14 +22,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from consent.scope import OPEN_TYPES
 from phr.records import index_values
 from phr.records.definitions import concrete_types
 from phr.records.index_composites import Pairs, pairs_for
 from phr.records.index_values import Sink, Write
+from phr.records.said import everything, narrative
 from phr.records.search import quantities, terms
 from phr.records.search.normal import normal
-from phr.records.search.params import COLUMNS, SearchParam, params_for
+from phr.records.search.params import COLUMNS, SearchParam, param_ids, params_for
 from phr.records.search.paths import TRUTH, Filter, Leaf, Step, resolve
+from phr.records.search.words import vector
 
 __all__ = ["Indexed", "Walk", "index_of", "normal", "plan_for", "walker"]
 
@@ -42,6 +46,7 @@ class Indexed:
     terms: list[int]
     ranges: list[tuple[int, float, float]]
     texts: list[tuple[int, str]]
+    words: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,16 @@ def index_of(resource: Mapping[str, Any], key: bytes) -> Indexed:
         found = [resource[k] for k in keys if k in resource]
         texts.add(head + ("true" if any(v is not False for v in found) else "false"))
         texts.add(present)
-    return _finished(sink, key)
+    return _finished(sink, key, _words(resource))
+
+
+def _words(resource: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    """What is said in words, where that is nobody's secret."""
+    if resource["resourceType"] not in OPEN_TYPES:
+        return ()
+    ids = param_ids()
+    told = (ids["_text"], vector([narrative(resource)])), (ids["_content"], vector(everything(resource)))
+    return tuple((param, words) for param, words in told if words)
 
 
 def _write(nodes: list[Any], actions: tuple[Action, ...], sink: Sink) -> None:
@@ -93,7 +107,7 @@ def _write(nodes: list[Any], actions: tuple[Action, ...], sink: Sink) -> None:
                     action.write(node, sink)
 
 
-def _finished(sink: Sink, key: bytes) -> Indexed:
+def _finished(sink: Sink, key: bytes, words: tuple[tuple[int, str], ...]) -> Indexed:
     for head, values in sink.quantities.items():
         sink.terms.update(quantities.stored(head, tuple(values)))
     hashed, named = terms.hashed, terms.self_term
@@ -103,6 +117,7 @@ def _finished(sink: Sink, key: bytes) -> Indexed:
         terms=sorted(found),
         ranges=list(dict.fromkeys(sink.ranges)),
         texts=list(dict.fromkeys(sink.texts)),
+        words=words,
     )
 
 

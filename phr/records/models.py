@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Q
 
@@ -103,6 +104,18 @@ class Text(models.Model):
         indexes = [
             models.Index(fields=["param", "text"], name="text_by_prefix", opclasses=["int2_ops", "text_pattern_ops"])
         ]
+
+
+class Words(models.Model):
+    """What a resource that belongs to no one says, for full text (`search/words.py`)."""
+
+    pk = models.CompositePrimaryKey("resource", "param")
+    resource = models.ForeignKey(Resource, on_delete=models.CASCADE, db_index=False)
+    param = models.SmallIntegerField()
+    words = SearchVectorField()
+
+    class Meta:
+        indexes = [GinIndex(fields=["words"], name="words_by_lexeme", fastupdate=False)]
 
 
 class Change(models.Model):

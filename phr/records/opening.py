@@ -8,25 +8,20 @@ Source: FHIR R4 search.html §3.1.1.4.8 (string), §3.1.1.4.10 (:text), §3.1.1.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from phr.records.index import Walk, walker
+from phr.records.said import everything, narrative
 from phr.records.search.normal import normal_identifier, whole
 from phr.records.search.params import SearchParam, params_for
 from phr.records.search.paths import resolve
 from phr.records.search.query import Condition, Paired, Text, Token, Value
 from phr.records.systems import preferred
 
-_MARKUP = re.compile(r"<[^<>]*>")
-_BREAK = re.compile(r"<(?:/?(?:p|div|li|ul|ol|tr|td|th|table|h[1-6]|dd|dt|dl|pre|blockquote)|br|hr)\b[^<>]*>")
 # Parts of a HumanName or an Address that are not its text
 _APART = frozenset({"use", "type", "period", "extension", "id"})
-# Labels must not be found out by searching; bytes of attachments say nothing; times and versions are not text.
-_SILENT = frozenset({"meta", "data", "resourceType"})
 
 
 def holds(resource: Mapping[str, Any], condition: Condition) -> bool:
@@ -36,24 +31,13 @@ def holds(resource: Mapping[str, Any], condition: Condition) -> bool:
         told: Iterable[str] = [narrative(resource)]
         return _any_of(told, condition.values, "contains")
     if name == "_content":
-        return _any_of(_said(resource), condition.values, "contains")
+        return _any_of(everything(resource), condition.values, "contains")
     if condition.param.type == "composite":
         pairs = [value for value in condition.values if isinstance(value, Paired)]
         return any(_together(resource, condition.param, pair) for pair in pairs)
     nodes = _nodes(resource, condition.param.base, condition.param.expression)
     texts = _behind if condition.modifier == "text" else _written
     return _any_of((t for node in nodes for t in texts(node)), condition.values, condition.modifier)
-
-
-def narrative(resource: Mapping[str, Any]) -> str:
-    """The narrative without its markup; empty where there is none."""
-    text = resource.get("text")
-    div = text.get("div") if isinstance(text, dict) else None
-    return _plain(div) if isinstance(div, str) else ""
-
-
-def _plain(div: str) -> str:
-    return html.unescape(_MARKUP.sub("", _BREAK.sub(" ", div)))
 
 
 def _any_of(told: Iterable[str], values: Iterable[Value], modifier: str | None) -> bool:
@@ -74,23 +58,6 @@ def _matches(text: str, asked: Iterable[Text], modifier: str | None) -> bool:
 
 
 # -- what is said ------------------------------------------------------------------------------------
-
-
-def _said(resource: Mapping[str, Any]) -> Iterator[str]:
-    """Every text in a resource; its narrative without markup."""
-    rest: list[Any] = [value for key, value in resource.items() if key not in _SILENT]
-    while rest:
-        node = rest.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, list):
-            rest += node
-        elif isinstance(node, dict):
-            for key, value in node.items():
-                if key == "div" and isinstance(value, str):
-                    yield _plain(value)
-                elif key not in _SILENT:
-                    rest.append(value)
 
 
 def _written(node: Any) -> Iterator[str]:

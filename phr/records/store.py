@@ -5,7 +5,7 @@ No rule is decided here; `gateway` is the only caller. Writers run inside the ga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -134,7 +134,7 @@ def insert(drafts: Sequence[Draft], *, now: datetime) -> list[int]:
                     (pk, d.facts.type, d.facts.id, named_term(d.facts), d.version, now, False, key_version, body,
                      *fact_values(d.facts), d.indexed.terms)
                 )  # fmt: skip
-        _copy_index(cursor, zip(pks, drafts, strict=True))
+        _copy_index(cursor, [(pk, d.indexed) for pk, d in zip(pks, drafts, strict=True)])
         with cursor.copy("COPY phr_change (resource_id, version, method) FROM STDIN") as copy:
             for pk, d in zip(pks, drafts, strict=True):
                 copy.write_row((pk, d.version, "create"))
@@ -168,17 +168,17 @@ def seal_one(found: Stored) -> tuple[int, bytes]:
     return sealed
 
 
-def _copy_index(cursor: Any, drafts: Iterable[tuple[int, Draft]]) -> None:
-    pairs = list(drafts)
-    with cursor.copy("COPY phr_range (resource_id, param, low, high) FROM STDIN") as copy:
-        for pk, d in pairs:
-            for param, low, high in d.indexed.ranges:
-                copy.write_row((pk, param, low, high))
-    if any(d.indexed.texts for _, d in pairs):
-        with cursor.copy("COPY phr_text (resource_id, param, text) FROM STDIN") as copy:
-            for pk, d in pairs:
-                for param, text in d.indexed.texts:
-                    copy.write_row((pk, param, text))
+def _copy_index(cursor: Any, rows: Sequence[tuple[int, Indexed]]) -> None:
+    _copy(cursor, "phr_range (resource_id, param, low, high)", [(pk, *row) for pk, i in rows for row in i.ranges])
+    _copy(cursor, "phr_text (resource_id, param, text)", [(pk, *row) for pk, i in rows for row in i.texts])
+    _copy(cursor, "phr_words (resource_id, param, words)", [(pk, *row) for pk, i in rows for row in i.words])
+
+
+def _copy(cursor: Any, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
 
 
 def replace(current: Stored, draft: Draft, *, now: datetime) -> None:
@@ -192,7 +192,7 @@ def replace(current: Stored, draft: Draft, *, now: datetime) -> None:
             [draft.version, now, key_version, body, *fact_values(draft.facts), draft.indexed.terms, current.pk],
         )
         _drop_index(cursor, current.pk)
-        _copy_index(cursor, [(current.pk, draft)])
+        _copy_index(cursor, [(current.pk, draft.indexed)])
         _changed(cursor, current.pk, draft.version, "update")
 
 
@@ -219,6 +219,7 @@ def _keep_version(cursor: Any, pk: int) -> None:
 def _drop_index(cursor: Any, pk: int) -> None:
     cursor.execute("DELETE FROM phr_range WHERE resource_id = %s", [pk])
     cursor.execute("DELETE FROM phr_text WHERE resource_id = %s", [pk])
+    cursor.execute("DELETE FROM phr_words WHERE resource_id = %s", [pk])
 
 
 def _changed(cursor: Any, pk: int, version: int, method: str) -> None:
@@ -235,9 +236,4 @@ def reindex(pk: int, indexed: Indexed, facts: Facts) -> None:
              int(facts.marks), pk],
         )  # fmt: skip
         _drop_index(cursor, pk)
-        for param, low, high in indexed.ranges:
-            cursor.execute(
-                "INSERT INTO phr_range (resource_id, param, low, high) VALUES (%s, %s, %s, %s)", [pk, param, low, high]
-            )
-        for param, text in indexed.texts:
-            cursor.execute("INSERT INTO phr_text (resource_id, param, text) VALUES (%s, %s, %s)", [pk, param, text])
+        _copy_index(cursor, [(pk, indexed)])

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from phr.records import definitions
 from phr.records.scoping import SQL, Params
-from phr.records.search import compartments, places, ranges, terms
+from phr.records.search import compartments, places, ranges, terms, words
 from phr.records.search.asked import cover
 from phr.records.search.conditions import FULL_TEXT, parent
 from phr.records.search.params import SearchParam
@@ -275,12 +275,13 @@ def in_span(v: Span, low: SQL, high: SQL, p: Params, *, moments: bool = False) -
 
 
 def _in_text(v: Text, c: Condition, r: str, p: Params) -> SQL:
+    if c.param.name in FULL_TEXT:
+        return words.holds(v, c.param, r, p)
     if c.modifier == "eq":
         test = f"x.text = {p(v.folded)}"
     else:
         escaped = v.folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        inside = c.modifier == "contains" or c.param.name in FULL_TEXT
-        before = "%" if inside or c.modifier == "ends" else ""
+        before = "%" if c.modifier in ("contains", "ends") else ""
         test = f"x.text LIKE {p(before + escaped + ('' if c.modifier == 'ends' else '%'))}"
     return (
         f"EXISTS (SELECT 1 FROM phr_text x WHERE x.resource_id = {r}.id"
