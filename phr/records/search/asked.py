@@ -73,6 +73,10 @@ def _terms(param: SearchParam, value: Value, modifier: str | None, key: bytes) -
         case Uri(uri):
             uris = above(uri) if modifier == "above" else (uri,)
             yield from (terms.uri_term(base, n, u, key) for n in names for u in uris)
+            if modifier == "below":
+                yield from (terms.below_term(base, n, uri, key) for n in names)
+        case Typed(system, code, told):
+            yield from (terms.typed_term(base, n, system, code, told, key) for n in names)
         case Codes(_, codes):
             pairs = ((None if param.bare else system, code) for system, code in sorted(codes))
             yield from (terms.token_term(base, n, system, code, key) for system, code in pairs for n in names)
