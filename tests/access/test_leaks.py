@@ -290,9 +290,12 @@ def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> Non
     def show() -> str:
         return str(family.mother.made(pressure(**IDENTIFIED))["id"])
 
-    for name in ("read", "vread", "history", "total", "count only", "exact page", "identifier", "_sort date",
+    for name in ("read", "vread", "history", "total", "count only", "exact page", "identifier", "_sort -date",
                  "$everything", "$everything, one page", "$everything by date", "$lastn", "$lastn, the newest",
-                 "if-none-exist by identifier", "transaction if-none-exist", "batch", "delete", "search"):  # fmt: skip
+                 "if-none-exist by identifier", "transaction if-none-exist", "batch", "delete", "search",
+                 "put if there is one", "patch", "put by identifier", "put by another's id", "patch by identifier",
+                 "delete by identifier", "delete by patient", "batch of changes", "transaction patch by identifier",
+                 "transaction delete by identifier", "transaction several of one"):  # fmt: skip
         with transaction.atomic():
             with pytest.raises(AssertionError):
                 same(family, family.clinic, visible, show, name)
