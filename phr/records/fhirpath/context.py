@@ -10,7 +10,7 @@ from typing import Any, Final
 from phr.records.fhirpath.nodes import Node
 from phr.records.fhirpath.values import Items
 
-STEPS: Final = 1_000_000  # values touched
+STEPS: Final = 500_000  # values touched
 
 
 class TooCostly(Exception):

@@ -56,7 +56,7 @@ def _distinct(context: Context, items: Items) -> Items:
     for item in items:
         key = _key(item)
         if key is None:
-            context.step(len(rest) + 1)
+            context.step(3 * len(rest) + 1)
             if not _holds(item, rest):
                 rest.append(item)
                 found.append(item)
@@ -71,7 +71,7 @@ def _within(context: Context, items: Items, others: Items) -> list[bool]:
     """For each value, whether it is among the others."""
     keys = {key for other in others if (key := _key(other)) is not None}
     rest = [other for other in others if _key(other) is None]
-    context.step(len(items) * (len(rest) + 1) + len(others))
+    context.step(3 * len(items) * (len(rest) + 1) + len(others))
     return [key in keys if (key := _key(item)) is not None else _holds(item, rest) for item in items]
 
 

@@ -7,7 +7,7 @@ Source: FHIRPath N1 §5.5–6.3; FHIR R4 fhirpath.html (FHIR types as System typ
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
 
@@ -34,6 +34,7 @@ class Moment:
     kind: str
     parts: tuple[int | Decimal, ...]  # year, month, day, hour, minute, second; or hour, minute, second
     zone: int | None
+    text: str = field(compare=False, default="")  # as it was written
 
     def placed(self) -> tuple[int | Decimal, ...]:
         """Minutes since the year 1 in UTC and the second, where there is a zone and a minute to shift."""
@@ -71,14 +72,14 @@ def moment(text: str, kind: str) -> Moment | None:
     year, month, day, t, hour, minute, second, zone = match.groups()
     clock: list[int | Decimal] = [int(p) for p in (hour, minute) if p] + ([Decimal(second)] if second else [])
     if year is None:
-        return Moment("Time", tuple(clock), None) if t else None
+        return Moment("Time", tuple(clock), None, text) if t else None
     date: list[int | Decimal] = [int(p) for p in (year, month, day) if p]
     if clock and len(date) < 3:
         return None
     shift = None
     if zone:
         shift = 0 if zone == "Z" else (int(zone[1:3]) * 60 + int(zone[4:6])) * (-1 if zone[0] == "-" else 1)
-    return Moment("DateTime" if t else kind, tuple(date + clock), shift)
+    return Moment("DateTime" if t else kind, tuple(date + clock), shift, text)
 
 
 def system(item: Item) -> Item:
@@ -263,4 +264,6 @@ def shown(value: Item) -> str | None:
         return format(value, "f") if isinstance(value, Decimal) else str(value)
     if isinstance(value, Amount):
         return f"{value.value:f} '{value.unit}'"
+    if isinstance(value, Moment):
+        return value.text
     return None

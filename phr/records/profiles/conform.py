@@ -18,7 +18,7 @@ from phr.records.profiles import extensions, references, slices
 from phr.records.profiles.coded import bound, holds
 from phr.records.profiles.library import Library
 from phr.records.profiles.structure import BASE, Profile, Spec, TypeRule, Unwalkable
-from phr.records.profiles.walk import STEPS, Member, Walk, rules
+from phr.records.profiles.walk import MOST, STEPS, Enough, Member, Walk, rules
 from phr.records.validate import Problem
 
 MOST_CLAIMS: Final = 20  # profiles one resource may claim
@@ -48,21 +48,31 @@ def check(
     walk.context.conforms = lambda url, node: _asked(walk, url, node)
     walk.context.member = lambda url, node: holds(walk, url, node)
     try:
-        if base:
-            _ground(walk, root, None, claims=claims)
-        for url in profiles:
-            found = walk.profile(url, root.path(), severity="error")
-            if found is not None:
-                _profile(walk, root, found)
-        if claims:
-            _claimed(walk, root)
+        _checked(walk, root, profiles, base=base, claims=claims)
+    except Enough:
+        text = f"指摘は {MOST} 件までです。"
+        walk.findings.append(_limit(root, text, f"Only the first {MOST} findings are told."))
     except TooCostly:
         text = "検査が大きくなりすぎるため途中で止めました。"
-        english = f"The check was stopped after {STEPS} steps; what was found so far is above."
-        walk.add(root.path(), "too-costly", text, english, "limit")
+        walk.findings.append(_limit(root, text, f"The check was stopped after {STEPS} steps."))
     except RecursionError:
-        walk.add(root.path(), "too-costly", "入れ子が深すぎます。", "Nested too deeply to be checked.", "limit")
+        walk.findings.append(_limit(root, "入れ子が深すぎます。", "Nested too deeply to be checked."))
     return walk.findings
+
+
+def _limit(root: Node, japanese: str, english: str) -> Problem:
+    return Problem("error", "too-costly", root.path(), f"{japanese} {english}")
+
+
+def _checked(walk: Walk, root: Node, profiles: Sequence[str], *, base: bool, claims: bool) -> None:
+    if base:
+        _ground(walk, root, None, claims=claims)
+    for url in profiles:
+        found = walk.profile(url, root.path(), severity="error")
+        if found is not None:
+            _profile(walk, root, found)
+    if claims:
+        _claimed(walk, root)
 
 
 def _asked(walk: Walk, url: str, node: Node) -> bool | None:
@@ -140,11 +150,13 @@ def _profile(walk: Walk, node: Node, profile: Profile) -> None:
 
 def _conforms(walk: Walk, node: Node, spec: Spec, profile: Profile) -> bool:
     """Whether a node fits, without reporting: for slices and for what is referred to."""
-    trial = walk.apart()
     if spec is profile.root and profile.type not in lineage(node.type):
         return False
-    _fits(trial, node, spec, profile)
-    return trial.sound
+    try:
+        _fits(walk.trial(), node, spec, profile)
+    except Enough:
+        return False
+    return True
 
 
 def _fits(walk: Walk, node: Node, spec: Spec, profile: Profile, fallback: Spec | None = None) -> None:

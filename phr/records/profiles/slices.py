@@ -55,7 +55,7 @@ def _is_in(walk: Walk, node: Node, slice: Spec, spec: Spec, profile: Profile) ->
 
 def _tells(walk: Walk, node: Node, slice: Spec, kind: str, path: str, profile: Profile) -> bool:
     """Whether one discriminator puts the value into the slice."""
-    walk.context.step(5)
+    walk.context.step(10)
     if path == "url" and node.type == "Extension":
         return node.value.get("url") == _extension_url(walk, slice, profile)
     nodes = _at(walk, node, path)

@@ -73,7 +73,15 @@ def _ensure(made: Elements, id: str, find: Find, url: str) -> None:
 
 
 def _unfold(made: Elements, id: str, find: Find) -> None:
-    """Put the children of its one data type below an element."""
+    """Put the children of its one data type, or of the element it repeats, below an element."""
+    repeated = str(made[id].get("contentReference", "")).partition("#")[2]
+    if repeated:
+        for own in [other for other in made if other.startswith(f"{repeated}.")]:
+            path = made[id]["path"] + made[own]["path"].removeprefix(made[repeated]["path"])
+            made.setdefault(
+                id + own.removeprefix(repeated), made[own] | {"id": id + own.removeprefix(repeated), "path": path}
+            )
+        return
     types = made[id].get("type", [])
     if len(types) != 1:
         return
