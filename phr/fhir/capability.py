@@ -14,9 +14,8 @@ from django.conf import settings
 
 from phr.fhir import release, wire
 from phr.fhir.operations import calling
-from phr.records.definitions import concrete_types
+from phr.records.definitions import compartments, concrete_types
 from phr.records.profiles import bundled
-from phr.records.search import compartments
 from phr.records.search.params import SearchParam, params_for
 from phr.records.search.parse import searchable
 
@@ -70,8 +69,12 @@ def _rest() -> dict[str, Any]:
         "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
         "searchParam": [{"name": name, "type": kind} for name, kind in CONTROLS.items()],
         "operation": _operations(calling.offered()),
-        "compartment": [f"http://hl7.org/fhir/CompartmentDefinition/{c.lower()}" for c in compartments.ANSWERED],
+        "compartment": [_compartment(owner) for owner in sorted(compartments())],
     }
+
+
+def _compartment(owner: str) -> str:
+    return f"http://hl7.org/fhir/CompartmentDefinition/{owner[0].lower()}{owner[1:]}"
 
 
 def _security(oauth: str) -> dict[str, Any]:
