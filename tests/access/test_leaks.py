@@ -21,6 +21,7 @@ from tests.family import KAI, LOINC, Answer, App, Neighbourhood, encoded, entry,
 
 SYSTEM = "urn:hidden"
 IDENTIFIED = {"identifier": [{"system": SYSTEM, "value": "1"}], "effectiveDateTime": "2026-03-02"}
+TAGGED = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}
 ABSENT = "0f0f0f0f-0000-4000-8000-000000000000"
 Question = Callable[[App, str], Answer]
 
@@ -176,6 +177,11 @@ QUESTIONS: dict[str, Question] = {
         f"Observation/$lastn?patient={YUKI}&code=8480-6&identifier={SYSTEM}|1"
     ),
     "$lastn of a stranger": lambda app, x: app.get(f"Observation/$lastn?patient={KAI}&code=8480-6"),
+    "$meta": lambda app, x: app.get(f"Observation/{x}/$meta"),
+    "$meta of the type": lambda app, x: app.get("Observation/$meta"),
+    "$meta of everything": lambda app, x: app.get("$meta"),
+    "$meta-add": lambda app, x: app.ask("POST", f"Observation/{x}/$meta-add", encoded(TAGGED)),
+    "$meta-delete": lambda app, x: app.ask("POST", f"Observation/{x}/$meta-delete", encoded(TAGGED)),
     "$summary": lambda app, x: app.get(f"Patient/{YUKI}/$summary"),
     "$summary of mine": lambda app, x: app.get("Patient/$summary"),
     "$summary of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$summary"),
