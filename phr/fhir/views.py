@@ -6,7 +6,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from phr.fhir import capability, outcome, shape, wire
+from phr.fhir import capability, outcome, shape, terminology_capability, wire
 from phr.fhir.door import admitted, known, nowhere, open_records
 from phr.fhir.outcome import FHIR_JSON
 from phr.fhir.shape import WHOLE, Shape
@@ -46,7 +46,10 @@ def vread(request: HttpRequest, *, type: str, id: str, version: str) -> HttpResp
 
 
 def metadata(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(capability.statement(), content_type=FHIR_JSON)
+    """What is served; `mode=terminology`: which code systems are at hand (R4 http.html §3.1.0.10)."""
+    of_terminology = ("mode", "terminology") in wire.asked(request)
+    content = terminology_capability.statement() if of_terminology else capability.statement()
+    return HttpResponse(content, content_type=FHIR_JSON)
 
 
 def nothing_here(request: HttpRequest, **place: str) -> HttpResponse:

@@ -217,6 +217,21 @@ def test_the_release_is_told_alike_everywhere(told: dict[str, Any]) -> None:
     assert told["date"] == told["software"]["releaseDate"]
 
 
+@pytest.mark.spec("FHIR R4", "3.1.0.10", "mode=terminology: the code systems at hand, and how they can be asked")
+def test_the_terminology_is_told(family: Neighbourhood) -> None:
+    told = family.anonymous.get("metadata?mode=terminology").json
+    assert (told["resourceType"], validate.check(told)) == ("TerminologyCapabilities", [])
+    for system in [s for s in told["codeSystem"] if "v3-" in s["uri"] or "hl7.org/fhir/" in s["uri"]][::25]:
+        version = next(v["code"] for v in system["version"] if v["isDefault"])
+        asked = {"url": system["uri"], "version": version, "code": "no such"}
+        answer = family.mother.get(f"CodeSystem/$validate-code?{urlencode(asked)}")
+        assert answer.status == 200 or answer.issue["code"] == "not-supported", (system, answer)
+    for parameter in told["expansion"]["parameter"]:
+        asked = {"url": "http://hl7.org/fhir/ValueSet/administrative-gender", parameter["name"]: "x y"}
+        refused = family.mother.get(f"ValueSet/$expand?{urlencode(asked)}")
+        assert refused.status == 200 or refused.issue["code"] == "invalid", (parameter, refused)
+
+
 def test_the_security_part_names_endpoints_that_are_there(family: Neighbourhood, told: dict[str, Any]) -> None:
     security = told["rest"][0]["security"]
     assert security["service"][0]["coding"][0]["code"] == "SMART-on-FHIR"

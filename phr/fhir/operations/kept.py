@@ -37,6 +37,9 @@ class Kept:
     def supplements(self, system: str) -> Iterator[Resource]:
         return iter(())
 
+    def code_systems(self) -> Iterator[tuple[str, str]]:
+        return iter(())
+
     def mark(self) -> object:
         return object()
 

@@ -23,6 +23,12 @@ class Packages:
             if of == system and (found := packages.canonical(url, type="CodeSystem")):
                 yield found
 
+    def code_systems(self) -> Iterator[tuple[str, str]]:
+        for url in packages.urls("CodeSystem"):
+            resource = packages.canonical(url, type="CodeSystem") or {}
+            if resource.get("content") != "supplement":
+                yield url, str(resource.get("version", ""))
+
     def mark(self) -> object:
         return packages.generation()
 

@@ -16,7 +16,7 @@ from phr.records.terminology.sources import Bundled, Source
 
 __all__ = [
     "MOST_CODES", "BadFilter", "Choice", "Evaluation", "Library", "NotExpandable", "Source", "TerminologyError",
-    "TooLarge", "Unknown", "above", "below", "codes_in", "holds", "library", "use",
+    "TooLarge", "Unknown", "above", "below", "codes_in", "holds", "library", "mark", "use",
 ]  # fmt: skip
 
 MOST_CODES = 10_000  # of a value set that is asked for as a plain set
@@ -39,7 +39,12 @@ def codes_in(valueset: str) -> frozenset[tuple[str, str]]:
     `valueset`: canonical URL, with or without `|version`. Raises Unknown, NotExpandable (also where only a part of a
     code system is loaded), TooLarge (more than MOST_CODES members, or too much work).
     """
-    return _codes_in(valueset, tuple(source.mark() for source in library().sources))
+    return _codes_in(valueset, mark())
+
+
+def mark() -> object:
+    """A value that changes whenever what is at hand does."""
+    return tuple(source.mark() for source in library().sources)
 
 
 @lru_cache(maxsize=64)

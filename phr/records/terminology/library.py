@@ -52,6 +52,15 @@ class Library:
         """Raises Unknown."""
         return self.resource("ValueSet", canonical, version)
 
+    def code_systems(self) -> dict[str, list[str]]:
+        """url -> versions of every code system at hand, by url; what is found without a version comes last."""
+        found: dict[str, list[str]] = {}
+        for source in reversed(self.sources):
+            for url, version in source.code_systems():
+                kept = found.setdefault(url, [])
+                found[url] = [*(v for v in kept if v != version), version]
+        return dict(sorted(found.items()))
+
     def concept_maps(self, system: str) -> Iterator[Resource]:
         """Every ConceptMap that may speak of a code system, each URL once."""
         seen = set()

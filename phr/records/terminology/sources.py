@@ -29,6 +29,9 @@ class Source(Protocol):
     def supplements(self, system: str) -> Iterable[Resource]:
         """Its CodeSystems that supplement this one."""
 
+    def code_systems(self) -> Iterable[tuple[str, str]]:
+        """(url, version) of every code system it has."""
+
     def mark(self) -> object:
         """A value that changes whenever the source does."""
 
@@ -57,6 +60,11 @@ class Bundled:
     def supplements(self, system: str) -> Iterator[Resource]:
         for url, version in _supplements().get(system, ()):
             yield _decoded("CodeSystem", url, version)
+
+    def code_systems(self) -> Iterator[tuple[str, str]]:
+        supplements = {pair for pairs in _supplements().values() for pair in pairs}
+        for url, rows in _index()["CodeSystem"].items():
+            yield from ((url, version) for version in sorted(rows) if (url, version) not in supplements)
 
     def mark(self) -> object:
         return None

@@ -36,6 +36,9 @@ class Shelf:
     def supplements(self, system: str) -> Iterable[Resource]:
         return [r for r in self.resources if r.get("supplements") == system]
 
+    def code_systems(self) -> Iterable[tuple[str, str]]:
+        return [(r["url"], r.get("version", "")) for r in self.resources if r["resourceType"] == "CodeSystem"]
+
     def mark(self) -> object:
         return None
 
