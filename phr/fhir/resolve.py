@@ -1,7 +1,7 @@
 """What entries of a transaction call each other, and what that becomes (R4 http.html §3.1.0.11.2, bundle.html §2.36.4).
 
-Replaced are `Reference.reference`, elements of type uri, url, oid and uuid, and links of narratives; elements of
-type canonical are not. A reference to a version stays one. A condition in a reference is resolved.
+Replaced are `Reference.reference`, elements of type uri and url, and links of narratives; elements of type
+canonical are not. (Those of type oid and uuid, which R4 names too, could not hold a URL.) A reference to a version stays one. A condition in a reference is resolved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]{1,63})\?.+", re.ASCII | re.DO
 _RESTFUL = re.compile(r"(?P<base>https?://\S+?/)(?P<name>[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64})", re.ASCII)
 _RELATIVE = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64}", re.ASCII)
 _LINK = re.compile(r"""(?P<head>\b(?:href|src)\s*=\s*)(?P<mark>["'])(?P<url>.*?)(?P=mark)""", re.DOTALL)
-_URIS = frozenset({"uri", "url", "oid", "uuid"})
+_URIS = frozenset({"uri", "url"})
 BORN = 1  # the version of what a transaction creates
 Find = Callable[[str, str], str]
 
