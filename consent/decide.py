@@ -13,7 +13,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from consent import rules
-from consent.scope import Basis, Door, Mark, Purpose, Scope
+from consent.scope import Basis, Category, Door, Mark, Purpose, Scope
 
 
 class Capacity(StrEnum):
@@ -112,7 +112,23 @@ class Deny:
 def decide(caller: Caller, in_force: InForce, now: datetime) -> Permit | Deny:
     """Permit with a Scope, or Deny with its reason. `now` must be aware. Never raises on odd callers: it denies."""
     barred = _barred(caller, in_force)
+    if not barred and caller.purpose == Purpose.PATADMIN:
+        barred = "linking opens no record"
     return Deny(barred) if barred else _CAPACITIES[caller.capacity](caller, in_force, now)
+
+
+def decide_link(caller: Caller, in_force: InForce, now: datetime) -> Permit | Deny:
+    """Whether an organisation's system may ask who is who: identities only, none that is restricted or protected.
+
+    That the trust lets this client ask is settled by whoever issued the token, and asked again with every question.
+    """
+    if barred := _barred(caller, in_force):
+        return Deny(barred)
+    if caller.capacity is not Capacity.SYSTEM or caller.purpose != Purpose.PATADMIN or caller.organization is None:
+        return Deny("no link request")
+    basis = Basis("link request", None, categories=int(Category.IDENTITY), level=2, letters="s")
+    marks = int(Mark.MINOR_CONFIDENTIAL | Mark.CHILD_PROTECTION)
+    return _permit(caller, in_force, now, (basis,), barred=marks, grants=False, because=(basis.why,))
 
 
 def entitled(in_force: InForce, now: datetime) -> Capacity | None:

@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     FAMRQT = "FAMRQT"
     PUBHLTH = "PUBHLTH"
     HRESCH = "HRESCH"
+    PATADMIN = "PATADMIN"  # linking identities: opens no record (`decide.decide_link`)
 
 
 class Level(IntEnum):

@@ -32,5 +32,5 @@ class ApplicationAdmin(_Base):
     fields = (
         "client_id", "name", "organization", "client_type", "authorization_grant_type", "redirect_uris",
         "allowed_origins", "token_endpoint_auth_method", "client_jwks", "client_jwks_uri", "system_scopes",
-        "may_introspect", "is_active",
+        "may_introspect", "may_link", "is_active",
     )  # fmt: skip

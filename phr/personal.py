@@ -38,7 +38,7 @@ DECLARED: Declaration = {
         plain="id client_id redirect_uris post_logout_redirect_uris client_type authorization_grant_type"
         " hash_client_secret name skip_authorization created updated algorithm allowed_origins registration_source"
         " cimd_expires_at token_endpoint_auth_method client_jwks client_jwks_uri organization system_scopes"
-        " may_introspect is_active",
+        " may_introspect may_link is_active",
     ),
     "Launch": _fields(
         personal="id person subject guardianship capacity purpose scope created_at ends_at revoked_at",

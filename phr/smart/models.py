@@ -45,6 +45,7 @@ class Application(AbstractApplication):
     organization = models.ForeignKey(Organization, null=True, blank=True, on_delete=models.PROTECT)
     system_scopes = models.TextField(blank=True)  # the most a client-credentials token may ask for
     may_introspect = models.BooleanField(default=False)
+    may_link = models.BooleanField(default=False)  # the trust lets it ask who is who (Patient $match)
     is_active = models.BooleanField(default=True)
 
     objects = ApplicationManager()

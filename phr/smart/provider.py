@@ -29,6 +29,7 @@ from oauthlib.openid.connect.core.grant_types.dispatchers import (
     AuthorizationTokenGrantDispatcher,
 )
 
+from consent.scope import Purpose
 from phr.records import vault
 from phr.smart import assertion, launches, scopes, trail
 from phr.smart.assertion import AssertionRefused, Business, Verified
@@ -348,7 +349,8 @@ def _purpose(client: Application, business: Business | None, request: Request) -
         return usual[0]
     if business.organization_id not in (organization.code, f"{INSTITUTION}|{organization.code}"):
         raise errors.InvalidGrantError(description="organization_id is not this client's.", request=request)
-    if len(business.purposes) != 1 or business.purposes[0] not in usual:
+    linking = (Purpose.PATADMIN,) if client.may_link else ()
+    if len(business.purposes) != 1 or business.purposes[0] not in (*usual, *linking):
         raise errors.InvalidGrantError(description="purpose_of_use is not one this client may state.", request=request)
     return business.purposes[0]
 
