@@ -12,7 +12,7 @@ from phr.populate.dates import attained, fiscal_start, months_old, school_entry
 from phr.populate.dice import Dice, decimal, opening_hours, weekday
 from phr.populate.growth import Track, obesity_degree
 from phr.populate.sheet import Resource, Sheet
-from phr.populate.systems import JUDGEMENT
+from phr.populate.systems import CHECKUP_JUDGEMENT, JUDGEMENT
 
 # stage -> who holds it; the others of the table are not generated
 HELD_BY = {"m1": "clinic", "m3_4": "municipality", "m6_7": "clinic", "m9_10": "clinic",
@@ -78,6 +78,7 @@ def write_checkup(sheet: Sheet, stage: Stage, day: date, birth: date, track: Tra
     if stage.id != "m1":
         judged = sheet.observe("judge", at, "", encounter=encounter)
         code, text = sheet.dice.weighted(JUDGED, JUDGED_WEIGHTS)
+        judged["meta"]["profile"].append(CHECKUP_JUDGEMENT)
         judged["valueCodeableConcept"] = {"coding": [{"system": JUDGEMENT, "code": code}], "text": text}
 
 

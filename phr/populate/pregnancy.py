@@ -14,7 +14,7 @@ from phr.populate import tables
 from phr.populate.dice import Dice, decimal, opening_hours, weekday
 from phr.populate.prenatal_tests import tests_at
 from phr.populate.sheet import Resource, Sheet
-from phr.populate.systems import VISIT
+from phr.populate.systems import PREGNANCY_EPISODE, VISIT
 from phr.records.systems import DISEASE_RECEIPT, LOINC
 
 TERM_DAYS = 280
@@ -108,6 +108,7 @@ def _episode(sheet: Sheet, pregnancy: Pregnancy, first: date) -> None:
         period["end"] = pregnancy.birth_on.isoformat()
     sheet.add(
         "EpisodeOfCare",
+        meta={"profile": [PREGNANCY_EPISODE]},
         status="finished" if pregnancy.birth_on else "active",
         type=[{"coding": [{"system": VISIT, "code": "prenatal"}], "text": "妊娠・出産"}],
         patient=sheet.patient,

@@ -76,11 +76,12 @@ def _unfold(made: Elements, id: str, find: Find) -> None:
     """Put the children of its one data type, or of the element it repeats, below an element."""
     repeated = str(made[id].get("contentReference", "")).partition("#")[2]
     if repeated:
-        for own in [other for other in made if other.startswith(f"{repeated}.")]:
-            path = made[id]["path"] + made[own]["path"].removeprefix(made[repeated]["path"])
-            made.setdefault(
-                id + own.removeprefix(repeated), made[own] | {"id": id + own.removeprefix(repeated), "path": path}
-            )
+        # what R4 says of it: the profile's own rules for that element do not fall on its repetitions
+        base = find(BASE + repeated.partition(".")[0])
+        for other in elements(base, find) if base is not None else []:
+            if other["id"].startswith(f"{repeated}."):
+                own = id + other["id"].removeprefix(repeated)
+                made.setdefault(own, other | {"id": own, "path": made[id]["path"] + other["id"].removeprefix(repeated)})
         return
     types = made[id].get("type", [])
     if len(types) != 1:

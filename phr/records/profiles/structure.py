@@ -98,8 +98,11 @@ class Profile:
     by_id: Mapping[str, Spec]
 
     def children(self, spec: Spec) -> Mapping[str, Spec]:
-        """What the profile says of the children of an element, its own or those of the element it repeats."""
-        if spec.children or spec.refers is None:
+        """What is said of the children of an element: its own rules, or in R4's own definitions those it repeats.
+
+        The rules of a profile for an element do not fall on its repetitions (Consent.provision.provision).
+        """
+        if spec.children or spec.refers is None or not self.is_base:
             return spec.children
         target = self.by_id.get(spec.refers)
         return target.children if target is not None else spec.children

@@ -111,6 +111,8 @@ def _holds(context: Context, node: Node, rule: Invariant) -> bool | None:
             return not isinstance(node.value, dict | None) or any(name != "id" for name in node.kids())
         case "dom-3":
             return _all_used(context, node)
+        case "ref-1":  # as written it gives nothing at all where there is no reference, but a display
+            return _points_inside(node)
     expression = compiled(rule.expression)
     left = context.left
     context.left = min(left, 100_000)
@@ -138,6 +140,14 @@ def _all_used(context: Context, node: Node) -> bool:
         elif each.type == "Reference" and isinstance(text := each.value.get("reference"), str):
             pointed.add(text)
     return all(f"#{c.value.get('id')}" in pointed or _refers_back(c) for c in contained)
+
+
+def _points_inside(node: Node) -> bool:
+    """ref-1: a local reference leads to what is contained, or to the resource itself."""
+    text = node.value.get("reference") if isinstance(node.value, dict) else None
+    if not isinstance(text, str) or text[:1] != "#" or text == "#":
+        return True
+    return any(c.value.get("id") == text[1:] for c in node.root().kid("contained"))
 
 
 def _refers_back(contained: Node) -> bool:
