@@ -59,7 +59,7 @@ running.run(UUID(sys.argv[1]), clock=timezone.now)
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("moment", ["written", "half"])
+@pytest.mark.parametrize("moment", ["written", pytest.param("half", marks=pytest.mark.long)])
 def test_a_killed_export_goes_on(export_folder: Path, moment: str) -> None:
     family = at_home()
     made = {family.clinic.made(pressure())["id"] for _ in range(30)}
@@ -116,7 +116,14 @@ call_command("ingest", sys.argv[1], organization=sys.argv[3], processes=int(sys.
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("moment", "processes"), [("before", 1), ("after", 1), ("before", 2)])
+@pytest.mark.parametrize(
+    ("moment", "processes"),
+    [
+        pytest.param("before", 1, marks=pytest.mark.long),
+        pytest.param("after", 1, marks=pytest.mark.long),
+        ("before", 2),
+    ],
+)
 def test_a_killed_ingest_goes_on(tmp_path: Path, moment: str, processes: int) -> None:
     at_home()
     mother = str(uuid4())
@@ -135,9 +142,7 @@ def test_a_killed_ingest_goes_on(tmp_path: Path, moment: str, processes: int) ->
     assert not work.finished_at
     assert 0 < Resource.objects.count() - before < 62
 
-    call_command(
-        "ingest", str(file), organization=OBSTETRIC.code, processes=processes, stdout=(tmp_path / "o").open("w")
-    )
+    call_command("ingest", str(file), organization=OBSTETRIC.code, processes=processes, stdout=io.StringIO())
     work.refresh_from_db()
     assert work.finished_at
     assert work.refused == 0
