@@ -18,7 +18,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from phr.fhir import wire
-from phr.fhir.door import known, nowhere, open_records
+from phr.fhir.door import known, open_records
 from phr.fhir.operations import inputs as reading
 from phr.fhir.operations.inputs import In, Values
 from phr.fhir.outcome import FHIR_JSON, Problem
@@ -121,14 +121,15 @@ def offered(type: str = SYSTEM) -> Iterator[Operation]:
 
 
 def find(name: str, type: str | None, id: str | None) -> Operation:
-    """The operation at this place. Raises Problem (404) as for any path where nothing is."""
+    """The operation at this place. Raises Problem (404)."""
     level = "system" if type is None else "instance" if id is not None else "type"
     places = (SYSTEM,) if type is None else (known(type), ANY)
     for place in places:
         found = _offered.get((name, place))
         if found is not None and level in found.levels:
             return found
-    raise nowhere()
+    text = f"この場所に操作 ${name} はありません。There is no operation ${name} at this place."
+    raise Problem(404, "not-supported", text)
 
 
 def call(request: HttpRequest, *, operation: str, type: str | None = None, id: str | None = None) -> HttpResponse:
