@@ -1,7 +1,8 @@
 """What entries of a transaction call each other, and what that becomes (R4 http.html §3.1.0.11.2, bundle.html §2.36.4).
 
 Replaced are `Reference.reference`, elements of type uri and url, and links of narratives; elements of type
-canonical are not. (Those of type oid and uuid, which R4 names too, could not hold a URL.) A reference to a version stays one. A condition in a reference is resolved.
+canonical are not. (Those of type oid and uuid, which R4 names too, could not hold a URL.) A reference to a
+version stays one. A condition in a reference is resolved.
 """
 
 from __future__ import annotations
