@@ -1,0 +1,228 @@
+"""SQL finds what a naive reading finds: chains, `_has`, quantities, composites, filters, order, pages, scope."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consent.models import Subject
+from phr.records import body, facts, index, store, vault
+from phr.records.scoping import SQL, Params
+from phr.records.search.compile import count_sql, page_sql
+from phr.records.search.cursor import Mark
+from phr.records.search.parse import parse
+from phr.records.search.query import Query
+from phr.records.store import Draft
+from tests.conftest import NOON
+from tests.records.search import naive
+from tests.records.search.world import FILTERS, SEARCHES, SORTS, patient_id, world
+
+database = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+BEGAN = (NOON + timedelta(days=1)).isoformat()
+NONE: frozenset[str] = frozenset()
+
+
+def drafted(resource: naive.Resource, version: int = 1) -> Draft:
+    indexed = index.index_of(resource, vault.index_key())
+    return Draft(facts.facts_of(resource, author=None), body.write(resource), indexed, version)
+
+
+def stored(resources: list[naive.Resource]) -> naive.World:
+    """Store a world in order, five resources at a moment."""
+    Subject.objects.bulk_create([Subject(id=UUID(patient_id(n)), created_at=NOON) for n in range(9)])
+    stamps: dict[str, datetime] = {}
+    for start in range(0, len(resources), 5):
+        some, at = resources[start : start + 5], NOON + timedelta(seconds=start)
+        store.insert([drafted(r) for r in some], now=at)
+        stamps |= {naive.name(r): at for r in some}
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE phr_resource")
+    return naive.World(resources, stamps)
+
+
+@pytest.fixture(params=[7, 8])
+def all_of_it(db: None, request: pytest.FixtureRequest) -> naive.World:
+    return stored(world(request.param))
+
+
+def page(
+    query: Query, *, hidden: frozenset[str] = NONE, few: bool = False, mark: Mark | None = None, began: str = BEGAN
+) -> tuple[list[str], Mark | None]:
+    """One page by SQL, for a caller from whom some resources are hidden, and where it ends."""
+    p = Params()
+
+    def scope(alias: str, *, same: bool = False) -> SQL:
+        return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
+
+    rows: list[tuple[object, ...]] = []
+    for sql in page_sql(query, scope, p, mark, key=vault.index_key(), person=few):
+        with connection.cursor() as cursor:
+            cursor.execute(sql, p.values)
+            rows += cursor.fetchall()
+        if len(rows) > query.count:
+            break
+    names = [f"{row[1]}/{row[2]}" for row in rows[: query.count]]
+    if len(rows) <= query.count:
+        return names, None
+    last = rows[query.count - 1]
+    *values, high = last[store.WIDTH :]
+    told = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
+    return names, Mark(int(str(high)), (*told, last[0]), mark.began if mark else began)
+
+
+def pages(query: Query, *, hidden: frozenset[str] = NONE, few: bool = False) -> list[str]:
+    """All pages, one after the other."""
+    names, mark = page(query, hidden=hidden, few=few)
+    while mark is not None:
+        more, mark = page(query, hidden=hidden, few=few, mark=mark)
+        assert more
+        names += more
+    return names
+
+
+def total(query: Query, hidden: frozenset[str]) -> int:
+    p = Params()
+
+    def scope(alias: str, *, same: bool = False) -> SQL:
+        return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
+
+    with connection.cursor() as cursor:
+        cursor.execute(count_sql(query, scope, p, key=vault.index_key()), p.values)
+        return int(cursor.fetchone()[0])
+
+
+def expected(query: Query, seen: naive.World, *, few: bool) -> list[str]:
+    column = [k.param.name for k in query.sort if not k.through] in (["date"], ["_lastUpdated"], ["_id"])
+    rising = len(query.sort) == 1 and column and not query.sort[0].descending and not few
+    return naive.found(query, seen, rising=rising)
+
+
+def hiding(all_of_it: naive.World, numbers: list[int]) -> tuple[naive.World, frozenset[str]]:
+    hidden = frozenset(naive.name(all_of_it.resources[n]) for n in numbers)
+    left = [r for r in all_of_it.resources if naive.name(r) not in hidden]
+    return naive.World(left, all_of_it.stored), hidden
+
+
+HIDDEN: st.SearchStrategy[list[int]] = st.lists(st.integers(0, 55), max_size=12, unique=True) | st.just([])
+TYPES = st.sampled_from(sorted(SEARCHES))
+COMMON = [
+    ("_tag", "red"), ("_tag:not", "red"), ("_tag:missing", "true"), ("_tag", "red,blue"), ("_id", "org-1,obs-2"),
+    ("_list", "list-0,list-1"), ("_lastUpdated", "ge2026"),
+    ("_lastUpdated", f"gt{(NOON + timedelta(seconds=20)).isoformat()}"),
+]  # fmt: skip
+
+
+@database
+@given(st.data())
+@pytest.mark.spec("FHIR R4", "3.1.1.4", "search: every kind of parameter, chains, _has, _list, together")
+def test_sql_answers_what_a_naive_reading_answers(all_of_it: naive.World, data: st.DataObject) -> None:
+    """Hidden resources are not found, and nothing is found through them: the answer is that of a world without them."""
+    type = data.draw(TYPES)
+    pairs = data.draw(st.lists(SEARCHES[type], min_size=1, max_size=2))
+    seen, hidden = hiding(all_of_it, data.draw(HIDDEN))
+    query = parse(type, [*pairs, ("_count", "100")], now=NOON)
+    few = data.draw(st.booleans())
+    wanted = expected(query, seen, few=few)
+    assert page(query, hidden=hidden, few=few)[0] == wanted
+    assert total(query, hidden) == len(wanted)
+
+
+@database
+@given(st.data())
+@pytest.mark.spec("FHIR R4", "3.1.1.5.1", "_sort by several keys, both ways, through references; paging")
+def test_pages_are_the_whole_in_order(all_of_it: naive.World, data: st.DataObject) -> None:
+    type = data.draw(TYPES)
+    pairs = data.draw(st.lists(SEARCHES[type], max_size=1))
+    sort, size = data.draw(st.sampled_from(SORTS[type])), data.draw(st.sampled_from([1, 2, 3, 7]))
+    steering = [("_count", str(size)), *([("_sort", sort)] if sort else [])]
+    seen, hidden = hiding(all_of_it, data.draw(HIDDEN))
+    query = parse(type, [*pairs, *steering], now=NOON)
+    few = data.draw(st.booleans())
+    assert pages(query, hidden=hidden, few=few) == expected(query, seen, few=few)
+
+
+@database
+@given(st.data())
+@pytest.mark.spec("FHIR R4", "search_filter.html", "_filter: operators, and, or, not, chains, brackets, _has")
+def test_filters_answer_what_a_naive_reading_answers(all_of_it: naive.World, data: st.DataObject) -> None:
+    type = data.draw(TYPES)
+    text = data.draw(FILTERS[type])
+    seen, hidden = hiding(all_of_it, data.draw(HIDDEN))
+    query = parse(type, [("_filter", text), ("_count", "100")], now=NOON)
+    assert page(query, hidden=hidden)[0] == expected(query, seen, few=False)
+
+
+@database
+@given(st.data())
+@pytest.mark.spec("FHIR R4", "3.1.1.3", "_type: a search on several types, by what all of them have")
+def test_several_types_at_once(all_of_it: naive.World, data: st.DataObject) -> None:
+    types = data.draw(st.lists(st.sampled_from([*sorted(SEARCHES), "List"]), min_size=2, max_size=4, unique=True))
+    pair = data.draw(st.sampled_from(COMMON))
+    seen, hidden = hiding(all_of_it, data.draw(HIDDEN))
+    query = parse([], [("_type", ",".join(types)), pair, ("_count", "3"), ("_sort", "-_lastUpdated")], now=NOON)
+    assert query.types == tuple(sorted(types))
+    assert pages(query, hidden=hidden) == expected(query, seen, few=False)
+
+
+@pytest.mark.spec("FHIR R4", "3.1.1.2", "compartment: everything a Patient's compartment holds")
+def test_a_compartment_is_what_refers_to_its_patient(all_of_it: naive.World) -> None:
+    for n in range(8):
+        patient = f"Patient/{patient_id(n)}"
+        query = parse([], [("_count", "100")], now=NOON, compartment=("Patient", patient_id(n)))
+        links = {"Observation": ("subject", "performer"), "List": ("subject",)}
+        wanted = {
+            naive.name(r)
+            for r in all_of_it.resources
+            if naive.name(r) == patient
+            or any(
+                value.get("reference") == patient
+                for link in links.get(r["resourceType"], ())
+                for value in naive.READ[r["resourceType"], link](r)
+            )
+        }
+        assert set(page(query)[0]) == wanted
+        of_type = parse("Observation", [("_count", "100")], now=NOON, compartment=("Patient", patient_id(n)))
+        assert set(page(of_type)[0]) == {name for name in wanted if name.startswith("Observation/")}
+
+
+def again(resource: naive.Resource, version: int, *, seconds: float) -> None:
+    """Store a resource anew, unchanged but for its moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM phr_resource WHERE type || '/' || fhir_id = %s", [naive.name(resource)])
+        [pk] = cursor.fetchone()
+    draft = drafted(resource, version)
+    current = store.Stored(pk, draft.facts.type, draft.facts.id, version - 1, NOON, False, draft.facts, draft.body)
+    store.replace(current, draft, now=NOON + timedelta(seconds=seconds))
+
+
+@settings(database, max_examples=60)
+@given(st.data())
+@pytest.mark.spec(
+    "FHIR R4", "3.1.1.5.1", "pages by _lastUpdated: nothing is lost or met twice while resources are updated"
+)
+def test_updates_between_pages_move_nothing(all_of_it: naive.World, data: st.DataObject) -> None:
+    sort = data.draw(st.sampled_from(["_lastUpdated", "-_lastUpdated", "-_lastUpdated,_id"]))
+    size = data.draw(st.sampled_from([1, 3, 5]))
+    query = parse("Observation", [("_sort", sort), ("_count", str(size)), ("status", "final,amended")], now=NOON)
+    observations = [r for r in all_of_it.resources if r["resourceType"] == "Observation"]
+    before = pages(query)
+    began, versions = 1000.0, dict.fromkeys((r["id"] for r in observations), 1)
+    with_savepoint = connection.cursor()
+    with_savepoint.execute("SAVEPOINT before_updates")
+    try:
+        found, mark = page(query, began=(NOON + timedelta(seconds=began)).isoformat())
+        while mark is not None:
+            began += 1
+            for r in data.draw(st.lists(st.sampled_from(observations), max_size=3, unique_by=lambda r: str(r["id"]))):
+                versions[r["id"]] += 1
+                again(r, versions[r["id"]], seconds=began)
+            more, mark = page(query, mark=mark)
+            found += more
+        assert found == before
+    finally:
+        with_savepoint.execute("ROLLBACK TO SAVEPOINT before_updates")
