@@ -5,6 +5,7 @@ Source: FHIRPath N1 §5.6; FHIR R4: `matches` finds the pattern anywhere in the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
@@ -17,7 +18,7 @@ from phr.records.fhirpath.values import Items, Trouble
 
 PATIENCE: Final = 0.05  # seconds for one pattern on one text
 LONGEST: Final = 200_000  # characters a pattern looks at
-COST: Final = 2_000  # steps a pattern counts as; so many patterns cannot add up to long
+COST: Final = 50  # steps a pattern counts as, and one more for each microsecond: many cannot add up to long
 Plain = Callable[[Context, Items, list[Items]], Items]
 
 
@@ -29,34 +30,38 @@ def _pattern(text: str) -> regex.Pattern[str]:
         raise Trouble("not a regular expression") from None
 
 
+def _run(context: Context, text: str, pattern: str, deed: Callable[[regex.Pattern[str], str], Any]) -> Any:
+    """What a pattern does with a text, within its time. Raises Trouble, TooCostly."""
+    if len(text) > LONGEST:
+        raise TooCostly("the text is too long for a pattern")
+    found, began = _pattern(pattern), time.perf_counter()
+    try:
+        return deed(found, text)
+    except TimeoutError:
+        raise TooCostly("the pattern takes too long on this text") from None
+    except (regex.error, IndexError):
+        raise Trouble("not a replacement") from None
+    finally:
+        context.step(COST + int((time.perf_counter() - began) * 1_000_000))
+
+
 def _match(context: Context, items: Items, given: list[Items], *, whole: bool) -> Items:
     text, pattern = values.text(items), values.text(given[0])
     if text is None or pattern is None:
         return []
-    if len(text) > LONGEST:
-        raise TooCostly("the text is too long for a pattern")
-    context.step(COST)
-    found = _pattern(pattern)
-    try:
-        match = (found.fullmatch if whole else found.search)(text, timeout=PATIENCE)
-    except TimeoutError:
-        raise TooCostly("the pattern takes too long on this text") from None
-    return [match is not None]
+    if whole:
+        return [_run(context, text, pattern, lambda p, t: p.fullmatch(t, timeout=PATIENCE)) is not None]
+    return [_run(context, text, pattern, lambda p, t: p.search(t, timeout=PATIENCE)) is not None]
 
 
 def _replace_matches(context: Context, items: Items, given: list[Items]) -> Items:
     text, pattern, by = values.text(items), values.text(given[0]), values.text(given[1])
     if text is None or pattern is None or by is None:
         return []
-    if len(text) > LONGEST or len(by) > 1000:
-        raise TooCostly("the text is too long for a pattern")
-    context.step(COST)
-    try:
-        return [_pattern(pattern).sub(regex.sub(r"\$(\d)", r"\\g<\1>", by), text, timeout=PATIENCE)]
-    except TimeoutError:
-        raise TooCostly("the pattern takes too long on this text") from None
-    except (regex.error, IndexError):
-        raise Trouble("not a replacement") from None
+    if len(by) > 1000:
+        raise TooCostly("the text would grow too long")
+    new = regex.sub(r"\$(\d)", r"\\g<\1>", by)
+    return [_run(context, text, pattern, lambda p, t: p.sub(new, t, timeout=PATIENCE))]
 
 
 def _substring(context: Context, items: Items, given: list[Items]) -> Items:

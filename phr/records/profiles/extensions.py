@@ -65,6 +65,7 @@ def _url(node: Node) -> object:
 def _names(on: Node) -> Iterator[str]:
     """All ways to name an element: its types, and its path from each element above it."""
     yield from lineage(on.type)
+    yield "Element"  # as R4's own definitions use it: anything, resources too
     suffix, node = "", on
     while node.parent is not None:
         above = node.parent
