@@ -54,7 +54,9 @@ class Resource(FactColumns):
                 fields=["subject2", "subject"], condition=Q(subject2__isnull=False), name="record_second_subject"
             ),
             models.Index(fields=["subject", "subject2"], condition=Q(subject2__isnull=False), name="record_shared"),
-            models.Index(fields=["type", "updated_at"], name="record_by_update"),
+            # The orders in which the whole store is paged, ties and all.
+            models.Index(fields=["type", "updated_at", "id"], name="record_by_update"),
+            models.Index("type", F("clinical_low").desc(nulls_last=True), F("id").desc(), name="record_by_date"),
             models.Index(fields=["updated_at", "id"], name="record_by_time"),
             models.Index(fields=["type", "id"], name="record_by_type"),  # exports and pages walk it
             models.Index(fields=["named"], name="record_by_name"),
