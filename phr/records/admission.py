@@ -39,14 +39,16 @@ class Admission(Reading):
         """Whether security labels leave with a resource: only to the organisation that wrote it."""
         return self.author is not None and found.facts.author == self.author
 
-    def _draft(self, resource: dict[str, Any], *, id: str, version: int, author: int | None) -> Draft:
+    def _draft(
+        self, resource: dict[str, Any], *, id: str, version: int, author: int | None, when: datetime | None = None
+    ) -> Draft:
         _measure(resource)
         problems = [p for p in validate.check(resource) if p.severity in ("fatal", "error")]
         problems = problems or second_opinion.check(resource)
         problems = problems or enforced.problems(resource, now=self.now)
         if problems:
             raise Invalid(problems)
-        stamped = _stamp(resource, id=id, version=version, now=self.now)
+        stamped = _stamp(resource, id=id, version=version, now=when or self.now)
         try:
             fact = facts.facts_of(stamped, author=author)
         except facts.Unclassifiable as error:
@@ -122,9 +124,9 @@ class Admission(Reading):
             content.get("meta", {}).pop("security", None)
         return content
 
-    def _stored(self, pk: int, draft: Draft) -> Stored:
+    def _stored(self, pk: int, draft: Draft, *, when: datetime | None = None) -> Stored:
         f = draft.facts
-        return Stored(pk, f.type, f.id, draft.version, self.now, False, f, draft.body)
+        return Stored(pk, f.type, f.id, draft.version, when or self.now, False, f, draft.body)
 
     def _log_written(self, event: Event, written: Sequence[Stored]) -> None:
         """One event per person concerned, naming what was written."""

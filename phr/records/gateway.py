@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from phr.records.admission import at, same_content, subject_element
 from phr.records.compartments import Compartments
 from phr.records.conditions import Conditions, Match
 from phr.records.histories import Histories, Past
+from phr.records.linking import Linking
 from phr.records.reading import Gone, NotFound, Page, Refused, TooCostly, open_permit
 from phr.records.rejections import (
     Ambiguous,
@@ -36,7 +37,7 @@ from phr.records.rejections import (
     Unprocessable,
 )
 from phr.records.search.parse import Query
-from phr.records.store import Draft, Stored
+from phr.records.store import Stored
 
 __all__ = [
     "ANY_VERSION", "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "Match", "NotFound", "NotYours", "OtherId",
@@ -45,11 +46,12 @@ __all__ = [
 ]  # fmt: skip
 
 ANY_VERSION = 0  # If-Match: *
+MOMENT = timedelta(milliseconds=1)  # as precise as meta.lastUpdated
 Versions = frozenset[int]
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Records(Conditions, Histories, Compartments):
+class Records(Conditions, Histories, Compartments, Linking):
     """Patient records as one caller may see and write them."""
 
     @classmethod
@@ -189,7 +191,8 @@ class Records(Conditions, Histories, Compartments):
 
     def _replace(self, current: Stored, resource: dict[str, Any]) -> Stored:
         kept = self._with_labels(resource, current)
-        draft = self._draft(kept, id=current.id, version=current.version + 1, author=current.facts.author)
+        when = self._after(current)
+        draft = self._draft(kept, id=current.id, version=current.version + 1, author=current.facts.author, when=when)
         if set(draft.facts.subjects) != set(current.facts.subjects):
             place = f"{current.type}.{subject_element(current.type)}"
             raise Unprocessable("a resource never moves to another person", expression=place)
@@ -197,13 +200,14 @@ class Records(Conditions, Histories, Compartments):
         if not current.deleted and same_content(draft.body, current.body):
             self._log(Event.RECORD_READ, current)
             return current
-        return self._next_version(current, draft)
-
-    def _next_version(self, current: Stored, draft: Draft) -> Stored:
-        store.replace(current, draft, now=self.now)
-        written = self._stored(current.pk, draft)
+        store.replace(current, draft, now=when)
+        written = self._stored(current.pk, draft, when=when)
         self._log_written(Event.RECORD_UPDATED, [written])
         return written
+
+    def _after(self, current: Stored) -> datetime:
+        """When the next version is written: later than the current one, even if that request began after this."""
+        return max(self.now, current.updated_at + MOMENT)
 
     # -- patch ----------------------------------------------------------------------------------
 
@@ -256,8 +260,9 @@ class Records(Conditions, Histories, Compartments):
         _matches(current, if_match)
         if current.deleted:
             return current
-        store.remove(current, now=self.now)
-        gone = replace(current, version=current.version + 1, deleted=True, body=None, updated_at=self.now)
+        when = self._after(current)
+        store.remove(current, now=when)
+        gone = replace(current, version=current.version + 1, deleted=True, body=None, updated_at=when)
         self._log_written(Event.RECORD_DELETED, [gone])
         return gone
 
@@ -284,10 +289,17 @@ class Records(Conditions, Histories, Compartments):
             current = self._current(type, id, letter=letter, lock=True)
         except NotFound:
             self._current(type, id, letter="r")
-            raise Forbidden(f"{type}/{id} may not be changed by this caller") from None
+            current = self._just_come(type, id, letter=letter)
         if not current.facts.subjects and current.facts.author != self.author:
             raise Forbidden(f"{type}/{id} was written by another organisation")
         return current
+
+    def _just_come(self, type: str, id: str, *, letter: str) -> Stored:
+        """What somebody has created between two looks. Raises Forbidden where it was there, and not to be changed."""
+        try:
+            return self._current(type, id, letter=letter, lock=True)
+        except NotFound:
+            raise Forbidden(f"{type}/{id} may not be changed by this caller") from None
 
 
 def _matches(current: Stored, if_match: Versions | int | None) -> None:

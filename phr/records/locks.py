@@ -26,6 +26,11 @@ class Wanted:
 
 def hold(wanted: Iterable[Wanted]) -> None:
     """Take the locks of all conditional writes of this transaction."""
+    _take(steps(wanted))
+
+
+def steps(wanted: Iterable[Wanted]) -> list[tuple[str, str]]:
+    """Names and lock functions, in the order in which everybody takes them."""
     alone: set[str] = set()
     shared: set[str] = set()
     for one in wanted:
@@ -34,9 +39,9 @@ def hold(wanted: Iterable[Wanted]) -> None:
         else:
             shared.add(one.type)
             alone |= {f"{one.type} {person}" for person in one.about}
-    steps = [(name, "pg_advisory_xact_lock") for name in alone]
-    steps += [(name, "pg_advisory_xact_lock_shared") for name in shared - alone]
-    _take(sorted(steps))
+    found = [(name, "pg_advisory_xact_lock") for name in alone]
+    found += [(name, "pg_advisory_xact_lock_shared") for name in shared - alone]
+    return sorted(found)
 
 
 def hold_name(name: str) -> None:
@@ -44,12 +49,13 @@ def hold_name(name: str) -> None:
     _take([(name, "pg_advisory_xact_lock")])
 
 
-def _take(steps: list[tuple[str, str]]) -> None:
+def _take(taken: list[tuple[str, str]]) -> None:
     """One after the other, in this order: a target list is evaluated from left to right."""
-    if steps:
+    if taken:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT " + ", ".join(f"{lock}({_number(name)})" for name, lock in steps))
+            cursor.execute("SELECT " + ", ".join(f"{lock}({number(name)})" for name, lock in taken))
 
 
-def _number(name: str) -> int:
+def number(name: str) -> int:
+    """The key of an advisory lock: 64 bits of a name."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
