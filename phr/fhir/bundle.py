@@ -15,12 +15,15 @@ from phr.fhir.outcome import InEntry
 from phr.records.gateway import Records
 
 
-def process(request: HttpRequest, records: Records, content: Mapping[str, Any], *, prefer: str) -> bytes:
-    """Carry out a Bundle and return the response Bundle. Raises InEntry for the entry that failed a transaction."""
+def process(records: Records, content: Mapping[str, Any], *, prefer: str, request: HttpRequest | None = None) -> bytes:
+    """Carry out a Bundle and return the response Bundle. Raises InEntry for the entry that failed a transaction.
+
+    `request`: what brought it, where something did; entries that ask inherit its preferences.
+    """
     kind = entries.kind_of(content)
     raw = entries.raw_entries(content)
     carry_out = _batch if kind == "batch" else transactions.carry_out
-    return wire.bundle(f"{kind}-response", carry_out(request, records, raw, prefer))
+    return wire.bundle(f"{kind}-response", carry_out(request or HttpRequest(), records, raw, prefer))
 
 
 def _batch(request: HttpRequest, records: Records, raw: list[Any], prefer: str) -> list[bytes]:

@@ -104,7 +104,7 @@ def post_bundle(request: HttpRequest) -> HttpResponse:
     records = open_records(request)
     content = wire.json_body(request)
     prefer = wire.preference(request, "return", "minimal")
-    return HttpResponse(bundle.process(request, records, content, prefer=prefer), content_type=FHIR_JSON)
+    return HttpResponse(bundle.process(records, content, prefer=prefer, request=request), content_type=FHIR_JSON)
 
 
 # -- all of them -----------------------------------------------------------------------------------
