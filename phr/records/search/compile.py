@@ -39,7 +39,7 @@ def page_sql(
     found = []
     for part in parts(order, mark, a):
         if mark is not None and mark.began is not None and order.moves:
-            found.append(_unmoved(order, part, where, high_water, mark, a, terms=terms) + limit)
+            found.append(_unmoved(order, part, where, high_water, mark, limit, a, terms=terms))
         else:
             values = "".join(f", {k.sql}" for k in order.keys)
             head = store.select(terms=terms, extra=f"{values}, {high_water}")
@@ -47,7 +47,9 @@ def page_sql(
     return tuple(found)
 
 
-def _unmoved(order: Order, part: Part, where: list[SQL], high_water: SQL, mark: Mark, a: Asking, *, terms: bool) -> SQL:
+def _unmoved(
+    order: Order, part: Part, where: list[SQL], high_water: SQL, mark: Mark, limit: SQL, a: Asking, *, terms: bool
+) -> SQL:
     """The page in the order of when the search began: what was stored again since stands where it stood then.
 
     Such rows are found by the index of `updated_at`, and are few; the rest is walked as ever.
@@ -61,17 +63,18 @@ def _unmoved(order: Order, part: Part, where: list[SQL], high_water: SQL, mark: 
         shown = "".join(f", {sql} AS {name}" for sql, name in zip([first, *rest], names, strict=True))
         return store.select(terms=terms, extra=f"{shown}, {high_water} AS high")
 
-    limit = f" LIMIT {a.p(2000)}"
-    still = f"{head('r.updated_at')} WHERE {' AND '.join([*where, *part.where, f'r.updated_at <= {began}'])}"
-    moved_where = [condition.replace("r.updated_at", then) for condition in part.where]
-    moved = (
-        f"{head(then)} WHERE {' AND '.join([*where, f'r.updated_at > {began}', f'{then} IS NOT NULL', *moved_where])}"
+    still = [*where, *part.where, f"r.updated_at <= {began}"]
+    # An id beyond the high-water mark, or a first version, was not there: most of what is new is put aside cheaply.
+    moved = [*where, f"r.updated_at > {began}", "r.version > 1", f"{then} IS NOT NULL"]
+    moved += [condition.replace("r.updated_at", then) for condition in part.where]
+    ways = ["DESC" if k.descending else "ASC" for k in order.keys]
+    by = ", ".join([f"{n} {way} NULLS LAST" for n, way in zip(names, ways, strict=True)])
+    by += f", id {'ASC' if order.rising else 'DESC'}"
+    return (
+        f"SELECT * FROM (({head('r.updated_at')} WHERE {' AND '.join(still)} ORDER BY {part.by}{limit})"
+        f" UNION ALL (SELECT * FROM ({head(then)} WHERE {' AND '.join(moved)}) m ORDER BY {by}{limit})) q"
+        f" ORDER BY {by}{limit}"
     )
-    by = ", ".join(
-        [f"{n} {'DESC' if k.descending else 'ASC'} NULLS LAST" for n, k in zip(names, order.keys, strict=True)]
-        + [f"id {'ASC' if order.rising else 'DESC'}"]
-    )
-    return f"SELECT * FROM (({still} ORDER BY {part.by}{limit}) UNION ALL ({moved})) q ORDER BY {by}"
 
 
 def count_sql(query: Query, scope: Scopes, p: Params, *, key: bytes, person: bool = False) -> SQL:
