@@ -67,6 +67,8 @@ PHR_PROFILES_ENFORCED = text("PHR_PROFILES_ENFORCED", "own").split()
 PHR_MAX_RESOURCE = int(text("PHR_MAX_RESOURCE", str(1024 * 1024)))
 # What one statement of a search or history may take (milliseconds); longer is answered 422 too-costly.
 PHR_SEARCH_TIMEOUT_MS = int(text("PHR_SEARCH_TIMEOUT_MS", "10000"))
+# In a store of more resources than this, a search over many persons must begin at an index.
+PHR_LARGEST_SCAN = int(text("PHR_LARGEST_SCAN", "100000"))
 
 # Where bulk exports keep their sealed files; web and workers share it.
 PHR_EXPORT_FOLDER = text("PHR_EXPORT_FOLDER") or str(Path(PHR_VAR) / "exports")

@@ -8,18 +8,21 @@ Source: FHIR R4 search.html §3.1.1.4.8 (string), §3.1.1.4.10 (:text), §3.1.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from phr.records.index import Walk, walker
 from phr.records.said import everything, narrative
+from phr.records.search.conditions import FULL_TEXT
 from phr.records.search.normal import normal_identifier, whole
 from phr.records.search.params import SearchParam, params_for
 from phr.records.search.paths import resolve
 from phr.records.search.query import Condition, Paired, Text, Token, Value
 from phr.records.systems import preferred
 
+_WORD, _LATIN = re.compile(r"\w"), re.compile(r"[a-z0-9]")
 # Parts of a HumanName or an Address that are not its text
 _APART = frozenset({"use", "type", "period", "extension", "id"})
 
@@ -27,17 +30,37 @@ _APART = frozenset({"use", "type", "period", "extension", "id"})
 def holds(resource: Mapping[str, Any], condition: Condition) -> bool:
     """Whether an opened resource answers a condition: any of its values."""
     name = condition.param.name
-    if name == "_text":
-        told: Iterable[str] = [narrative(resource)]
-        return _any_of(told, condition.values, "contains")
-    if name == "_content":
-        return _any_of(everything(resource), condition.values, "contains")
+    if name in FULL_TEXT:
+        return _full_text([narrative(resource)] if name == "_text" else everything(resource), condition.values)
     if condition.param.type == "composite":
         pairs = [value for value in condition.values if isinstance(value, Paired)]
         return any(_together(resource, condition.param, pair) for pair in pairs)
     nodes = _nodes(resource, condition.param.base, condition.param.expression)
     texts = _behind if condition.modifier == "text" else _written
     return _any_of((t for node in nodes for t in texts(node)), condition.values, condition.modifier)
+
+
+def _full_text(told: Iterable[str], values: Iterable[Value]) -> bool:
+    """As the full text of types without a person (`search/words.py`): each piece of what is asked stands in one text,
+    a Latin word by its beginning, Japanese anywhere."""
+    folded = [whole(text) for text in told]
+    return any(
+        bool(pieces) and all(any(_stands(piece, text) for text in folded) for piece in pieces)
+        for pieces in (_pieces(value.exact) for value in values if isinstance(value, Text))
+    )
+
+
+def _pieces(asked: str) -> list[str]:
+    return [piece for part in asked.split() if _WORD.search(piece := whole(part))]
+
+
+def _stands(piece: str, text: str) -> bool:
+    if not _LATIN.match(piece):
+        return piece in text
+    at = text.find(piece)
+    while at > 0 and _LATIN.match(text[at - 1]):
+        at = text.find(piece, at + 1)
+    return at >= 0
 
 
 def _any_of(told: Iterable[str], values: Iterable[Value], modifier: str | None) -> bool:

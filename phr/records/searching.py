@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import islice
+from time import monotonic
 from typing import Any
+
+from django.conf import settings
+from django.db import connection
 
 from consent import audit
 from consent.audit import Event
 from consent.decide import Permit
 from consent.scope import Door
-from phr.records import body, opening, store, vault
+from phr.records import body, costing, opening, store, vault
 from phr.records.including import Including
 from phr.records.reading import PAGE_BYTES, NotFound, Page, Reading, TooCostly, bounded, fetch
 from phr.records.scoping import SQL, Known, Params, scope_sql
@@ -30,6 +35,7 @@ class Searching(Including):
     def search(self, query: Query, *, cursor: str | None = None) -> Page:
         """One page, logged. Raises BadSearch for a cursor that is not this caller's, TooCostly."""
         mark = paging.opened(cursor, caller=self.caller, query=query) if cursor else None
+        self._affordable(query)
         known = self._known(query)
         if query.opening:
             entries, last, more, total = self._opening_page(query, mark, known)
@@ -60,6 +66,17 @@ class Searching(Including):
         wider = Reading(self.caller, Permit(anything, ()), now=self.now)
         if wider._current(type, id, letter="s").deleted:  # noqa: SLF001 - the same caller, looking for no type at all
             raise NotFound(f"{type}/{id}")
+
+    def _affordable(self, query: Query) -> None:
+        """Refuse what would read a large store from end to end. Raises TooCostly."""
+        if self.scope.subjects is not None or query.compartment or compiler.bound_to(query) is not None:
+            return
+        culprit = costing.reads_everything(query)
+        if culprit and stored() > settings.PHR_LARGEST_SCAN:
+            raise TooCostly(
+                f"{culprit}: 全件を読むことになります。This would read every resource, and more than"
+                f" {settings.PHR_LARGEST_SCAN} (PHR_LARGEST_SCAN) are stored. Add a patient, a code, a date or a name."
+            )
 
     def _rows(self, query: Query, mark: paging.Mark | None, *, letter: str, known: Known | None) -> list[Any]:
         """One row more than a page, if there are as many, or as far as its bytes go."""
@@ -153,6 +170,18 @@ class Searching(Including):
     def _log_search(self, query: Query, entries: Sequence[Stored]) -> None:
         about: audit.Detail = {"type": query.type, "params": query.names + _ways(query)}
         self._log_found(Event.RECORD_SEARCHED, about, entries)
+
+
+@lru_cache(maxsize=1)
+def _counted(minute: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE oid = 'phr_resource'::regclass")
+        return int(cursor.fetchone()[0])
+
+
+def stored() -> int:
+    """How many resources there are, as the planner last knew; asked once a minute."""
+    return _counted(int(monotonic() // 60))
 
 
 def _all_hold(found: Stored, query: Query) -> bool:

@@ -90,7 +90,9 @@ def test_text_behind_codes(family: Neighbourhood, names: dict[str, str], query: 
         ("_text=頭痛", {"story"}), ("_text=頭痛はありません", {"story"}), ("_text=div", set()), ("_text=xhtml", set()),
         ("_text=a %26 b", {"story"}), ("_content=頭痛", {"story", "noted"}), ("_content=夜は", {"noted"}),
         ("_content=ねむれ", {"kana"}), ("_content=眠れ", {"plain"}), ("_content=generated", {"story"}),
-        ("_content=xhtml", set()), ("_text=頭痛&status=final", {"story"}), ("_content=頭痛&_text=頭痛", {"story"}),
+        ("_content=xhtml", set()), ("_content=夜 頭痛", {"noted"}), ("_content=頭痛 夜", {"noted"}),
+        ("_text=頭痛 b", {"story"}), ("_content=sle", {"latin"}), ("_content=ell", set()), ("_content=%21", set()),
+        ("_text=頭痛&status=final", {"story"}), ("_content=頭痛&_text=頭痛", {"story"}),
     ],
 )  # fmt: skip
 def test_full_text(family: Neighbourhood, names: dict[str, str], query: str, expected: set[str]) -> None:
