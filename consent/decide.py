@@ -7,7 +7,7 @@ Whoever is refused gets the same answer as if nothing existed; the reason goes t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -111,10 +111,11 @@ class Deny:
 
 def decide(caller: Caller, in_force: InForce, now: datetime) -> Permit | Deny:
     """Permit with a Scope, or Deny with its reason. `now` must be aware. Never raises on odd callers: it denies."""
-    barred = _barred(caller, in_force)
-    if not barred and caller.purpose == Purpose.PATADMIN:
-        barred = "linking opens no record"
-    return Deny(barred) if barred else _CAPACITIES[caller.capacity](caller, in_force, now)
+    if barred := _barred(caller, in_force):
+        return Deny(barred)
+    if caller.purpose == Purpose.PATADMIN:
+        return _nothing(caller, in_force, now)
+    return _CAPACITIES[caller.capacity](caller, in_force, now)
 
 
 def decide_link(caller: Caller, in_force: InForce, now: datetime) -> Permit | Deny:
@@ -258,6 +259,12 @@ def _family_marks(in_force: InForce) -> int:
 
 def _age(in_force: InForce, now: datetime) -> int | None:
     return None if in_force.birth_on is None else rules.age_on(in_force.birth_on, rules.today_in_japan(now))
+
+
+def _nothing(caller: Caller, in_force: InForce, now: datetime) -> Permit:
+    """Who may only ask who is who reads and writes nothing by any other door."""
+    permit = _permit(caller, in_force, now, (), barred=0, grants=False, because=("linking opens no record",))
+    return replace(permit, scope=replace(permit.scope, open_letters=""))
 
 
 def _permit(

@@ -91,6 +91,8 @@ TABLE = (
     Row("instance-operation", "POST", "/fhir/Patient/{hana}/$everything", "401 404 200 404 404 404"),
     Row("instance-operation", "GET", "/fhir/Observation/{secret}/$meta", "401 200 404 404 404 404"),
     Row("instance-operation", "GET", "/fhir/Observation/{pressure}/$meta", "401 200 404 404 200 404"),
+    Row("type-operation", "POST", "/fhir/Patient/$match",         "401 403 403 403 403 403"),
+    Row("type-operation", "GET", "/fhir/DocumentReference/$docref?patient={yuki}", "401 200 200 200 200 200"),
     Row("operation", "GET", "/fhir/$meta",                        "401 200 200 404 422 422"),
     Row("type-operation", "GET", "/fhir/Observation/$meta",       "401 200 200 404 422 422"),
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$summary",  "401 200 404 404 200 404"),

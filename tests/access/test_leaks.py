@@ -177,6 +177,11 @@ QUESTIONS: dict[str, Question] = {
         f"Observation/$lastn?patient={YUKI}&code=8480-6&identifier={SYSTEM}|1"
     ),
     "$lastn of a stranger": lambda app, x: app.get(f"Observation/$lastn?patient={KAI}&code=8480-6"),
+    "$docref": lambda app, x: app.get(f"DocumentReference/$docref?patient={YUKI}"),
+    "$docref of a stranger": lambda app, x: app.get(f"DocumentReference/$docref?patient={KAI}"),
+    "$match": lambda app, x: app.ask(
+        "POST", "Patient/$match", encoded({"resourceType": "Patient", "identifier": [{"system": SYSTEM, "value": "1"}]})
+    ),
     "$meta": lambda app, x: app.get(f"Observation/{x}/$meta"),
     "$meta of the type": lambda app, x: app.get("Observation/$meta"),
     "$meta of everything": lambda app, x: app.get("$meta"),

@@ -31,6 +31,7 @@ class In:
     its parts, as they came.
 
     `max` None = many. `commas`: a simple value may hold several, with commas between (as search parameters do).
+    `token`: a string that stands for a code (`system|code`); in a body it may be a Coding or a CodeableConcept.
     """
 
     name: str
@@ -38,6 +39,7 @@ class In:
     min: int = 0
     max: int | None = 1
     commas: bool = False
+    token: bool = False
 
     @property
     def primitive(self) -> bool:
@@ -177,10 +179,18 @@ def _given(declared: In, parameter: Mapping[str, Any]) -> list[Any]:
             raise refused(declared.name, f"{key} で送ってください。Expected {key}.")
         return [parameter[key]]
     value = next((v for k, v in parameter.items() if k.startswith("value")), None)
+    if declared.token and isinstance(value, dict) and (tokens := _tokens(value)):
+        return tokens
     if isinstance(value, dict | list) or value is None:
         raise refused(declared.name, f"{declared.type} が必要です。A {declared.type} is expected.")
     parts = value.split(",") if declared.commas and isinstance(value, str) else [value]
     return [_checked(declared, part) for part in parts]
+
+
+def _tokens(value: Mapping[str, Any]) -> list[Any]:
+    """The codes of a Coding or a CodeableConcept, as tokens."""
+    found = value.get("coding", [value])
+    return [f"{c['system']}|{c['code']}" if "system" in c else c["code"] for c in found if "code" in c]
 
 
 def _as_text(parameter: Mapping[str, Any]) -> str:
