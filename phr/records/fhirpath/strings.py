@@ -82,6 +82,8 @@ def _replace(context: Context, items: Items, given: list[Items]) -> Items:
 
 
 def _joined(context: Context, items: Items, given: list[Items]) -> Items:
+    if not items:
+        return []
     texts = [values.text([item]) or "" for item in items]
     return [(values.text(given[0]) or "" if given else "").join(texts)]
 

@@ -9,13 +9,19 @@ from phr.records.profiles.structure import Binding, Profile
 from phr.records.profiles.walk import Walk
 
 _QUANTITIES: Final = frozenset({"Quantity", "Age", "Duration", "Count", "Distance", "Money", "SimpleQuantity"})
+# R4 elementdefinition.html eld-11; a choice may have types that no binding is about
+_BINDABLE: Final = _QUANTITIES | {"code", "Coding", "CodeableConcept", "string", "uri"}
 _MOST_CODINGS: Final = 100
 Coding = tuple[str | None, str]
 
 
 def bound(walk: Walk, node: Node, binding: Binding | None, profile: Profile) -> None:
     """A required binding that is broken is an error, an extensible one a warning; unknown sets are told as such."""
-    if binding is None or not walk.first(node, "binding " + binding.value_set + binding.strength):
+    if (
+        binding is None
+        or node.type not in _BINDABLE
+        or not walk.first(node, "binding " + binding.value_set + binding.strength)
+    ):
         return
     if walk.quiet and binding.strength != "required":
         return
