@@ -201,7 +201,7 @@ def compared(param: SearchParam, operator: str, text: str, asked: values.Asked) 
     if param.type == "token" and operator in _CODED:
         return made(param, (concepts.codes(param, _CODED[operator], _plain(text)),), _CODED[operator])
     if param.type == "string":
-        return made(param, (values.string(_plain(text)),), _TEXTUAL[operator])
+        return made(param, (values.value(param, "", None, _plain(text), asked),), _TEXTUAL[operator])
     return made(param, (_value(param, operator, _plain(text), asked),), None)
 
 

@@ -18,6 +18,7 @@ from phr.records.search.query import (
     Condition,
     Logical,
     Near,
+    Node,
     Query,
     Reference,
     Span,
@@ -32,7 +33,8 @@ from tests.conftest import NOON
 
 def one(name: str, value: str, type: str = "Observation") -> Condition:
     query = parse(type, [(name, value)], now=NOON)
-    (condition,) = (*query.conditions, *query.opening)
+    nodes: list[Node] = [*query.conditions, *query.opening]
+    [condition] = nodes
     assert isinstance(condition, Condition)
     return condition
 
@@ -67,7 +69,9 @@ def test_dates_and_their_prefixes() -> None:
     for prefix in ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"):
         assert one("date", f"{prefix}2026-04-01").values == (Span(prefix, 1774969200e6, 1775055600e6),)
     assert one("date", "2026-04-01").values == (Span("eq", 1774969200e6, 1775055600e6),)
-    assert one("date", "2026-04-01T10:00:00 09:00").values[0].prefix == "eq"  # + came as a space
+    (spaced,) = one("date", "2026-04-01T10:00:00 09:00").values  # + came as a space
+    assert isinstance(spaced, Span)
+    assert spaced.prefix == "eq"
     (near,) = one("date", "ap2016").values
     assert isinstance(near, Span)
     assert near.high - near.low > 2 * 365 * 86400e6
