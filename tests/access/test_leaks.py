@@ -163,6 +163,11 @@ QUESTIONS: dict[str, Question] = {
         app.search("Observation", _count="2", _sort="date").next or "metadata"
     ),
     # operations
+    "$validate": lambda app, x: app.get(f"Observation/{x}/$validate"),
+    "$validate its update": lambda app, x: app.ask(
+        "POST", f"Observation/{x}/$validate?mode=update", encoded(pressure() | {"id": x})
+    ),
+    "$validate a reference to it": lambda app, x: app.ask("POST", "Observation/$validate", encoded(refers(x))),
     "$everything": lambda app, x: app.get(f"Patient/{YUKI}/$everything"),
     "$everything, one page": lambda app, x: app.get(f"Patient/{YUKI}/$everything?_count=6"),
     "$everything, second page": lambda app, x: app.get(

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from consent.models import AuditBatch, AuditEntry
 from phr.records import vault
+from phr.records.profiles import enforced
 
 OLDEST_POSTGRESQL = 15
 SEALED_WITHIN = timedelta(minutes=10)
@@ -107,6 +108,13 @@ def configuration() -> Iterator[Finding]:
             yield f"{message.id}: {message.msg}", message.hint or "see deploy/env.example"
 
 
+def profiles() -> Iterator[Finding]:
+    for url in enforced.missing():
+        yield f"{url} is enforced and not loaded, or cannot be checked", "manage.py load_ig PACKAGE.tgz"
+    for word in enforced.misspelt():
+        yield f"PHR_PROFILES_ENFORCED: {word!r} means nothing", "own, claimed or a canonical URL: deploy/env.example"
+
+
 FIRST = "database / データベース"
 EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     FIRST: database,
@@ -115,6 +123,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "log / 監査ログ": the_log,
     "broker / Redis": broker,
     "settings / 設定": configuration,
+    "profiles / プロファイル": profiles,
 }
 
 

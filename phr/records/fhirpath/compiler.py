@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 from phr.records.fhirpath import functions, iterating, values
@@ -53,7 +54,7 @@ def _literal(tree: Literal) -> Run:
         if value is None:
             raise Unsupported(f"@{tree.value} is no date or time")
     elif tree.unit is not None:
-        value = Amount(values.Decimal(value), tree.unit)
+        value = Amount(Decimal(value), tree.unit)
     constant = [] if tree.kind == "empty" else [value]
 
     def run(context: Context, focus: Items, frame: Frame) -> Items:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from phr.records import definitions
 from phr.records.fhirpath.nodes import Node
-from phr.records.fhirpath.values import Amount, Decimal, Moment
+from phr.records.fhirpath.values import Amount, Moment
 
 # specialisation -> what it specialises; all others specialise Element, or DomainResource
 PARENTS: Final = {

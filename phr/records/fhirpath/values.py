@@ -147,9 +147,9 @@ def equal(left: Item, right: Item) -> bool | None:
         order = _before(a, b)
         return None if order is None else order == 0
     if isinstance(a, Moment) or isinstance(b, Moment):  # a date beside a string literal
-        return _as_written(left) == _as_written(right)
+        return bool(_as_written(left) == _as_written(right))
     if isinstance(a, Amount) and isinstance(b, Amount):
-        return a.value == b.value and _unit(a) == _unit(b)
+        return bool(a.value == b.value and _unit(a) == _unit(b))
     if is_number(a) and is_number(b):
         return bool(a == b)
     return type(a) is type(b) and bool(a == b)
@@ -208,7 +208,7 @@ def compare(left: Items, right: Items) -> int | None:
 
 
 def _order(a: Any, b: Any) -> int:
-    return (a > b) - (a < b)
+    return int(a > b) - int(a < b)
 
 
 def _before(a: Moment, b: Moment) -> int | None:

@@ -205,11 +205,11 @@ def _sliced(walk: Walk, node: Node, nodes: Sequence[Node], child: Spec, profile:
     slices.arranged(walk, found, child, profile)
     for slice in child.slices:
         _counted(walk, node, slice, sum(1 for _, s in found if s is slice), profile)
-    for kid, slice in found:
-        if slice is None:
+    for kid, its in found:
+        if its is None:
             _fits(walk, kid, child, profile)
         else:
-            _fits(walk, kid, slice, profile, fallback=child)
+            _fits(walk, kid, its, profile, fallback=child)
 
 
 def _counted(walk: Walk, node: Node, spec: Spec, count: int, profile: Profile) -> None:

@@ -55,6 +55,11 @@ def missing() -> list[str]:
     return [url for url in urls if _type(packages.generation(), url) is None]
 
 
+def misspelt() -> list[str]:
+    """Words of the setting that are neither a rule nor a url."""
+    return [word for word in settings.PHR_PROFILES_ENFORCED if ":" not in word and word not in (OWN, CLAIMED)]
+
+
 @lru_cache(maxsize=256)
 def _type(generation: object, url: str) -> str | None:
     """The type a profile is for."""

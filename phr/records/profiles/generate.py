@@ -47,7 +47,7 @@ def main(folder: Path) -> None:
 
 
 def _wanted(resource: dict[str, Any]) -> bool:
-    return resource["kind"] != "logical" and resource["fhirVersion"].startswith("4.0.")
+    return bool(resource["kind"] != "logical" and resource["fhirVersion"].startswith("4.0."))
 
 
 def compact(structure: dict[str, Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _tells(walk: Walk, node: Node, slice: Spec, kind: str, path: str, profile: P
     """Whether one discriminator puts the value into the slice."""
     walk.context.step(10)
     if path == "url" and node.type == "Extension":
-        return node.value.get("url") == _extension_url(walk, slice, profile)
+        return bool(node.value.get("url") == _extension_url(walk, slice, profile))
     nodes = _at(walk, node, path)
     places = list(_places(walk, slice, profile, _steps(path), f"{profile.url}#{slice.id} {path}"))
     match kind:
