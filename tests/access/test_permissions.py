@@ -101,6 +101,7 @@ def world(family: Neighbourhood) -> World:
             "export": _export(family),
         },
         bodies={
+            "match": {"resourceType": "Patient", "name": [{"text": "見本 雪"}], "birthDate": "1992-02-03"},
             "patch": PATCH, "pressure": pressure(),
             "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
             "transaction": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},

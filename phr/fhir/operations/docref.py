@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -56,6 +56,7 @@ def docref(records: Records, ask: Ask) -> bytes:
     try:
         subject = records.patient(ask.one("patient"))
     except (NotFound, Gone):
+        records.log_extract("$docref", [], type="DocumentReference")
         return _told(ask, [])
     made = _made(records, ask, subject, span)
     if ask.one("on-demand", False):
@@ -136,5 +137,5 @@ def _made(records: Records, ask: Ask, subject: UUID, span: Span) -> list[bytes]:
         "content": [{"attachment": attachment, "format": {
             "system": "urn:ietf:rfc:3986", "code": f"{document.PROFILES}Bundle-uv-ips"}}],
     }  # fmt: skip
-    url = msgspec.json.encode(f"urn:uuid:{uuid5(subject, f'$docref {at}')}")
+    url = msgspec.json.encode(f"urn:uuid:{uuid4()}")
     return [b'{"fullUrl":%s,"resource":%s,"search":{"mode":"match"}}' % (url, body.write(resource))]
