@@ -29,6 +29,8 @@ urlpatterns = [
                                         DELETE=writing.delete), name="instance"),
     re_path(rf"^/{_TYPE}/{_ID}/(?P<inner>[A-Z][A-Za-z]{{1,63}}|\*)$", door(GET=finding.compartment_search),
             name="compartment"),
+    re_path(rf"^/{_TYPE}/{_ID}/(?P<inner>[A-Z][A-Za-z]{{1,63}}|\*)/_search$",
+            door(POST=finding.compartment_search), name="compartment-search"),
     re_path(r"^/?$", door(GET=finding.system_search, POST=writing.post_bundle), name="bundle"),
     re_path(r"^/bulk/(?P<job>[^/]{1,64})$", door(GET=bulk.status, DELETE=bulk.delete), name="export"),
     re_path(

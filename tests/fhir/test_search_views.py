@@ -159,6 +159,13 @@ def test_compartments(family: Neighbourhood, made: dict[str, str]) -> None:
     assert made["outside"] not in found(mother.get(f"{visit}/*"))
 
 
+def test_a_compartment_is_searched_by_post_too(family: Neighbourhood, made: dict[str, str]) -> None:
+    answer = post(family.mother, f"Patient/{YUKI}/Observation/_search?status=final", "code=8480-6")
+    assert found(answer) == {made["inside"]}
+    assert links(answer)["self"] == f"{BASE}/Patient/{YUKI}/Observation?status=final&code=8480-6"
+    assert post(family.father, f"Patient/{YUKI}/Observation/_search", "").status == 404
+
+
 def test_a_measurement_belongs_to_its_performer(family: Neighbourhood) -> None:
     """R4's Patient compartment of Observation: subject or performer."""
     hana = family.app("mother", patient="hana")
