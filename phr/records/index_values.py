@@ -15,6 +15,7 @@ from phr.records.search import terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
 from phr.records.search.params import LEGIBLE, SearchParam
 from phr.records.search.quantities import Measured, measured
+from phr.records.search.sounds import fold_of
 from phr.records.systems import preferred
 
 
@@ -229,11 +230,11 @@ def _quantity(param: SearchParam, data_type: str) -> Write:
 def _string(param: SearchParam, data_type: str) -> Write | None:
     exact = terms.head(param.base, param.name, "x")
 
-    legible = param.base in LEGIBLE
+    legible, fold = param.base in LEGIBLE, fold_of(param)
 
     def put(text: str, sink: Sink) -> None:
         sink.terms.add(exact + text)
-        if legible and (folded := normal(text)):
+        if legible and (folded := fold(text)):
             sink.texts.append((param.id, folded))
 
     def plain(node: Any, sink: Sink) -> None:

@@ -189,7 +189,7 @@ def _complete(base: str, params: dict[str, list[Any]]) -> None:
 
 def _stored(name: str, own: frozenset[paths.Leaf], others: dict[str, frozenset[paths.Leaf]]) -> list[list[str]]:
     """[[name, only type]] under which a parameter is kept; empty = under its own name."""
-    if name.startswith("_"):
+    if name.startswith("_") or name == "phonetic":  # what sounds alike is kept beside the name it is read from
         return []
     same = min(n for n, leaves in others.items() if leaves == own)
     if same != name:

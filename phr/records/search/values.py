@@ -18,6 +18,7 @@ from phr.records.search import ranges, terms
 from phr.records.search.normal import normal, normal_contact, normal_identifier
 from phr.records.search.params import SearchParam, params_for
 from phr.records.search.query import Amount, Logical, Near, Paired, Reference, Span, Text, Token, Typed, Uri, Value
+from phr.records.search.sounds import fold_of
 
 PREFIXES = frozenset({"eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"})
 # `near` without a distance: how far is near
@@ -50,6 +51,8 @@ def value(param: SearchParam, modifier: str, kind: str | None, text: str, asked:
             return paired(param, text, asked)
         case "uri":
             return Uri(unescaped(text))
+        case "string":
+            return string(text, fold_of(param))
     return _PLAIN[param.type](text)
 
 
@@ -62,9 +65,9 @@ def _coded(param: SearchParam, modifier: str, text: str) -> Value:
     return token(param, text)
 
 
-def string(text: str) -> Text:
+def string(text: str, fold: Callable[[str], str] = normal) -> Text:
     raw = unescaped(text)
-    folded = normal(raw)
+    folded = fold(raw)
     if not folded:
         raise ValueError("has an empty value")
     return Text(folded, raw)
@@ -211,7 +214,7 @@ def _degrees(text: str, most: int) -> float:
 
 
 _PLAIN: dict[str, Callable[[str], Value]] = {
-    "number": number, "quantity": quantity, "string": string, "special": near,
+    "number": number, "quantity": quantity, "special": near,
 }  # fmt: skip
 
 
