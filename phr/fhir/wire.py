@@ -64,6 +64,8 @@ def asked(request: HttpRequest) -> Pairs:
 def form(request: HttpRequest) -> Pairs:
     """The parameters of a form body, in order. Raises Problem (400, 411, 413, 415)."""
     kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if not kind and not received(request):
+        return []  # everything stands in the URL
     if kind != "application/x-www-form-urlencoded":
         raise Problem(415, "not-supported", "application/x-www-form-urlencoded で送ってください。Expected a form body.")
     try:
