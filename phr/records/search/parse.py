@@ -13,6 +13,7 @@ Where what is read:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -41,6 +42,7 @@ __all__ = [
 ]  # fmt: skip
 
 MOST_PARAMETERS, LONGEST_VALUE = 30, 2000
+_UNSOUND = re.compile("[\x00-\x1f\ud800-\udfff]")
 _DOOR = frozenset({"_format", "_pretty"})  # the door has read them
 _REFUSED = {"_query": "named queries are not supported", "_score": "matches have no score here"}
 Pair = tuple[str, str]
@@ -88,7 +90,7 @@ def parse(
 def _sound(name: str, value: str) -> None:
     if len(name) > 200 or len(value) > LONGEST_VALUE:
         raise BadSearch(name[:60], f"longer than {LONGEST_VALUE} characters")
-    if any(c < " " or "\ud800" <= c <= "\udfff" for c in name + value):
+    if _UNSOUND.search(name) or _UNSOUND.search(value):
         raise BadSearch(name.encode("ascii", "replace").decode()[:60], "contains a control character")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol
 from uuid import UUID
 
@@ -183,14 +183,16 @@ def _by_rows(v: object, c: Condition, row: Row, a: Asking) -> SQL:
 
 def subjects(c: Node) -> frozenset[UUID] | None:
     """The persons one of whom a match must be about, where a condition says so."""
-    if not isinstance(c, Condition) or c.modifier is not None or c.missing is not None:
+    if not isinstance(c, Condition) or c.param.name not in ("patient", "subject", "_id"):
+        return None
+    if c.modifier is not None or c.missing is not None:
         return None
     if c.param.name == "_id" and c.param.base == "Patient":
         found = [_uuid(v.code or "") for v in c.values if isinstance(v, Token)]
-    elif c.param.name in ("patient", "subject"):
-        found = [_patient(v) for v in c.values]
-    else:
+    elif c.param.name == "_id":
         return None
+    else:
+        found = [_patient(v) for v in c.values]
     return frozenset(s for s in found if s) if all(found) else None
 
 
@@ -216,6 +218,7 @@ def _patient(value: object) -> UUID | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
