@@ -124,8 +124,8 @@ def test_strangers_and_nobody_look_alike(family: Neighbourhood, patient: object)
 
 
 def test_hidden_and_wrong_documents_are_not_there(family: Neighbourhood) -> None:
-    label = {"meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}]}}
-    hidden = family.mother.made(document("2026-01-01", **label))
+    meta = {"security": [{"system": CONFIDENTIALITY, "code": "R"}]}
+    hidden = family.mother.made(document("2026-01-01", meta=meta))
     family.mother.made(document("2026-01-02", status="entered-in-error"))
     assert kept(ask(family.clinic)) == []
     assert kept(ask(family.mother)) == [hidden["id"]]

@@ -53,7 +53,7 @@ def observations(draw: st.DrawFn) -> list[Stored]:
 
 def called(one: Stored) -> set[Any]:
     code = msgspec.json.decode(one.body or b"")["code"]
-    codings = {(c.get("system", ""), c["code"]) for c in code.get("coding", []) if "code" in c}
+    codings: set[Any] = {(c.get("system", ""), c["code"]) for c in code.get("coding", []) if "code" in c}
     return codings or ({code["text"]} if "text" in code else {one.pk})
 
 
