@@ -13,18 +13,9 @@ from hypothesis import strategies as st
 
 from phr.populate.cast import YUKI
 from tests.family import FHIR_JSON, Neighbourhood, encoded, pressure, weight
-from tests.fhir.odd import (
-    JSON_PATCH,
-    STEPS,
-    TYPES,
-    bundles,
-    calls,
-    definitions,
-    fhirpath_patches,
-    places,
-    quoted,
-    searches,
-)
+from tests.fhir.odd_calls import calls, definitions
+from tests.fhir.odd_changes import JSON_PATCH, STEP_LISTS, bundles, fhirpath_patches, places
+from tests.fhir.odd_searches import TYPES, quoted, searches
 from tests.fhir.test_fuzz import JSON, ask, dumped
 
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -81,7 +72,7 @@ def test_value_sets(home: Neighbourhood, valueset: dict[str, Any]) -> None:
 
 
 @FEW
-@given(st.lists(STEPS, max_size=4) | JSON, fhirpath_patches())
+@given(STEP_LISTS, fhirpath_patches())
 def test_patches(home: Neighbourhood, steps: Any, fhirpath: dict[str, Any]) -> None:
     id = home.mother.search("Observation", patient=str(YUKI), code="29463-7").ids[0]
     ask(home, "PATCH", f"Observation/{id}", dumped(steps), type=JSON_PATCH)
@@ -118,7 +109,7 @@ def test_many_operations(home: Neighbourhood, call: tuple[str, str, bytes | None
 
 @pytest.mark.long
 @MANY
-@given(st.lists(STEPS, max_size=4) | JSON, fhirpath_patches())
+@given(STEP_LISTS, fhirpath_patches())
 def test_many_patches(home: Neighbourhood, steps: Any, fhirpath: dict[str, Any]) -> None:
     id = home.mother.search("Observation", patient=str(YUKI), code="29463-7").ids[0]
     ask(home, "PATCH", f"Observation/{id}", dumped(steps), type=JSON_PATCH)
