@@ -78,3 +78,29 @@ def pressure(systolic: Any = 120, **changed: Any) -> Resource:
         "component": [part("8480-6", systolic), part("8462-4", 80)],
     }
     return {k: v for k, v in (sound | changed).items() if v is not None}
+
+
+OBSERVATION = {"resourceType": "Observation", "status": "final", "code": {"text": "見本"}}
+
+
+def observation(**more: Any) -> dict[str, Any]:
+    return {k: v for k, v in (OBSERVATION | more).items() if v is not None}
+
+
+def with_extension(resource: dict[str, Any], *known: dict[str, Any]) -> list[tuple[str, str]]:
+    known_by_url = {k["url"]: k for k in known}
+    library = Library(lambda url: known_by_url.get(url) or bundled.canonical(url))
+    found = conform.check(resource, [], library=library, member=member, now=NOW)
+    return [(p.expression, p.code) for p in found if p.severity == "error"]
+
+
+def by_system(rules: str = "open", *, ordered: bool = False) -> dict[str, Any]:
+    return profile(
+        "by-system", "Observation",
+        element("Observation.identifier", **sliced(("value", "system"), rules=rules, ordered=ordered)),
+        element("Observation.identifier:clinic", min=1, max="1"),
+        element("Observation.identifier:clinic.system", min=1, fixedUri="http://clinic"),
+        element("Observation.identifier:city", min=0, max="1"),
+        element("Observation.identifier:city.system", min=1, fixedUri="http://city"),
+        element("Observation.identifier:city.value", min=1),
+    )  # fmt: skip
