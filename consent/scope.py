@@ -108,6 +108,9 @@ OPEN_TYPES = frozenset({
     "SearchParameter", "OperationDefinition", "CapabilityStatement", "ImplementationGuide",
     "Questionnaire", "PlanDefinition", "ActivityDefinition", "Library", "Measure",
 })  # fmt: skip
+# Lists of as many persons as an organisation likes. Nobody could ask all of them, so such a list is the writing
+# organisation's alone, and without a Subject: who stands on it is shown to no other, and by no Grant.
+LISTS = frozenset({"Group"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +238,19 @@ class Scope:
         if not any(door.admits(facts, letter) for door in self.doors):
             return False
         if not facts.subjects:
-            return facts.type in OPEN_TYPES and letter in self.open_letters
+            return (facts.type in OPEN_TYPES and letter in self.open_letters) or (
+                facts.type in LISTS and facts.author in self.list_keepers(letter)
+            )
         if facts.marks & self.barred_marks:
             return False
         return all(self._permits(facts, subject, letter, rows) for subject in facts.subjects)
+
+    def list_keepers(self, letter: str) -> frozenset[int]:
+        """The organisations whose own lists are seen: the caller's, unless the token is bound to persons."""
+        if self.subjects is not None:
+            return frozenset()
+        free = (b for b in self.bases if b.subject is None and letter in b.letters)
+        return frozenset(b.author for b in free if b.author is not None and b.author != ANYONE)
 
     def _permits(self, facts: Facts, subject: UUID, letter: str, rows: Sequence[GrantRow]) -> bool:
         if self.subjects is not None and subject not in self.subjects:

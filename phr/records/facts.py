@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from consent.scope import LABELS, OPEN_TYPES, Category, Facts, Mark, level_of
+from consent.scope import LABELS, LISTS, OPEN_TYPES, Category, Facts, Mark, level_of
 from phr.records import classes, systems
 from phr.records.definitions import fields, patient_compartment
 from phr.records.fact_dates import clinical_time
@@ -82,8 +82,9 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
     categories = _categories(kind, resource, seen)
     low, high = clinical_time(resource)
     marks = seen.marks | (Mark.LOCATION if kind in _PLACED_TYPES else 0)
+    subjects = () if kind in LISTS and author is not None else subjects_of(resource)
     return Facts(
-        type=kind, id=resource.get("id", ""), subjects=subjects_of(resource), categories=categories,
+        type=kind, id=resource.get("id", ""), subjects=subjects, categories=categories,
         level=level_of(categories, declared=seen.declared), low=low, high=high, author=author, marks=int(marks),
     )  # fmt: skip
 

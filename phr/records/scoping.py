@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from consent.scope import ACTION_OF, ANYONE, LABELS, OPEN_TYPES, Basis, Door, GrantRow, Scope, row_concerns
+from consent.scope import ACTION_OF, ANYONE, LABELS, LISTS, OPEN_TYPES, Basis, Door, GrantRow, Scope, row_concerns
 
 SQL = str
 Row = tuple[str, str]  # the alias that carries the Facts, the alias that carries type and id
@@ -30,6 +30,7 @@ class Params:
 
 
 _OPEN = ", ".join(f"'{type}'" for type in sorted(OPEN_TYPES))
+_LISTS = ", ".join(f"'{type}'" for type in sorted(LISTS))
 Known = Mapping[UUID, Sequence[GrantRow]]
 
 
@@ -49,10 +50,15 @@ def scope_sql(
     owned = _owned(scope, letter, p, (alias, named), known)
     if scope.subjects is None:
         doors += f" AND {_standing(alias)}"
-    if letter not in scope.open_letters:
+    free = []
+    if letter in scope.open_letters:
+        free.append(f"{named}.type IN ({_OPEN})")
+    if keepers := scope.list_keepers(letter):
+        kept = f"coalesce({alias}.author = ANY({p(sorted(keepers))}), FALSE)"
+        free.append(f"({named}.type IN ({_LISTS}) AND {kept})")
+    if not free:
         return f"({doors} AND {owned})"
-    free = f"({alias}.subject_id IS NULL AND {named}.type IN ({_OPEN}))"
-    return f"({doors} AND ({owned} OR {free}))"
+    return f"({doors} AND ({owned} OR ({alias}.subject_id IS NULL AND ({' OR '.join(free)}))))"
 
 
 def _standing(alias: str) -> SQL:

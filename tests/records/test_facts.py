@@ -325,3 +325,12 @@ def test_time_of_facts_is_aware() -> None:
     low = of(observation()).low
     assert low is not None
     assert low.utcoffset() == timedelta(0)
+
+
+def test_a_list_that_an_organisation_keeps_is_about_no_one_person() -> None:
+    members = [{"entity": {"reference": f"Patient/{id}"}} for id in (HANA, YUKI, REN)]
+    group = {"resourceType": "Group", "type": "person", "actual": True, "member": members}
+    assert facts_of(group, author=1).subjects == ()
+    with pytest.raises(TooManySubjects):
+        facts_of(group, author=None)
+    assert facts_of(group | {"member": members[:1]}, author=None).subjects == (UUID(HANA),)

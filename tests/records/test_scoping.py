@@ -16,13 +16,15 @@ from consent.scope import LETTERS, OPEN_TYPES, Facts, GrantRow, Scope
 from phr.records.models import Resource
 from phr.records.scoping import Params, scope_sql
 from phr.records.store import fact_values
-from tests.consent.strategies import NOW, SUBJECTS, facts, row_lists, scopes
+from tests.consent.strategies import AUTHORS, NOW, SUBJECTS, facts, row_lists, scopes
 
 
 @st.composite
 def free_facts(draw: st.DrawFn) -> Facts:
-    """A resource without a Subject, of a type that may and of one that may not stand alone."""
-    return Facts(draw(st.sampled_from(["Organization", "Observation"])), draw(st.sampled_from("cd")))
+    """A resource without a Subject: of a type that may stand alone, of one that may not, a list of its author's."""
+    author = draw(st.sampled_from([None, *AUTHORS]))
+    type = draw(st.sampled_from(["Organization", "Observation", "Group", "Group"]))
+    return Facts(type, draw(st.sampled_from("cd")), author=author)
 
 
 def store(records: Sequence[Facts], rows: Sequence[GrantRow]) -> dict[int, Facts]:
