@@ -194,8 +194,10 @@ def _uri(param: SearchParam) -> Write:
 
     def uri(node: Any, sink: Sink) -> None:
         if isinstance(node, str):
-            sink.terms.add(head + node)
-            sink.terms.update(below + above for above in terms.ancestors(node) if "://" in node)
+            bare = node.partition("|")[0]  # a canonical is found without its version too
+            sink.terms.update((head + node, head + bare))
+            if "://" in bare:
+                sink.terms.update(below + above for above in terms.ancestors(bare))
 
     return uri
 

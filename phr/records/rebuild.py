@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.db import connection, transaction
 
+from consent.scope import Facts
 from phr.records import body, facts, index, store, vault
+from phr.records.index import Indexed
 
 BATCH = 500
 
@@ -22,13 +25,16 @@ def reindex(*, type: str | None = None, progress: Callable[[int], None] = lambda
                 [last, type, type],
             )
             rows = cursor.fetchall()
-            for row in rows:
-                found = store.stored(row, store.facts_of_row(row))
-                resource = body.parse(found.body or b"")
-                indexed = index.index_of(resource, vault.index_key())
-                store.reindex(found.pk, indexed, facts.facts_of(resource, author=found.facts.author))
+            store.reindex([_derived(row) for row in rows])
         if not rows:
             return done
         last = rows[-1][0]
         done += len(rows)
         progress(done)
+
+
+def _derived(row: Sequence[Any]) -> tuple[int, Indexed, Facts]:
+    found = store.stored(row, store.facts_of_row(row))
+    resource = body.parse(found.body or b"")
+    derived = facts.facts_of(resource, author=found.facts.author)
+    return found.pk, index.index_of(resource, vault.index_key()), derived

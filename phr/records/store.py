@@ -191,7 +191,7 @@ def replace(current: Stored, draft: Draft, *, now: datetime) -> None:
             f" ({FACT_COLUMNS}) = (%s, %s, %s, %s, %s, %s, %s, %s), terms = %s::bigint[] WHERE id = %s",
             [draft.version, now, key_version, body, *fact_values(draft.facts), draft.indexed.terms, current.pk],
         )
-        _drop_index(cursor, current.pk)
+        _drop_index(cursor, [current.pk])
         _copy_index(cursor, [(current.pk, draft.indexed)])
         _changed(cursor, current.pk, draft.version, "update")
 
@@ -205,7 +205,7 @@ def remove(current: Stored, *, now: datetime) -> None:
             " terms = '{}' WHERE id = %s",
             [now, current.pk],
         )
-        _drop_index(cursor, current.pk)
+        _drop_index(cursor, [current.pk])
         _changed(cursor, current.pk, current.version + 1, "delete")
 
 
@@ -216,24 +216,22 @@ def _keep_version(cursor: Any, pk: int) -> None:
     )
 
 
-def _drop_index(cursor: Any, pk: int) -> None:
-    cursor.execute("DELETE FROM phr_range WHERE resource_id = %s", [pk])
-    cursor.execute("DELETE FROM phr_text WHERE resource_id = %s", [pk])
-    cursor.execute("DELETE FROM phr_words WHERE resource_id = %s", [pk])
+def _drop_index(cursor: Any, pks: Sequence[int]) -> None:
+    for table in ("phr_range", "phr_text", "phr_words"):
+        cursor.execute(f"DELETE FROM {table} WHERE resource_id = ANY(%s)", [list(pks)])
 
 
 def _changed(cursor: Any, pk: int, version: int, method: str) -> None:
     cursor.execute("INSERT INTO phr_change (resource_id, version, method) VALUES (%s, %s, %s)", [pk, version, method])
 
 
-def reindex(pk: int, indexed: Indexed, facts: Facts) -> None:
-    """Rewrite what derives from one body: index and Facts. Body, version, subjects and author stay."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+def reindex(rows: Sequence[tuple[int, Indexed, Facts]]) -> None:
+    """Rewrite what derives from bodies: index and Facts. Bodies, versions, subjects and authors stay."""
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        cursor.executemany(
             "UPDATE phr_resource SET terms = %s::bigint[], named = %s, categories = %s, level = %s, clinical_low = %s,"
             " clinical_high = %s, marks = %s WHERE id = %s",
-            [indexed.terms, named_term(facts), facts.categories, facts.level, facts.low, facts.high,
-             int(facts.marks), pk],
-        )  # fmt: skip
-        _drop_index(cursor, pk)
-        _copy_index(cursor, [(pk, indexed)])
+            [(i.terms, named_term(f), f.categories, f.level, f.low, f.high, int(f.marks), pk) for pk, i, f in rows],
+        )
+        _drop_index(cursor, [pk for pk, _, _ in rows])
+        _copy_index(cursor, [(pk, i) for pk, i, _ in rows])

@@ -26,6 +26,7 @@ from phr.records.search.query import Amount, BadSearch, Reference, Span, Token, 
 
 Ways = list[tuple[tuple[str, ...], ...]]  # alternatives of conjunctions of sets of texts
 _RESOURCE = "%resource."
+MOST_PAIRS = 10_000  # nodes of two intervals of numbers, each with each
 _SEP = "\x1f"
 
 
@@ -201,8 +202,11 @@ def _pairs(param: SearchParam, kept: str, first: SearchParam, one: Value, two: V
             told = reference or f"{first.targets[0]}/{id}"
             return beside("$", terms.without_version(told))
         case Span():
-            nodes = (text.removeprefix(_SEP) for text in _numbers("", one))
-            return [way for node in nodes for way in beside("$", node)]
+            firsts = [text.removeprefix(_SEP) for text in _numbers("", one)]
+            ways = [way for node in firsts for way in beside("$", node)]
+            if sum(len(texts) for way in ways for texts in way) > MOST_PAIRS:
+                raise BadSearch(param.name, f"asks for more than {MOST_PAIRS} pairs of numbers: narrow one of the two")
+            return ways
     raise BadSearch(param.name, "is not answered")
 
 
@@ -219,4 +223,5 @@ def _second(param: SearchParam, head: str, value: Value) -> Ways:
 
 def _numbers(head: str, span: Span) -> tuple[str, ...]:
     """Texts of the numbers a span means."""
-    return quantities.asked_texts(head, Amount(span.prefix, span.low, span.high, span.low))[0][0]
+    found = quantities.asked_texts(head, Amount(span.prefix, span.low, span.high, span.low))[0][0]
+    return tuple(text for text in found if text[len(head) + 1] not in "<>")  # these numbers are no intervals

@@ -133,6 +133,8 @@ def test_variants_by_both_their_ends() -> None:
     assert not finds(strand, name, one, at("10"), at("40"))
     assert not finds(strand, name, one, at("gt20"), at("lt30"))
     assert not finds(strand, name, Token(None, "2"), at("10"), at("20"))
+    with pytest.raises(BadSearch, match="narrow"):
+        finds(strand, name, one, Span("ne", 0.123456789, 0.987654321), Span("ne", 0.123456789, 0.987654321))
 
 
 def test_every_composite_has_a_plan() -> None:
