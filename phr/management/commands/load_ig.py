@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from phr.records.profiles import archive, packages
+from phr.records.profiles import archive, judging, packages
+from phr.records.profiles.structure import Unwalkable
 
 
 class Command(BaseCommand):
@@ -47,6 +48,13 @@ class Command(BaseCommand):
         instead = f" ({done.before} の代わり / instead of {done.before})" if done.before else ""
         text = f"{named} を読み込みました: {done.resources} 件。{named} loaded: {done.resources} resources.{instead}"
         self.stdout.write(text)
+        for name in done.needs:
+            self.stderr.write(f"{name} は読み込まれていません。It builds on {name}, which is not loaded.")
+        for url in done.structures:
+            try:
+                judging.at_hand().profile(url)
+            except Unwalkable as error:
+                self.stderr.write(f"確かめられないプロファイル / cannot be checked: {error}")
 
     def _list(self) -> None:
         for name, version, resources, loaded_at in packages.listed():

@@ -48,11 +48,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a package holds. `digest`: SHA-256 of the archive, hexadecimal."""
+    """What a package holds. `digest`: SHA-256 of the archive, hexadecimal; `needs`: names of packages it builds on."""
 
     name: str
     version: str
     digest: str
+    needs: tuple[str, ...]
     found: tuple[Found, ...]
 
 
@@ -95,7 +96,9 @@ def read(packed: bytes) -> Contents:
     except (tarfile.TarError, zlib.error, EOFError, OverflowError, ValueError) as error:
         text = "gzip で圧縮した tar ではありません。"
         raise Unloadable("archive", text, f"Not a gzip'ed tar archive ({type(error).__name__}).") from None
-    name, version = _named(files)
+    told = _json("package.json", files["package.json"]) if "package.json" in files else {}
+    name, version = _named(files, told)
+    needs = told.get("dependencies")
     found = tuple(_canonicals(files, version))
     seen: set[tuple[str, str, str]] = set()
     for each in found:
@@ -103,7 +106,10 @@ def read(packed: bytes) -> Contents:
         if key in seen:
             raise Unloadable(each.file, "同じ url と版の資源が二つあります。", f"{each.url} stands twice.")
         seen.add(key)
-    return Contents(name, version, hashlib.sha256(packed).hexdigest(), found)
+    base = tuple(needs) if isinstance(needs, dict) else ()
+    return Contents(name, version, hashlib.sha256(packed).hexdigest(), base, found)
+        name, version, hashlib.sha256(packed).hexdigest(), tuple(needs) if isinstance(needs, dict) else (), found
+    )
 
 
 def _files(packed: bytes) -> Iterator[tuple[str, bytes]]:
@@ -135,11 +141,10 @@ def _check_member(member: tarfile.TarInfo, count: int) -> None:
         raise Unloadable(member.name, "ファイルが大きすぎます。", f"Larger than {MOST_FILE} bytes.")
 
 
-def _named(files: dict[str, bytes]) -> tuple[str, str]:
+def _named(files: dict[str, bytes], told: dict[str, Any]) -> tuple[str, str]:
     """Name and version from package.json, which must be one for R4."""
     if "package.json" not in files:
         raise Unloadable("package/package.json", "ありません。", "Missing: this is no FHIR package.")
-    told = _json("package.json", files["package.json"])
     name, version = told.get("name"), told.get("version")
     if not isinstance(name, str) or not _NAME.match(name) or len(name) > 214:
         raise Unloadable("package.json", "name が正しくありません。", "`name` is missing or no package name.")

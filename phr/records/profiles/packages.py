@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -25,6 +25,7 @@ from phr.records.profiles.models import Canonical, Package
 
 STALE_AFTER = 1.0  # seconds
 CONTENTS = 1024  # resources kept decoded
+BUNDLED = ("hl7.fhir.r4.core",)  # needs no loading
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,18 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What loading did. `before`: the version that stood there, if any; `changed`: whether anything was written."""
+    """What loading did. `before`: the version that stood there, if any; `changed`: whether anything was written.
+
+    `needs`: packages it builds on that are not loaded; `structures`: urls of its StructureDefinitions.
+    """
 
     name: str
     version: str
     resources: int
     before: str | None
     changed: bool
+    needs: tuple[str, ...]
+    structures: tuple[str, ...]
 
 
 def load(packed: bytes, *, now: datetime) -> Loaded:
@@ -67,10 +73,10 @@ def load(packed: bytes, *, now: datetime) -> Loaded:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('load_ig', 0))")
         before = Package.objects.filter(name=contents.name).first()
-        told = Loaded(contents.name, contents.version, len(contents.found), before.version if before else None, True)
+        told = _told(contents, before)
         if before is not None:
             if before.digest == contents.digest:
-                return Loaded(told.name, told.version, told.resources, told.before, False)
+                return replace(told, changed=False)
             before.delete()
         package = Package.objects.create(
             name=contents.name, version=contents.version, digest=contents.digest, loaded_at=now
@@ -85,6 +91,19 @@ def load(packed: bytes, *, now: datetime) -> Loaded:
         )
     forget()
     return told
+
+
+def _told(contents: archive.Contents, before: Package | None) -> Loaded:
+    there = {*Package.objects.values_list("name", flat=True), contents.name, *BUNDLED}
+    return Loaded(
+        name=contents.name,
+        version=contents.version,
+        resources=len(contents.found),
+        before=before.version if before else None,
+        changed=True,
+        needs=tuple(sorted(set(contents.needs) - there)),
+        structures=tuple(f.url for f in contents.found if f.type == "StructureDefinition"),
+    )
 
 
 def remove(name: str) -> bool:

@@ -16,7 +16,7 @@ from phr.records.profiles import packages
 from phr.records.profiles.archive import Unloadable
 from phr.records.profiles.models import Canonical, Package
 from tests.records.profiles.archives import VALUE_SET, packed
-from tests.records.profiles.small import BASE
+from tests.records.profiles.small import BASE, element, profile
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -113,10 +113,25 @@ def test_r4_itself_is_there_without_any_package() -> None:
 # -- the command -----------------------------------------------------------------------------------
 
 
-def run(*arguments: Any) -> str:
+def run(*arguments: Any, warned: io.StringIO | None = None) -> str:
     out = io.StringIO()
-    call_command("load_ig", *arguments, stdout=out)
+    call_command("load_ig", *arguments, stdout=out, stderr=warned or io.StringIO())
     return out.getvalue()
+
+
+def test_the_command_warns_of_what_will_not_work(tmp_path: Path) -> None:
+    file = tmp_path / "guide.tgz"
+    sliced_again = [element("Observation.category:a/b", min=1)]
+    needs = {"hl7.fhir.r4.core": "4.0.1", "example.terms": "1.0.0"}
+    odd, sound = profile("odd", "Observation", *sliced_again), profile("sound", "Observation")
+    file.write_bytes(packed({"odd.json": odd, "sound.json": sound}, dependencies=needs))
+    warned = io.StringIO()
+    assert "2 resources" in run(str(file), warned=warned)
+    lines = warned.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "builds on example.terms" in lines[0]
+    assert "StructureDefinition/odd" in lines[1]
+    assert "Re-slicing" in lines[1]
 
 
 def test_the_command_loads_lists_and_removes(tmp_path: Path) -> None:
