@@ -27,6 +27,7 @@ from phr.populate import demo, personas
 from phr.populate.cast import CITY_A, SUBJECTS, YUKI
 from phr.populate.people import Human, patient
 from phr.populate.store import for_person, link
+from phr.records import body
 from phr.records.gateway import Records
 from phr.smart import launches
 from phr.smart.demo import APP
@@ -153,7 +154,7 @@ def _named(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def encoded(content: Any) -> bytes:
-    return msgspec.json.Encoder(decimal_format="number").encode(content)
+    return body.write(content)
 
 
 @dataclass(repr=False)
