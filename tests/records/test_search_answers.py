@@ -2,98 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consent.models import Subject
-from phr.records import body, facts, index, store, vault
-from phr.records.scoping import SQL, Params
-from phr.records.search.compile import count_sql, page_sql
-from phr.records.search.cursor import Mark
+from phr.records import store
 from phr.records.search.parse import parse
 from phr.records.search.query import Query
-from phr.records.store import Draft
 from tests.conftest import NOON
 from tests.records.search import naive
+from tests.records.search.asking import drafted, page, pages, stored, total
 from tests.records.search.world import FILTERS, SEARCHES, SORTS, patient_id, world
 
 database = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-BEGAN = (NOON + timedelta(days=1)).isoformat()
-NONE: frozenset[str] = frozenset()
-
-
-def drafted(resource: naive.Resource, version: int = 1) -> Draft:
-    indexed = index.index_of(resource, vault.index_key())
-    return Draft(facts.facts_of(resource, author=None), body.write(resource), indexed, version)
-
-
-def stored(resources: list[naive.Resource]) -> naive.World:
-    """Store a world in order, five resources at a moment."""
-    Subject.objects.bulk_create([Subject(id=UUID(patient_id(n)), created_at=NOON) for n in range(9)])
-    stamps: dict[str, datetime] = {}
-    for start in range(0, len(resources), 5):
-        some, at = resources[start : start + 5], NOON + timedelta(seconds=start)
-        store.insert([drafted(r) for r in some], now=at)
-        stamps |= {naive.name(r): at for r in some}
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE phr_resource")
-    return naive.World(resources, stamps)
 
 
 @pytest.fixture(params=[7, 8])
 def all_of_it(db: None, request: pytest.FixtureRequest) -> naive.World:
     return stored(world(request.param))
-
-
-def page(
-    query: Query, *, hidden: frozenset[str] = NONE, few: bool = False, mark: Mark | None = None, began: str = BEGAN
-) -> tuple[list[str], Mark | None]:
-    """One page by SQL, for a caller from whom some resources are hidden, and where it ends."""
-    p = Params()
-
-    def scope(alias: str, *, same: bool = False) -> SQL:
-        return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
-
-    rows: list[tuple[object, ...]] = []
-    for sql in page_sql(query, scope, p, mark, key=vault.index_key(), person=few):
-        with connection.cursor() as cursor:
-            cursor.execute(sql, p.values)
-            rows += cursor.fetchall()
-        if len(rows) > query.count:
-            break
-    names = [f"{row[1]}/{row[2]}" for row in rows[: query.count]]
-    if len(rows) <= query.count:
-        return names, None
-    last = rows[query.count - 1]
-    *values, high = last[store.WIDTH :]
-    told = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
-    return names, Mark(int(str(high)), (*told, last[0]), mark.began if mark else began)
-
-
-def pages(query: Query, *, hidden: frozenset[str] = NONE, few: bool = False) -> list[str]:
-    """All pages, one after the other."""
-    names, mark = page(query, hidden=hidden, few=few)
-    while mark is not None:
-        more, mark = page(query, hidden=hidden, few=few, mark=mark)
-        assert more
-        names += more
-    return names
-
-
-def total(query: Query, hidden: frozenset[str]) -> int:
-    p = Params()
-
-    def scope(alias: str, *, same: bool = False) -> SQL:
-        return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
-
-    with connection.cursor() as cursor:
-        cursor.execute(count_sql(query, scope, p, key=vault.index_key()), p.values)
-        return int(cursor.fetchone()[0])
 
 
 def expected(query: Query, seen: naive.World, *, few: bool) -> list[str]:

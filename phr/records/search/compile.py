@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from consent.scope import OPEN_TYPES
 from phr.records import store
 from phr.records.scoping import SQL, Params
 from phr.records.search.cursor import Mark
@@ -102,7 +103,8 @@ def _where(query: Query, a: Asking) -> list[SQL]:
     found = [type, "NOT r.deleted", scope]
     if query.compartment:
         found.append(within(query.compartment, query.types, a))
-    return found + [holds(c, Row("r", a.few, a.same), a) for c in query.conditions]
+    row = Row("r", a.few, a.same, open=OPEN_TYPES.issuperset(query.types))
+    return found + [holds(c, row, a) for c in query.conditions]
 
 
 def bound_to(query: Query) -> frozenset[UUID] | None:

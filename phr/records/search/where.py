@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from typing import Protocol
 from uuid import UUID
 
+from consent.scope import OPEN_TYPES
 from phr.records import definitions
 from phr.records.scoping import SQL, Params
 from phr.records.search import compartments, places, ranges, terms, words
@@ -78,13 +79,14 @@ class Row:
     """The row a condition speaks of: its alias, and whether it is one of few.
 
     `same`: it is about the one person the search is bound to. `walked`: it is found by walking that record, and an
-    index of terms would only cost time.
+    index of terms would only cost time. `open`: it belongs to no one; of such there are few beside the records.
     """
 
     alias: str
     few: bool
     same: bool = False
     walked: bool = False
+    open: bool = False
 
 
 def holds(node: Node, row: Row, a: Asking) -> SQL:
@@ -313,7 +315,7 @@ def _leads(param: SearchParam, kind: str, inner: Node, row: Row, a: Asking) -> S
     if not mixed:
         return "FALSE"
     if not row.few:
-        far = reached(kind, inner, Row(t, False), a)
+        far = reached(kind, inner, Row(t, False, open=kind in OPEN_TYPES), a)
         found = [f"ARRAY(SELECT {t}.named # {a.p(k)}::bigint FROM phr_resource {t} WHERE {far})" for k in mixed]
         return f"{r}.terms && ({' || '.join(found)})"
     if kind == "Patient" and main(param):
@@ -336,7 +338,7 @@ def _named(param: SearchParam, inner: Node, row: Row, a: Asking) -> SQL:
             f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {t}.subject_id = {r}.subject_id"
             f" AND CASE WHEN {refers} THEN TRUE ELSE FALSE END AND {far})"
         )
-    if row.few:
+    if row.few or row.open:
         far = reached(param.base, inner, Row(t, True), a)
         return f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {refers} AND {far})"
     far = reached(param.base, inner, Row(t, False), a)
