@@ -108,8 +108,6 @@ def read(packed: bytes) -> Contents:
         seen.add(key)
     base = tuple(needs) if isinstance(needs, dict) else ()
     return Contents(name, version, hashlib.sha256(packed).hexdigest(), base, found)
-        name, version, hashlib.sha256(packed).hexdigest(), tuple(needs) if isinstance(needs, dict) else (), found
-    )
 
 
 def _files(packed: bytes) -> Iterator[tuple[str, bytes]]:
