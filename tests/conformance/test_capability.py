@@ -19,7 +19,7 @@ from tests.family import Neighbourhood, encoded, entry, pressure
 
 AMENDING = b'[{"op":"replace","path":"/status","value":"corrected"}]'
 # What a search value of each parameter type may look like
-SAMPLES = {"token": "x", "reference": "x", "date": "2026", "number": "1", "string": "x", "uri": "urn:x",
+SAMPLES = {"token": "x", "reference": "x", "date": "2026", "number": "1", "string": "mihon", "uri": "urn:x",
            "quantity": "5", "special": "35|139|1|km"}  # fmt: skip
 ROOT = Path(__file__).parents[2]
 SOME = ("Observation", "Patient", "ValueSet", "CodeSystem", "ConceptMap", "Group", "DocumentReference")
