@@ -22,7 +22,8 @@ from consent.in_force import in_force_for
 from consent.scope import Door
 from phr.records import store, vault
 from phr.records.reading import PAGE_BYTES, Reading, bounded, open_permit
-from phr.records.scoping import Params, scope_sql
+from phr.records.scoping import SQL, Params, scope_sql
+from phr.records.search import terms
 from phr.records.search.query import Query
 from phr.records.search.where import Asking, Row, holds
 from phr.records.searching import Searching
@@ -48,6 +49,7 @@ class Part:
     `type`, and in a walk of all types those it is `without`; `queries`: one of which must match; `deleted`: what
     is deleted, instead of what stands; `persons`: only what is about a person; `members`: about these as main
     person, or as second one with a main person outside `everybody`. `since`: changed after; `until`: before.
+    `targets`, of a walk of Provenance: it must be about a resource of one of these; `latest`: and be the newest.
     """
 
     type: str | None = None
@@ -59,6 +61,8 @@ class Part:
     everybody: tuple[UUID, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    targets: tuple[Part, ...] = ()
+    latest: bool = False
 
 
 class Export(Searching):
@@ -95,13 +99,36 @@ class Export(Searching):
         found = (entry for entry in self._judged(rows, letter="s") if entry)
         return found, rows[-1][0] if cut else end
 
-    def _select(self, part: Part, after: int, end: int, p: Params) -> str:
-        where = [f"r.id > {p(after)} AND r.id <= {p(end)}", scope_sql(self.scope, "s", p), *_conditions(part, p)]
+    def _select(self, part: Part, after: int, end: int, p: Params) -> SQL:
+        where = [f"r.id > {p(after)} AND r.id <= {p(end)}", *self._where(part, p)]
+        if part.targets:
+            where.append(self._provenance(part, p))
+        sql = f"{store.select(terms=self.granular)} WHERE {' AND '.join(where)} ORDER BY r.id LIMIT {CHUNK}"
+        return bounded(sql)
+
+    def _where(self, part: Part, p: Params) -> list[SQL]:
+        """What a row `r` of a part must be, this caller's scope included."""
+        where = [scope_sql(self.scope, "s", p), *_conditions(part, p)]
         if part.queries:
             asking = Asking(p, vault.index_key(), self._scopes("s", p, None))
             where.append(f"({' OR '.join(matching(query, asking) for query in part.queries)})")
-        sql = f"{store.select(terms=self.granular)} WHERE {' AND '.join(where)} ORDER BY r.id LIMIT {CHUNK}"
-        return bounded(sql)
+        return where
+
+    def _provenance(self, part: Part, p: Params) -> SQL:
+        """A target of the row `r` is in one of the parts. Below the SELECT, `r` is that target."""
+        key = p(terms.reference_key("Provenance", "target", vault.index_key()))
+        targets = " OR ".join(f"({' AND '.join(self._where(target, p))})" for target in part.targets)
+        newest = f" AND NOT EXISTS ({self._newer(p)})" if part.latest else ""
+        pointed = f"SELECT r.id AS own, u AS term, u # {key}::bigint AS named FROM unnest(r.terms) u"
+        return (
+            f"EXISTS (SELECT 1 FROM ({pointed}) m JOIN phr_resource r ON r.named = m.named WHERE ({targets}){newest})"
+        )
+
+    def _newer(self, p: Params) -> SQL:
+        return (
+            "SELECT 1 FROM phr_resource q WHERE q.type = 'Provenance' AND NOT q.deleted AND q.id > m.own"
+            f" AND q.terms @> ARRAY[m.term] AND {scope_sql(self.scope, 's', p, alias='q')}"
+        )
 
     def standing(self, rows: Sequence[int], *, deleted: bool) -> dict[int, Stored]:
         """Which of these rows the caller may still take out, as they are now."""
@@ -130,7 +157,7 @@ class Export(Searching):
             self._log_found(event, about, found)
 
 
-def _conditions(part: Part, p: Params) -> Iterator[str]:
+def _conditions(part: Part, p: Params) -> Iterator[SQL]:
     yield "r.deleted" if part.deleted else "NOT r.deleted"
     if part.type is not None:
         yield f"r.type = {p(part.type)}"
@@ -146,13 +173,13 @@ def _conditions(part: Part, p: Params) -> Iterator[str]:
         yield f"r.updated_at < {p(part.until)}"
 
 
-def _about(part: Part, p: Params) -> str:
+def _about(part: Part, p: Params) -> SQL:
     """Rows of these persons, each in the slice of its main person: in no two slices."""
     own = f"r.subject_id = ANY({p(list(part.members or ()))})"
     shared = f"r.subject2_id = ANY({p(list(part.members or ()))}) AND r.subject_id <> ALL({p(list(part.everybody))})"
     return f"({own} OR {shared})"
 
 
-def matching(query: Query, asking: Asking) -> str:
+def matching(query: Query, asking: Asking) -> SQL:
     """What a search on one type asks of a row `r`, beside its type."""
     return "(" + (" AND ".join(holds(c, Row("r", asking.few), asking) for c in query.conditions) or "TRUE") + ")"

@@ -35,6 +35,7 @@ from phr.records.search.terms import literal
 
 URL = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 FORMATS = frozenset({"application/fhir+ndjson", "application/ndjson", "ndjson"})
+ASSOCIATED = {"LatestProvenanceResources": "latest", "RelevantProvenanceResources": "relevant"}
 MOST_KEPT = 20  # jobs of one client that have not expired
 MOST_MEMBERS = 10_000
 _ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", re.IGNORECASE)
@@ -168,13 +169,12 @@ def _plan(records: Records, ask: Ask, level: str, within: list[UUID] | None, fau
     kept = filters.read(ask.many("_typeFilter"), types, now=records.now, base=wire.base(), faults=faults)
     for type, _ in kept:
         admitted(records, type, "s")
-    for value in ask.many("includeAssociatedData"):
-        types = _associated(value, types, faults)
     asked = urlencode(ask.asked)
     return Plan(
         request=f"{wire.base()}/{f'{ask.place}/' if ask.place else ''}$export{f'?{asked}' if asked else ''}",
         level=level, types=types, filters=kept, members=_members(records, ask, within), since=_moment(ask, "_since"),
-        until=_moment(ask, "_until"), elements=_elements(ask, faults), ignored=faults.ignored,
+        until=_moment(ask, "_until"), elements=_elements(ask, faults),
+        provenance=_associated(records, ask, faults), ignored=faults.ignored,
     )  # fmt: skip
 
 
@@ -204,9 +204,16 @@ def _types(records: Records, ask: Ask, level: str, faults: Faults) -> list[str] 
     return kept or None
 
 
-def _associated(value: str, types: list[str] | None, faults: Faults) -> list[str] | None:
-    faults("includeAssociatedData", f"{value[:64]} は使えません。", f"{value[:64]} is not supported.")
-    return types
+def _associated(records: Records, ask: Ask, faults: Faults) -> str:
+    """Which Provenance goes along: the least restrictive of what is asked."""
+    asked = [value.strip() for value in ask.many("includeAssociatedData")]
+    for value in asked:
+        if value not in ASSOCIATED:
+            faults("includeAssociatedData", f"{value[:64]} は使えません。", f"{value[:64]} is not supported.")
+    found = [ASSOCIATED[value] for value in asked if value in ASSOCIATED]
+    if found:
+        admitted(records, "Provenance", "s")
+    return max(found, default="")  # "relevant" comes after "latest", and is the larger
 
 
 def _members(records: Records, ask: Ask, within: list[UUID] | None) -> list[UUID] | None:

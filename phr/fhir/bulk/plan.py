@@ -6,6 +6,7 @@ The plan is kept sealed with the job: it names persons and what was searched for
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,7 +24,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`level`: system, patient or group. `types` None = all. `filters`: (type, query string), alternatives of a type.
 
     `members`: the persons it is limited to, None = any. `elements`: root elements by type, "" = of every type.
-    `provenance`: whether Provenance goes along that `types` leave out. `ignored`: parameters that were not
+    `provenance`: "" or relevant or latest, which Provenance goes along. `ignored`: parameters that were not
     understood, and why.
     """
 
@@ -35,6 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     elements: dict[str, list[str]] = {}
+    provenance: str = ""
     ignored: list[tuple[str, str]] = []
 
     def packed(self) -> bytes:
@@ -74,16 +76,29 @@ def _of_slice(plan: Plan, common: dict[str, Any], now: datetime, base: str) -> I
     filtered: dict[str, list[Query]] = {}
     for type, text in plan.filters:
         filtered.setdefault(type, []).append(query(type, text, now=now, base=base))
-    for type in plan.types or ():
-        if type not in filtered:
-            yield Part(type=type, **common)
+    apart = _provenance_apart(plan)
+    parts = [Part(type=type, **common) for type in plan.types or () if type not in filtered]
     if plan.types is None:
-        yield Part(without=tuple(sorted(filtered)), **common)
-    for type, queries in filtered.items():
-        yield Part(type=type, queries=tuple(queries), **common)
+        parts.append(Part(without=tuple(sorted({*filtered, *apart})), **common))
+    parts += [Part(type=type, queries=tuple(queries), **common) for type, queries in filtered.items()]
+    yield from parts
+    if apart:
+        whoever = {"members": common["everybody"]} if "everybody" in common else {}
+        targets = tuple(replace(part, **whoever) for part in parts)
+        own = {**common, "since": None, "until": None}
+        yield Part(type="Provenance", targets=targets, latest=plan.provenance == "latest", **own)
     if plan.since is not None:
         for kind in plan.types or (None,):
             yield Part(type=kind, deleted=True, **common)
+
+
+def _provenance_apart(plan: Plan) -> tuple[str, ...]:
+    """Provenance that is chosen by what it is about, instead of by its type (IG export, `includeAssociatedData`)."""
+    named = plan.types is not None and "Provenance" in plan.types
+    filtered = any(type == "Provenance" for type, _ in plan.filters)
+    if not plan.provenance or named or filtered or (plan.types is None and plan.provenance == "relevant"):
+        return ()  # all of it goes along as it is
+    return ("Provenance",)
 
 
 def query(type: str, text: str, *, now: datetime, base: str) -> Query:
