@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from consent.models import Organization
 from phr.populate.cast import YUKI
 from phr.records import costing, searching
 from phr.records.search.parse import parse
@@ -75,6 +76,14 @@ def test_only_a_large_store_refuses(family: Neighbourhood, settings: Any, monkey
     assert clinic.get(f"Observation?{criteria}&code={LOINC}|8480-6").status == 200
     assert clinic.get(f"Patient/{YUKI}/Observation?{criteria}").status == 200
     assert family.mother.get(f"Observation?{criteria}").status == 200
+
+
+def test_an_operator_may_read_everything(family: Neighbourhood, settings: Any, monkeypatch: Any) -> None:
+    settings.PHR_LARGEST_SCAN = 1000
+    monkeypatch.setattr(searching, "stored", lambda: 1001)
+    assert family.clinic.get("Observation?code:not=x").status == 422
+    Organization.objects.all().update(kind="operator")
+    assert family.clinic.get("Observation?code:not=x").status == 200
 
 
 def test_the_store_is_counted_by_the_planner(family: Neighbourhood) -> None:
