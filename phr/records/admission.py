@@ -21,7 +21,7 @@ from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
 from phr.records import body, definitions, facts, index, second_opinion, validate, vault
 from phr.records.profiles import enforced
-from phr.records.reading import Reading
+from phr.records.reading import Reading, by_subject
 from phr.records.rejections import Forbidden, Invalid, Rejected, TooLarge, Unprocessable
 from phr.records.scoping import Params, scope_sql
 from phr.records.store import Draft, Stored
@@ -59,7 +59,7 @@ class Admission(Reading):
     def _admit(self, drafts: Sequence[Draft], *, letter: str) -> None:
         """Whether each draft may be written. The Patient it names must be one the caller can see."""
         born = {s for d in drafts if d.facts.type == "Patient" for s in d.facts.subjects}
-        rows = self._grant_rows(d.facts for d in drafts)
+        rows = by_subject(self._grant_rows(d.facts for d in drafts))
         unseen = self._unseen({s for d in drafts for s in d.facts.subjects} - born)
         for position, draft in enumerate(drafts):
             fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self.granular else draft.facts
@@ -69,7 +69,8 @@ class Admission(Reading):
                     raise Unprocessable(f"Patient/{min(lost)} is not known here", expression=place)
                 if not any(door.admits(fact, letter) for door in self.scope.doors):
                     raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
-                if not self.scope.covers(fact, letter=letter, rows=rows):
+                spoken = [r for subject in fact.subjects for r in rows.get(subject, ())]
+                if not self.scope.covers(fact, letter=letter, rows=spoken):
                     raise _not_coverable(fact)
 
     def _unseen(self, subjects: set[UUID]) -> set[UUID]:

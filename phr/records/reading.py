@@ -173,7 +173,7 @@ class Reading:
     def _judged(self, rows: Sequence[Any], *, letter: str, known: Known | None = None) -> Iterator[Stored | None]:
         """Check each row again by the Python form, then open it. A disagreement drops the row and alarms."""
         facts = [store.facts_of_row(row) for row in rows]
-        grants = _by_subject(self._grant_rows(facts)) if known is None else known
+        grants = by_subject(self._grant_rows(facts)) if known is None else known
         for row, fact in zip(rows, facts, strict=True):
             spoken = [r for subject in fact.subjects for r in grants.get(subject, ())]
             if self.scope.covers(fact, letter=letter, rows=spoken):
@@ -207,7 +207,7 @@ class Reading:
         audit.record_many(event, by=self.caller, now=self.now, told=told or {None: about})
 
 
-def _by_subject(rows: Iterable[GrantRow]) -> Known:
+def by_subject(rows: Iterable[GrantRow]) -> Known:
     """Each person's rows by themselves: a page about a thousand persons must not ask each row of all of them."""
     found: dict[UUID, list[GrantRow]] = {}
     for row in rows:
