@@ -375,8 +375,13 @@ def _in_tree(v: Reference, c: Condition, row: Row, a: Asking) -> SQL:
 
 
 def within(compartment: tuple[str, str], types: Sequence[str], a: Asking) -> SQL:
-    """Rows that belong to a compartment by any of its references; the Patient itself does too."""
+    """Rows that belong to a compartment by any of its references; its owner does too.
+
+    Across persons they are found apart, and first: else the planner, hoping to fill a page soon, walks the store in
+    the order of the result (measured, 30,000 resources, a person of whom a clinic sees nothing: 280 ms against 4).
+    """
     kind, id = compartment
+    t = "r" if a.few else a.table()
     links = [link for type in types for link in compartments.links(kind, type)]
     hashes = [
         terms.reference_term(param.base, kept.name, f"{kind}/{id}", a.key)
@@ -384,7 +389,9 @@ def within(compartment: tuple[str, str], types: Sequence[str], a: Asking) -> SQL
         for kept in param.kept
         if kept.only in (None, kind)
     ]
-    found = [_meets("r", list(dict.fromkeys(hashes)), a.p)] if hashes else []
+    found = [_meets(t, list(dict.fromkeys(hashes)), a.p)] if hashes else []
     if kind in types:
-        found.append(f"(r.type = {a.p(kind)} AND r.fhir_id = {a.p(id)})")
-    return any_of(found)
+        found.append(f"({t}.type = {a.p(kind)} AND {t}.fhir_id = {a.p(id)})")
+    if a.few or not found:
+        return any_of(found)
+    return f"r.id = ANY(ARRAY(SELECT {t}.id FROM phr_resource {t} WHERE {any_of(found)} AND {a.scope(t)}))"
