@@ -18,7 +18,7 @@ from consent import prepared
 from consent.audit import Event
 from consent.scope import OPEN_TYPES
 from phr.records import store
-from phr.records.reading import Gone, Page, Reading, bounded, fetch
+from phr.records.reading import Gone, NotFound, Page, Reading, bounded, fetch
 from phr.records.scoping import SQL, Known, Params, scope_sql
 from phr.records.search import cursor as paging
 from phr.records.store import Stored
@@ -53,17 +53,23 @@ class Whole:
 class Compartments(Reading):
     """The whole records one caller may read."""
 
+    _lately: tuple[UUID, Known | None] | None = None
+
     def patient(self, id: str) -> UUID:
         """The person behind a Patient the caller may read. Raises NotFound, Gone. Who tells of it writes the log."""
-        found = self._current("Patient", id, letter="r")
-        if found.deleted:
-            raise Gone(found.reference)
-        return found.facts.subjects[0]
+        p = Params()
+        rows = prepared.fetch(self._select_current("Patient", id, "r", p), p.values)
+        found = self._opened(rows, letter="r", known=self._known_person(rows[0][3]) if rows else None)
+        if not found:
+            raise NotFound(f"Patient/{id}")
+        if found[0].deleted:
+            raise Gone(found[0].reference)
+        return found[0].facts.subjects[0]
 
     def everything(self, whole: Whole, *, cursor: str | None = None) -> Page:
         """One page of a record, logged; `patient` was asked before. Raises BadSearch for the cursor, TooCostly."""
         mark = paging.opened(cursor, caller=self.caller, query=whole) if cursor else None
-        known = self._known_about(frozenset({whole.subject}))
+        known = self._known_person(whole.subject)
         p = Params()
         rows = fetch(bounded(_walk(self, whole, mark, p, known)), p)
         entries, last, more = self._page(rows, whole.count, letter="s", known=known)
@@ -78,7 +84,7 @@ class Compartments(Reading):
 
         And whether there are more than `most`: whoever tells of them must say so, and writes the log.
         """
-        known = self._known_about(frozenset({subject}))
+        known = self._known_person(subject)
         p = Params()
         where = _inside(self, subject, p, known)
         rows = fetch(
@@ -95,6 +101,12 @@ class Compartments(Reading):
     def log_extract(self, method: str, entries: Iterable[Stored], *, type: str = "Patient") -> None:
         """Write the log of what an operation is about to tell."""
         self._log_found(Event.RECORD_SEARCHED, {"type": type, "method": method}, entries)
+
+    def _known_person(self, subject: UUID) -> Known | None:
+        """The effective rows about one person, read once for what is asked in one request."""
+        if self._lately is None or self._lately[0] != subject:
+            self._lately = (subject, self._known_about(frozenset({subject})))
+        return self._lately[1]
 
     def _supporting(self, entries: Iterable[Stored], types: tuple[str, ...]) -> tuple[list[Stored], str | None]:
         found: dict[str, Stored] = {}

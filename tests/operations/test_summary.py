@@ -218,7 +218,10 @@ def test_medicines_of_long_ago_are_history(family: Neighbourhood) -> None:
             dispensed((today - timedelta(days=ago)).isoformat(timespec="seconds"), days, f"{ago}日前")
         )
         kept += [made["id"]] if stands else []
-    assert summary(family.mother).ids("10160-0") == kept
+    told = summary(family.mother)
+    assert told.ids("10160-0") == kept
+    last = (today - timedelta(days=185)).astimezone(timezone.get_fixed_timezone(540)).date()
+    assert f"これより前の記録があります (最後は {last})" in told.text("10160-0")
 
 
 def test_what_is_dangerous_comes_first(family: Neighbourhood) -> None:
@@ -288,6 +291,18 @@ def test_an_old_record_is_not_believed_for_ever(
     sentence = summary(family.mother).text("10162-6").split("日付 / Date")[0]
     assert said in sentence
     assert not_said not in sentence
+
+
+def test_what_a_delivery_has_overtaken_is_said_to_be(family: Neighbourhood) -> None:
+    parity = observed(
+        "11977-6", "出産回数", "social-history", valueInteger=1, effectiveDateTime=delivered(100)["effectiveDateTime"]
+    )
+    for resource in (*pregnant(-5, recorded=200), delivered(7), parity):
+        family.mother.made(resource)
+    lines = summary(family.mother).lines("10162-6")
+    assert [line[2].partition(" (")[2].partition(" /")[0] for line in lines] == [
+        "終わった妊娠", "終わった妊娠", "その後の分娩を含まない", "",
+    ]  # fmt: skip
 
 
 def test_a_childs_gestational_age_is_no_pregnancy_of_hers(family: Neighbourhood) -> None:

@@ -22,6 +22,7 @@ TYPES = (
     "AllergyIntolerance", "CarePlan", "Condition", "Device", "DeviceUseStatement", "DiagnosticReport", "Flag",
     "Immunization", "MedicationRequest", "MedicationStatement", "MedicationDispense", "Procedure",
 )  # fmt: skip
+MEDICINES = ("MedicationStatement", "MedicationRequest", "MedicationDispense")
 WRONG = frozenset({"entered-in-error", "cancelled", "refuted"})
 RECENT = timedelta(days=180)  # a dispensing or a course of medicine that ended within
 EXAMINED = timedelta(days=365)  # findings of checkups
@@ -92,7 +93,7 @@ def _danger(item: Item) -> tuple[bool, bool]:
 
 
 def _medicines(of: Callable[[str], Items]) -> Items:
-    return of("MedicationStatement") + of("MedicationRequest") + of("MedicationDispense")
+    return [item for kind in MEDICINES for item in of(kind)]
 
 
 def _in_use(item: Item, now: datetime) -> bool:

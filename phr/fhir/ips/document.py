@@ -19,7 +19,7 @@ import msgspec
 from phr.fhir.ips import chosen, pregnancy
 from phr.fhir.ips.chosen import Item
 from phr.fhir.ips.sections import SECTIONS, Section, div, section
-from phr.fhir.ips.wording import both, displayed, moment, names, sex
+from phr.fhir.ips.wording import JAPAN, both, displayed, moment, names, sex
 from phr.records import body
 from phr.records.systems import LOINC
 
@@ -118,12 +118,28 @@ def _sections(
     out = []
     for name, kind in SECTIONS.items():
         if by_section[name] or kind.always or (name == "pregnancy" and woman):
-            present = name == "pregnancy" and bool(by_section[name])
-            sentence = (
-                (both("現在", "Now") + ": " + pregnancy.now_pregnant(by_section[name], now=now),) if present else ()
-            )
-            out.append((name, (*sentence, *extract.cut)))
+            notes = (*_now(name, by_section[name], now), *_before(name, extract.items, by_section[name]), *extract.cut)
+            out.append((name, notes))
     return out
+
+
+def _now(name: str, items: Sequence[Item], now: datetime) -> tuple[str, ...]:
+    """Whether she is pregnant, as far as the entries say."""
+    if name != "pregnancy" or not items:
+        return ()
+    return (f"{both('現在', 'Now')}: {pregnancy.now_pregnant(items, now=now)}",)
+
+
+def _before(name: str, items: Sequence[Item], shown: Sequence[Item]) -> tuple[str, ...]:
+    """That there are medicines of longer ago, where the summary leaves them out: "nothing" would mislead."""
+    if name != "medications":
+        return ()
+    lows = [i.found.facts.low for i in items if i.type in chosen.MEDICINES and i not in shown]
+    last = max(filter(None, lows), default=None)
+    if last is None:
+        return ()
+    day = last.astimezone(JAPAN).date()
+    return (both(f"これより前の記録があります (最後は {day})", f"there are earlier records, the last of {day}"),)
 
 
 def _section(
@@ -131,11 +147,8 @@ def _section(
 ) -> dict[str, Any]:
     lines = [kind.row(item.resource, reading) for item in items]
     if kind is SECTIONS["pregnancy"]:
-        over = both("終わった妊娠", "of a pregnancy that has ended")
-        lines = [
-            [*line[:-1], f"{line[-1]} ({over})"] if pregnancy.is_over(i, items) else line
-            for i, line in zip(items, lines, strict=True)
-        ]
+        remarks = [pregnancy.overtaken(item, items) for item in items]
+        lines = [[*line[:-1], f"{line[-1]} ({r})"] if r else line for line, r in zip(lines, remarks, strict=True)]
     return section(kind, lines, [f"{base}/{item.found.reference}" for item in items], notes=notes)
 
 

@@ -31,6 +31,7 @@ CODES = {
     ))
 }  # fmt: skip
 OF_ONE = frozenset({STATUS, EDD, "11779-6", "11780-4", LMP})  # said of one pregnancy while it goes on
+COUNTS = frozenset({"11977-6", "11636-8", "11637-6", "11638-4", "11639-2", "11640-0"})  # of births so far
 GESTATION = frozenset({"18185-9", DELIVERED})
 # Findings of one visit in the course of a pregnancy.
 COURSE = frozenset({"55283-6", "11881-0", "72155-5", "11727-5", "45700-2"})
@@ -74,9 +75,14 @@ def current(items: list[Item]) -> list[Item]:
     return [i for i in items if not (_codes(i.resource) & {"18185-9", "11878-6"} and _later(born, i))]
 
 
-def is_over(item: Item, items: Iterable[Item]) -> bool:
-    """Whether a date or status was recorded before a delivery that is on record."""
-    return bool(_codes(item.resource) & OF_ONE) and _later(by_codes(items).get(DELIVERED), item)
+def overtaken(item: Item, items: Iterable[Item]) -> str:
+    """What a delivery that is on record since makes of an entry; nothing where it makes no difference."""
+    codes = _codes(item.resource)
+    if not codes & (OF_ONE | COUNTS) or not _later(by_codes(items).get(DELIVERED), item):
+        return ""
+    if codes & OF_ONE:
+        return both("終わった妊娠", "of a pregnancy that has ended")
+    return both("その後の分娩を含まない", "without the delivery since")
 
 
 def _due(by_code: Mapping[str, Item]) -> date | None:
