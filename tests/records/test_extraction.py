@@ -2,8 +2,8 @@
 
 Over instances of every R4 type with every element and every type of a choice: for each search parameter both find
 the same values, and the index says the parameter is there exactly if the engine finds something.
-With FHIR_R4_DEFINITIONS the expressions are HL7's own text, and its published resources are read too; with
-JP_CORE_PACKAGE the examples of JP Core.
+Then over HL7's own examples (tests/golden/r4, or all of them with FHIR_R4_EXAMPLES). With FHIR_R4_DEFINITIONS the
+expressions are HL7's own text, and its published resources are read too; with JP_CORE_PACKAGE the examples of JP Core.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _AS = re.compile(r"\(([\w.]+) as (\w+)\)")
 # R4 calls a type DateTime that is called dateTime
 _TYPO = re.compile(r"\bDateTime\b")
 JP_CORE, R4 = os.environ.get("JP_CORE_PACKAGE"), os.environ.get("FHIR_R4_DEFINITIONS")
+EXAMPLES = os.environ.get("FHIR_R4_EXAMPLES")
+GOLDEN = Path(__file__).parents[1] / "golden" / "r4" / "examples.ndjson.gz"
 
 
 @cache
@@ -93,6 +95,29 @@ def test_every_parameter_reads_what_fhirpath_reads(kind: str) -> None:
     truths = {p.name for p in params_for(kind).values() if TRUTH in p.types}
     unseen = {name for name in set(expressions) - seen - truths if not name.startswith("jp-")}
     assert not unseen  # the instances hold a value for every parameter
+
+
+def golden() -> list[dict[str, Any]]:
+    """A choice of HL7's examples of R4."""
+    return [json.loads(line) for line in gzip.decompress(GOLDEN.read_bytes()).splitlines()]
+
+
+def test_hl7s_examples_are_read_the_same() -> None:
+    examples = golden()
+    read_ = [agree(resource, ours_of(resource["resourceType"])) for resource in examples]
+    assert len({resource["resourceType"] for resource in examples}) == 139
+    assert sum(read_) > 2000
+
+
+@pytest.mark.skipif(EXAMPLES is None, reason="FHIR_R4_EXAMPLES does not name the package of HL7's examples")
+@pytest.mark.parametrize("part", range(20))
+def test_all_of_hl7s_examples_are_read_the_same(part: int) -> None:
+    with tarfile.open(EXAMPLES or "") as archive:
+        for member in archive.getmembers()[part::20]:
+            file = archive.extractfile(member) if member.size < 300_000 and member.name.endswith(".json") else None
+            resource = json.load(file) if file else {}
+            if resource.get("resourceType") in definitions.concrete_types():
+                agree(resource, ours_of(resource["resourceType"]))
 
 
 @cache
