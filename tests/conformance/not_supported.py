@@ -99,6 +99,8 @@ NOT_SUPPORTED = (
          "their owners' terms: an operator loads them (manage.py load_ig)"),
     Item("value sets whose codes are not at hand", "search.html 3.1.1.4.5",
          "Condition?code:in=http://hl7.org/fhir/ValueSet/condition-code", 400, "snomed", "as above"),
+    Item("`:in` a ValueSet that the record keeps", "search.html 3.1.1.4.5", "Condition?code:in=ValueSet/none", 400,
+         "ValueSet/none", "searches draw on bundled and loaded definitions only; $validate-code asks one that is kept"),
     # -- operations of R4 that are not offered --
     _operation("closure", "", "ConceptMap-operations", "terminology is asked directly: $subsumes, :below"),
     _operation("find-matches", "CodeSystem", "CodeSystem-operations", ELSEWHERE),

@@ -295,8 +295,10 @@ def test_translate_by_a_kept_map(family: Neighbourhood) -> None:
     place = f"ConceptMap/{made['id']}/$translate"
     lemon = ask(family.mother, place, system=OURS, code="lemon")
     assert [(m["equivalence"], m["concept"]["code"]) for m in parts(lemon, "match")] == [("wider", "sour")]
-    by_system = ask(family.mother, "ConceptMap/$translate", system=OURS, code="lemon")
-    assert by_system.json == lemon.json
+    by_url = ask(family.mother, "ConceptMap/$translate", url=FRUIT_MAP["url"], system=OURS, code="lemon")
+    assert by_url.json == lemon.json
+    unnamed = ask(family.mother, "ConceptMap/$translate", system=OURS, code="lemon")
+    assert told(unnamed)["result"] is False, "a map somebody keeps is used only where it is named"
     fixed = ask(family.mother, place, system=OURS, code="apple")
     assert [m["concept"] for m in parts(fixed, "match")] == [
         {"system": "urn:test:taste", "code": "none", "display": "?"}

@@ -42,6 +42,18 @@ def test_of_several_kept_the_newest_version_counts(family: Neighbourhood) -> Non
     assert ask(family.mother, "ValueSet/$expand", url=SET, valueSetVersion="4").status == 404
 
 
+def test_of_what_several_organisations_keep_the_own_one_counts(family: Neighbourhood) -> None:
+    other = family.of_clinic("9919000003")
+    family.clinic.made(basket(include=[{"system": OURS, "concept": [{"code": "clinic"}]}]))
+    stolen = other.create(basket(include=[{"system": OURS, "concept": [{"code": "other"}]}]) | {"version": "99"})
+    assert stolen.status == 201, stolen
+    assert codes(ask(family.clinic, "ValueSet/$expand", url=SET)) == ["clinic"]
+    assert codes(ask(other, "ValueSet/$expand", url=SET)) == ["other"]
+    nobodys = ask(family.mother, "ValueSet/$expand", url=SET)
+    assert (nobodys.status, nobodys.issue["code"]) == (422, "invalid") and "id" in nobodys.issue["diagnostics"]
+    assert codes(ask(family.mother, f"ValueSet/{stolen.id}/$expand")) == ["other"]
+
+
 # -- hostile input -----------------------------------------------------------------------------------
 
 

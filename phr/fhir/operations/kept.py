@@ -1,6 +1,7 @@
 """Definitions kept in the record, as far as the caller may see them, as a source of terminology.
 
-They stand after what is bundled or loaded: nobody's record changes what a code means for others.
+They stand after what is bundled or loaded, and are used only where they are named: nobody's record changes what a
+code means for others. Where several organisations keep one URL, the caller's own counts; else its id must be told.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 
 from phr.fhir import wire
 from phr.records import body
-from phr.records.gateway import Records
+from phr.records.gateway import Records, Stored
+from phr.records.terminology.errors import BadFilter
 from phr.records.terminology.sources import Kind, Resource
 
-MOST = 50  # resources of one URL, or maps of one code system, that are looked at
+MOST = 50  # resources of one URL that are looked at
 _MEANT = re.compile(r"([\\,$|])")
 
 
@@ -24,15 +26,21 @@ class Kept:
     """See `phr.records.terminology.sources.Source`. Every look-up is a search of this caller, logged as one."""
 
     records: Records
-    _found: dict[tuple[str, ...], list[Resource]] = field(default_factory=dict)
+    _found: dict[tuple[str, str], list[Stored]] = field(default_factory=dict)
 
     def find(self, kind: Kind, url: str, version: str | None) -> Resource | None:
-        found = [r for r in self._search(kind, "url", url) if version is None or r.get("version") == version]
-        return max(found, key=lambda r: (str(r.get("version", "")), str(r["meta"]["lastUpdated"])), default=None)
+        """The newest version. Raises BadFilter where strangers keep the same URL."""
+        found = [(stored, resource(stored.body)) for stored in self._named(kind, url)]
+        found = [pair for pair in found if version is None or pair[1].get("version") == version]
+        own = [pair for pair in found if pair[0].facts.author == self.records.author]
+        if not own and len({stored.facts.author for stored, _ in found}) > 1:
+            text = f"{url[:200]} は複数あります。Several keep this {kind}: name it by its id."
+            raise BadFilter(text)
+        newest = max(own or found, key=lambda p: (str(p[1].get("version", "")), p[0].updated_at), default=None)
+        return newest[1] if newest else None
 
     def maps(self, system: str) -> Iterator[Resource]:
-        yield from self._search("ConceptMap", "source-system", system)
-        yield from self._search("ConceptMap", "target-system", system)
+        return iter(())
 
     def supplements(self, system: str) -> Iterator[Resource]:
         return iter(())
@@ -43,13 +51,12 @@ class Kept:
     def mark(self) -> object:
         return object()
 
-    def _search(self, kind: Kind, name: str, value: str) -> list[Resource]:
-        if (kind, name, value) not in self._found:
-            asked = [(name, _MEANT.sub(r"\\\1", value)), ("_count", str(MOST))]
+    def _named(self, kind: Kind, url: str) -> list[Stored]:
+        if (kind, url) not in self._found:
+            asked = [("url", _MEANT.sub(r"\\\1", url)), ("_count", str(MOST))]
             query = wire.query(kind, asked, now=self.records.now, strict=True)
-            page = self.records.search(query)
-            self._found[kind, name, value] = [resource(entry.body) for entry in page.entries]
-        return self._found[kind, name, value]
+            self._found[kind, url] = self.records.search(query).entries
+        return self._found[kind, url]
 
 
 def resource(content: bytes | None) -> dict[str, Any]:
