@@ -131,13 +131,12 @@ class Export(Searching):
         )
 
     def standing(self, rows: Sequence[int], *, deleted: bool) -> dict[int, Stored]:
-        """Which of these rows the caller may still take out, as they are now."""
+        """Which of these rows the caller may still take out, as they are now; without bodies."""
         p = Params()
         state = "r.deleted" if deleted else "NOT r.deleted"
-        scope = scope_sql(self.scope, "s", p)
-        sql = f"{store.select(terms=self.granular)} WHERE r.id = ANY({p(list(rows))}) AND {state} AND {scope}"
+        head, scope = store.select(terms=self.granular, bodies=False), scope_sql(self.scope, "s", p)
         with connection.cursor() as cursor:
-            cursor.execute(sql, p.values)
+            cursor.execute(f"{head} WHERE r.id = ANY({p(list(rows))}) AND {state} AND {scope}", p.values)
             found = cursor.fetchall()
         return {entry.pk: entry for entry in self._judged(found, letter="s") if entry}
 

@@ -26,6 +26,7 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)  # R4 datatypes.html, id
 Resource = dict[str, Any]
 Read = Callable[[bytes], Resource]  # raises body.Malformed
 Name = tuple[str, str]
+SLICE = 100  # resources compared at a time: what is there may be larger than what comes
 PATIENT = b'"Patient"'  # stands in every line that may be one, but for escapes nobody writes
 
 # Why a line is not stored: Japanese, English. Never a value of the resource.
@@ -179,17 +180,19 @@ def _same(stored: bytes, one: Given, code: str, out: Outcome) -> None:
 
 def _compared(records: Incoming, given: list[Given], out: Outcome) -> list[Given]:
     """Those of which nothing is there, as far as this caller sees."""
+    return [one for start in range(0, len(given), SLICE) for one in _fresh(records, given[start : start + SLICE], out)]
+
+
+def _fresh(records: Incoming, given: Sequence[Given], out: Outcome) -> Iterator[Given]:
     there = {(found.type, found.id): found for found in records.there([one.name for one in given])}
-    fresh = []
     for one in given:
         found = there.get(one.name)
         if found is None:
-            fresh.append(one)
+            yield one
         elif found.deleted:
             out.problems.append(Problem(one.line, one.name[0], "deleted"))
         else:
             _same(content(body.parse(found.body or b"{}")), one, "differs", out)
-    return fresh
 
 
 def _create(records: Records, given: Sequence[Given], out: Outcome) -> None:

@@ -58,11 +58,15 @@ class Draft:
     version: int = 1
 
 
-def select(*, terms: bool = False, extra: str = "") -> str:
-    """The head of a query for current versions. `extra` columns follow from position WIDTH on."""
+def select(*, terms: bool = False, extra: str = "", bodies: bool = True) -> str:
+    """The head of a query for current versions. `extra` columns follow from position WIDTH on.
+
+    Without `bodies` none is read: what is asked is only whether a resource may be seen.
+    """
     extra = (", r.terms" if terms else ", NULL::bigint[] AS terms") + extra
+    state = STATE.format(r="r") if bodies else STATE.format(r="r").replace("r.body", "NULL::bytea AS body")
     return (
-        f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='r')}, {STATE.format(r='r')}, k.kek, k.wrapped{extra}"
+        f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='r')}, {state}, k.kek, k.wrapped{extra}"
         " FROM phr_resource r LEFT JOIN phr_datakey k ON k.subject_id = r.subject_id AND k.version = r.key_version"
     )
 
