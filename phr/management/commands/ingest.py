@@ -51,13 +51,17 @@ class Command(BaseCommand):
             help="取り込めない行をすべて書き出す / write every problem to this file too",
         )  # fmt: skip
 
+        parser.add_argument(
+            "--again", action="store_true", help="済んだファイルも読み直す / read files again that are done"
+        )
+
     def handle(self, *args: Any, files: list[Path], organization: str, processes: int, **options: Any) -> None:
         self.told = 0
         self.list = self._listing(options["problems"])
         try:
             owner = self._owner(organization)
             caller = _caller(owner)
-            works = [self._begun(file, owner) for file in files]
+            works = [self._begun(file, owner, again=options["again"]) for file in files]
             with terminated_as_interrupted():
                 for patients in (True, False):
                     for file, work in zip(files, works, strict=True):
@@ -85,7 +89,8 @@ class Command(BaseCommand):
             raise CommandError(f"{code}: そのような組織はありません。There is no such organisation.")
         return found
 
-    def _begun(self, file: Path, owner: Organization) -> Ingest:
+    def _begun(self, file: Path, owner: Organization, *, again: bool) -> Ingest:
+        """How far the file came before. One that is done is not read again, unless asked."""
         try:
             digest = ndjson.digest(file)
         except OSError as error:
@@ -93,6 +98,14 @@ class Command(BaseCommand):
         work, _ = Ingest.objects.get_or_create(
             organization=owner, sha256=digest, defaults={"started_at": timezone.now()}
         )
+        if work.finished_at and again:
+            work.delete()
+            return self._begun(file, owner, again=False)
+        if work.finished_at:
+            at = timezone.localtime(work.finished_at).strftime("%Y-%m-%d %H:%M")
+            self.stdout.write(f"{file}: {at} に取り込み済みです。Brought in already (--again reads it again).")
+        elif work.offset or work.patients_done:
+            self.stdout.write(f"{file}: {work.line + 1} 行目から続けます。Going on from line {work.line + 1}.")
         return work
 
     def _pass(self, file: Path, work: Ingest, job: Job, processes: int) -> None:

@@ -74,7 +74,8 @@ def test_again_is_nothing_new(family: Neighbourhood, bring: Bringing) -> None:
     file = bring.file(given(), given())
     assert "created 2" in bring(file)[0]
     before = rows()
-    assert "created 2" in bring(file)[0]  # a file known by its digest is not even read
+    assert "Brought in already" in bring(file)[0], "a file known by its digest is not even read"
+    assert "created 0、変更なし unchanged 2" in bring(file, again=True)[0]
     other = bring.file(*file.read_bytes().splitlines(), b"", name="b.ndjson")
     out, err, fine = bring(other)
     assert fine, err
