@@ -15,6 +15,7 @@ from phr.fhir.patching import JSON_PATCH, Change, json_patch
 from phr.fhir.resolve import relative
 from phr.records import body
 
+_UNSAID = frozenset({"text", "meta", "language", "implicitRules"})
 FORMATS = f"{JSON_PATCH}, application/fhir+json"
 
 
@@ -43,5 +44,32 @@ def of_entry(resource: Mapping[str, Any]) -> Change:
 
 
 def _ours(change: Change) -> Change:
-    """A patch names nobody in a second way either (see `resolve.relative`)."""
-    return lambda resource: relative(change(resource), wire.base())
+    """With what the server owes every patch: one name for everybody (`resolve.relative`), and a narrative that fits."""
+
+    def changed(resource: dict[str, Any]) -> dict[str, Any]:
+        text, said = body.canonical({"": resource.get("text")}), _said(resource)
+        after = relative(change(resource), wire.base())
+        if "text" in after and body.canonical({"": after["text"]}) == text and _said(after) != said:
+            _narrative(after)
+        return after
+
+    return changed
+
+
+def _said(resource: Mapping[str, Any]) -> bytes:
+    """What a narrative may speak of."""
+    return body.canonical({key: value for key, value in resource.items() if key not in _UNSAID})
+
+
+def _narrative(resource: dict[str, Any]) -> None:
+    """After a patch the narrative must not be clinically unsafe (§3.1.0.6).
+
+    One that was made from the data can be made again, so it goes. Raises Problem (422) for one that says more:
+    whoever changes the data must look at it, and patch `text` too.
+    """
+    status = resource["text"].get("status") if isinstance(resource["text"], dict) else None
+    if status in ("generated", "extensions"):
+        del resource["text"]
+    elif status == "additional":
+        told = "叙述 (text) も直してください。The narrative says more than the data: patch or remove text as well."
+        raise Problem(422, "business-rule", told, f"{resource.get('resourceType')}.text")

@@ -59,8 +59,6 @@ def condition(type: str, text: str, *, now: datetime, name: str = "If-None-Exist
     found = wire.query(type, asked, now=now, strict=True)
     if kind not in ("", type, f"{wire.base()}/{type}"):
         raise BadSearch(name, f"speaks of another type than {type}")
-    if found.opening:
-        raise BadSearch(name, "has criteria that only reading the resources could answer")
-    if not found.conditions or found.page or found.includes or found.types != (type,):
+    if not (found.conditions or found.opening) or found.page or found.includes or found.types != (type,):
         raise BadSearch(name, "has no criteria, or speaks of a page, of inclusions or of other types")
     return replace(found, count=2)

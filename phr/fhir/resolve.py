@@ -8,7 +8,7 @@ version stays one. A condition in a reference is resolved.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from html import escape, unescape
 from typing import Any
 
@@ -78,19 +78,6 @@ def base_of(full_url: str | None) -> str | None:
     """Against what relative references of an entry are resolved: the base of its fullUrl, if that is RESTful."""
     found = _RESTFUL.fullmatch(full_url or "")
     return found["base"] if found else None
-
-
-def conditional(resources: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """The conditions that stand as references."""
-    rest: list[Any] = list(resources)
-    while rest:
-        node = rest.pop()
-        if isinstance(node, Mapping):
-            text = node.get("reference")
-            if isinstance(text, str) and _CONDITIONAL.fullmatch(text):
-                yield text
-            node = list(node.values())
-        rest += [value for value in node if isinstance(value, (dict, list))]
 
 
 def rewritten(resource: Mapping[str, Any], names: Names, find: Find, *, base: str | None = None) -> dict[str, Any]:

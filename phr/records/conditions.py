@@ -52,7 +52,8 @@ class Conditions(Admission, Searching):
         return None if bound is None else bound | _named(resource)
 
     def matching(self, condition: Query) -> Stored | None:
-        """The one match, logged. Raises Ambiguous where several match."""
+        """The one match, logged. Raises Ambiguous where several match, TooCostly as a search would."""
+        self._affordable(condition)
         matches = self.find(condition, letter="s", limit=2)
         self._log_search(condition, matches)
         if len(matches) > 1:

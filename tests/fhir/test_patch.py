@@ -193,6 +193,25 @@ def test_a_patch_is_on_the_log(family: Neighbourhood) -> None:
     assert (subject, detail) == (YUKI, {"resources": [f"Observation/{made['id']}/2"]})
 
 
+@pytest.mark.spec("FHIR R4", "3.1.0.6", "the narrative is not clinically unsafe after a patch")
+@pytest.mark.parametrize(
+    ("status", "told"), [("generated", 200), ("extensions", 200), ("additional", 422), ("empty", 200)]
+)
+def test_the_narrative(family: Neighbourhood, status: str, told: int) -> None:
+    text = {"status": status, "div": '<div xmlns="http://www.w3.org/1999/xhtml">final</div>'}
+    path = f"Observation/{family.mother.made(weight(text=text))['id']}"
+    tagged = patch(family.mother, path, [{"op": "add", "path": "/language", "value": "ja"}])
+    assert tagged.json["text"] == text  # nothing it speaks of has changed
+    answer = patch(family.mother, path)
+    assert answer.status == told
+    if told == 422:
+        assert answer.issue["expression"] == ["Observation.text"]
+        both = [*AMEND, {"op": "replace", "path": "/text/div", "value": text["div"].replace("final", "amended")}]
+        assert "amended" in patch(family.mother, path, both).json["text"]["div"]
+    else:
+        assert ("text" in answer.json) == (status == "empty")
+
+
 # -- by condition ----------------------------------------------------------------------------------
 
 CONDITION = "identifier=urn:x|1"
