@@ -35,8 +35,8 @@ def rows(sql: str, *values: object) -> list[tuple[Any, ...]]:
 def storage() -> None:
     """Bytes per resource, indexes included: all tables of the record over all resources, and the Observations' part."""
     [(total,)] = rows(
-        "SELECT sum(pg_total_relation_size(t)) FROM unnest(ARRAY['phr_resource', 'phr_range', 'phr_text', 'phr_change']"
-        "::regclass[]) t"
+        "SELECT sum(pg_total_relation_size(t)) FROM unnest(ARRAY['phr_resource', 'phr_range', 'phr_text', 'phr_words',"
+        " 'phr_change']::regclass[]) t"
     )
     [(count, bodies, observations)] = rows(
         "SELECT count(*), avg(length(body)), count(*) FILTER (WHERE type = 'Observation') FROM phr_resource"
