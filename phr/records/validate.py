@@ -208,6 +208,11 @@ def _inner_resource(run: Run, spec: Field, value: dict[str, Any], path: Path, de
             run.add((path, "contained"), "invariant", "dom-2: a contained resource holds no contained resources")
         if "id" not in value:
             run.add((path, "id"), "required", "a contained resource needs an id")
+        meta = value.get("meta")
+        if isinstance(meta, dict) and ("versionId" in meta or "lastUpdated" in meta):
+            run.add((path, "meta"), "invariant", "dom-4: a contained resource has no version of its own")
+        if isinstance(meta, dict) and "security" in meta:
+            run.add((path, "meta"), "invariant", "dom-5: a contained resource has no security labels of its own")
         # its "#id" references look among its siblings: leave them to the resource around it
         _object(run, shape_of(name), value, path, depth + 1, is_resource=True)
     else:

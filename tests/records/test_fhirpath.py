@@ -153,7 +153,10 @@ def test_expressions(expression: str, values: list[Any]) -> None:
         ("value.unit", ["kg"]),
         ("(Observation.value as Quantity).code", ["kg"]),
         ("Observation.value.ofType(Quantity).value > 50", [True]),
-        ("value >= referenceRange.low.first()", []),  # other units: it cannot be told
+        ("value >= referenceRange.low.first()", []),  # no unit: it cannot be told
+        ("value > 52000 'g' and value < 53000 'g'", [True]),
+        ("value = 52400 'g'", [True]),
+        ("value > 1 'm'", []),
         ("value = 52.4 'kg'", [True]),
         ("value > 52 'kg'", [True]),
         ("referenceRange.all(low.value <= high.value)", [True]),
@@ -208,6 +211,22 @@ def test_nothing_is_lost_in_the_tree() -> None:
     assert {name for name, nodes in root.kids().items() if nodes} == {"status", "note"}
     assert [n.path() for n in root.kid("note")] == ["Observation.note[2]"]
     assert root.kid("status")[0].kid("id")[0].value == "s"
+
+
+def test_numbers_beyond_reckoning_are_no_values() -> None:
+    """1E+999999999 is JSON; written out it would fill the memory."""
+    far = OBSERVATION | {"valueQuantity": {"value": Decimal("1E+999999999"), "code": "kg"}}
+    for expression in (
+        "value.value.toString()",
+        "value.value.round(2)",
+        "value.value + 1",
+        "value > 1 'g'",
+        "value.value * 2",
+    ):
+        try:
+            assert compiled(expression).on(tree(far)) == [], expression
+        except Trouble:
+            pass
 
 
 @given(st.text(max_size=40))

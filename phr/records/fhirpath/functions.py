@@ -206,7 +206,10 @@ def _number(calculate: Callable[[Decimal], Any]) -> Plain:
             return []
         if not values.is_number(value):
             raise Trouble("a number is expected")
-        return [calculate(Decimal(value))]
+        number = Decimal(value)
+        if abs(number.adjusted()) > values.FARTHEST:
+            raise Trouble("the number is too large")
+        return [calculate(number)]
 
     return run
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from phr.records import definitions
 from phr.records.fhirpath.nodes import Node
-from phr.records.fhirpath.values import Amount, Moment
+from phr.records.fhirpath.values import Amount, Moment, system
 
 # specialisation -> what it specialises; all others specialise Element, or DomainResource
 PARENTS: Final = {
@@ -43,7 +43,10 @@ def is_of(item: Any, type: str) -> bool:
     """Whether a value is of a type, named with or without its model (FHIR., System.)."""
     model, _, name = type.rpartition(".")
     if isinstance(item, Node):
-        return model != "System" and name in lineage(item.type)
+        if model != "System" and name in lineage(item.type):
+            return True
+        # a FHIR boolean is a System.Boolean too (R4 relies on it: que-7)
+        return item.is_primitive and model != "FHIR" and name == system_type(system(item))
     return model != "FHIR" and name == system_type(item)
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any, Final, TypeAlias
 
 from phr.records.fhirpath.nodes import Node
+from phr.records.search import units
 
 TIMES: Final = {"date": "Date", "dateTime": "DateTime", "instant": "DateTime", "time": "Time"}
+QUANTITIES: Final = frozenset({"Quantity", "Age", "Duration", "Count", "Distance", "MoneyQuantity", "SimpleQuantity"})
+FARTHEST: Final = 400  # power of ten of a number
 _MOMENT = re.compile(
     r"(?:(\d{4})(?:-(\d\d)(?:-(\d\d))?)?)?(?:(T)(?:(\d\d)(?::(\d\d)(?::(\d\d(?:\.\d+)?))?)?)?(Z|[+-]\d\d:\d\d)?)?\Z",
     re.ASCII,
@@ -89,15 +93,20 @@ def system(item: Item) -> Item:
     if item.type in TIMES:
         return (moment(item.value, TIMES[item.type]) or item.value) if isinstance(item.value, str) else None
     if item.is_primitive:
-        if item.type == "decimal" and isinstance(item.value, int) and not isinstance(item.value, bool):
-            return Decimal(item.value)
-        return Decimal(str(item.value)) if isinstance(item.value, float) else item.value
-    if item.type in ("Quantity", "Age", "Duration", "Count", "Distance", "SimpleQuantity") and "value" in item.value:
-        unit = item.value.get("code", item.value.get("unit", "1"))
-        number = item.value["value"]
-        if isinstance(unit, str) and isinstance(number, int | Decimal) and not isinstance(number, bool):
-            return Amount(Decimal(number), unit)
+        return _decimal(item.value) if item.type == "decimal" else item.value
+    if item.type in QUANTITIES and "value" in item.value:
+        unit, number = item.value.get("code", item.value.get("unit", "1")), _decimal(item.value["value"])
+        if isinstance(unit, str) and number is not None:
+            return Amount(number, unit)
     return item
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """A JSON number as it counts; None for none, or for one so large or small that reckoning with it would not end."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
+    return number if number.is_finite() and abs(number.adjusted()) <= FARTHEST else None
 
 
 def truth(items: Items) -> bool | None:
@@ -149,7 +158,7 @@ def equal(left: Item, right: Item) -> bool | None:
     if isinstance(a, Moment) or isinstance(b, Moment):  # a date beside a string literal
         return bool(_as_written(left) == _as_written(right))
     if isinstance(a, Amount) and isinstance(b, Amount):
-        return bool(a.value == b.value and _unit(a) == _unit(b))
+        return _order_of(a, b) == 0
     if is_number(a) and is_number(b):
         return bool(a == b)
     return type(a) is type(b) and bool(a == b)
@@ -201,10 +210,20 @@ def compare(left: Items, right: Items) -> int | None:
     if isinstance(a, Moment) and isinstance(b, Moment):
         return _before(a, b)
     if isinstance(a, Amount) and isinstance(b, Amount):
-        return _order(a.value, b.value) if _unit(a) == _unit(b) else None
+        return _order_of(a, b)
     if (is_number(a) and is_number(b)) or (isinstance(a, str) and isinstance(b, str)):
         return _order(a, b)
     raise Trouble("these cannot be compared")
+
+
+def _order_of(a: Amount, b: Amount) -> int | None:
+    """Two quantities in order, converted by UCUM where that can be; None where they measure different things."""
+    if _unit(a) == _unit(b):
+        return _order(a.value, b.value)
+    one, other = units.canonical(_unit(a)), units.canonical(_unit(b))
+    if one is None or other is None or one.measure != other.measure:
+        return None
+    return _order(Fraction(a.value) * one.factor + one.offset, Fraction(b.value) * other.factor + other.offset)
 
 
 def _order(a: Any, b: Any) -> int:
