@@ -9,7 +9,7 @@ Use it through `gateway.Records`. Source: FHIR R4 operation-patient-everything, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -94,6 +94,11 @@ class Compartments(Reading):
         )
         return self._opened(rows[:most], letter="s", known=known), len(rows) > most
 
+    def referred_to(self, references: Sequence[str]) -> list[Stored]:
+        """Of these (`Type/id`) what the caller may read, once each, in their order. Who tells of it writes the log."""
+        found = {one.reference: one for one in self._named(list(references))} if references else {}
+        return [found[reference] for reference in dict.fromkeys(references) if reference in found]
+
     def supporting(self, entries: Iterable[Stored]) -> list[Stored]:
         """What belongs to nobody and is referred to from these; see the module."""
         return self._supporting(entries, ())[0]
@@ -118,18 +123,19 @@ class Compartments(Reading):
             if len(asked) + len(wanted) > MOST_REFERRED:
                 return list(found.values()), f"more than {MOST_REFERRED} resources are referred to; they are left out"
             asked |= wanted
-            newly = self._belonging_to_nobody(sorted(wanted)) if wanted else []
+            newly = self._named(sorted(wanted), nobodys=True) if wanted else []
             found |= {entry.reference: entry for entry in newly}
         return list(found.values()), None
 
-    def _belonging_to_nobody(self, references: list[str]) -> list[Stored]:
+    def _named(self, references: list[str], *, nobodys: bool = False) -> list[Stored]:
+        """The current versions of these that the caller may read. `nobodys`: only what has no subject."""
         p = Params()
         types, ids = zip(*(reference.split("/") for reference in references), strict=True)
         scope = scope_sql(self.scope, "r", p)
         sql = (
             f"{store.select(terms=self.granular)} WHERE (r.type, r.fhir_id) IN"
-            f" (SELECT * FROM unnest({p(list(types))}::text[], {p(list(ids))}::text[]))"
-            f" AND NOT r.deleted AND r.subject_id IS NULL AND {scope} ORDER BY r.id"
+            f" (SELECT * FROM unnest({p(list(types))}::text[], {p(list(ids))}::text[])) AND NOT r.deleted"
+            f"{' AND r.subject_id IS NULL' if nobodys else ''} AND {scope} ORDER BY r.id"
         )
         return self._opened(prepared.fetch(sql, p.values), letter="r")
 

@@ -1,6 +1,20 @@
 """Operations of the REST door. Each module named here offers its own, by `calling.operation`."""
 
 from phr.fhir.bulk import kickoff
-from phr.fhir.operations import calling, docref, everything, lastn, match, meta, summary, terminology, validate
+from phr.fhir.operations import (
+    calling,
+    docref,
+    document,
+    everything,
+    lastn,
+    match,
+    meta,
+    summary,
+    terminology,
+    validate,
+)
 
-__all__ = ["calling", "docref", "everything", "kickoff", "lastn", "match", "meta", "summary", "terminology", "validate"]
+__all__ = [
+    "calling", "docref", "document", "everything", "kickoff", "lastn", "match", "meta", "summary", "terminology",
+    "validate",
+]  # fmt: skip
