@@ -9,7 +9,7 @@ to read all of it. Source: R4 search.html §3.1.1.3 (a server may refuse what co
 from __future__ import annotations
 
 from phr.records.search.query import And, Chain, Condition, Each, Has, Node, Or, Query, SortKey, Span, below
-from phr.records.search.where import CLINICAL
+from phr.records.search.single import CLINICAL
 
 _EXCLUDING = frozenset({"not", "not-in"})
 _COLUMNS = frozenset({"_id", "_lastUpdated"})

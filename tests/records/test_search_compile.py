@@ -18,7 +18,7 @@ from phr.records.search import ranges
 from phr.records.search.compile import page_sql
 from phr.records.search.parse import PREFIXES, parse
 from phr.records.search.query import Span
-from phr.records.search.where import bounds, in_span
+from phr.records.search.single import bounds, in_span
 from tests.family import Neighbourhood, at_home, weight
 
 POINTS = st.sampled_from([ranges.date_range(text) for text in

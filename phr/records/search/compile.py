@@ -12,10 +12,12 @@ from uuid import UUID
 from consent.scope import OPEN_TYPES
 from phr.records import store
 from phr.records.scoping import SQL, Params
+from phr.records.search.asking import Asking, Row, Scopes
 from phr.records.search.cursor import Mark
 from phr.records.search.order import Order, Part, order_of, parts
 from phr.records.search.query import Condition, Query
-from phr.records.search.where import CLINICAL, Asking, Row, Scopes, holds, main, subjects, within
+from phr.records.search.single import CLINICAL, main, subjects
+from phr.records.search.where import holds, within
 
 __all__ = ["CLINICAL", "Scopes", "bound_to", "count_sql", "page_sql"]
 
@@ -84,18 +86,20 @@ def count_sql(query: Query, scope: Scopes, p: Params, *, key: bytes, person: boo
 
 
 def _asking(query: Query, scope: Scopes, p: Params, key: bytes, *, person: bool) -> Asking:
-    return Asking(p, key, scope, few=person or bound_to(query) is not None, same=_one_record(query))
+    return Asking(p, key, scope, few=person or bound_to(query) is not None, about=_one_record(query))
 
 
-def _one_record(query: Query) -> bool:
-    """Whether every match is about one of the persons named as its main subject."""
-    return any(isinstance(c, Condition) and subjects(c) and (c.param.name == "_id" or main(c.param))
-               for c in query.conditions)  # fmt: skip
+def _one_record(query: Query) -> frozenset[UUID]:
+    """The persons one of whom is the main subject of every match; none where the search does not say."""
+    for c in query.conditions:
+        if isinstance(c, Condition) and (found := subjects(c)) and (c.param.name == "_id" or main(c.param)):
+            return found
+    return frozenset()
 
 
 def _where(query: Query, a: Asking) -> list[SQL]:
     scope = a.scope("r", same=True)
-    if a.same:
+    if a.about:
         # Inside one record the scope lets nearly all or nothing through; CASE keeps the planner from taking its
         # many conditions for many rarities, and sorting a whole record where the walk gives the first page.
         scope = f"CASE WHEN {scope} THEN TRUE ELSE FALSE END"
@@ -103,7 +107,7 @@ def _where(query: Query, a: Asking) -> list[SQL]:
     found = [type, "NOT r.deleted", scope]
     if query.compartment:
         found.append(within(query.compartment, query.types, a))
-    row = Row("r", a.few, a.same, open=OPEN_TYPES.issuperset(query.types))
+    row = Row("r", a.few, bool(a.about), open=OPEN_TYPES.issuperset(query.types))
     return found + [holds(c, row, a) for c in query.conditions]
 
 

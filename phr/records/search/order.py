@@ -14,10 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phr.records.scoping import SQL
+from phr.records.search.asking import Asking, Row
 from phr.records.search.cursor import Mark
 from phr.records.search.params import SearchParam
 from phr.records.search.query import And, Query, SortKey, kept_ids
-from phr.records.search.where import CLINICAL, Asking, Row, any_of, keys, main, reached
+from phr.records.search.single import CLINICAL, any_of, main
+from phr.records.search.where import keys, reached
 
 _UPDATED = "r.updated_at"
 _ALWAYS = ("r.fhir_id", _UPDATED)  # columns that are never empty
@@ -178,7 +180,7 @@ def _through(k: SortKey, through: SearchParam, a: Asking) -> SQL:
     """The value at the other end of a reference, as far as the caller may see that resource."""
     t, kind = a.table(), k.param.base
     direct = kind == "Patient" and main(through)
-    far = reached(kind, And(()), Row(t, True, a.same and direct), a)
+    far = reached(kind, And(()), Row(t, True, direct and bool(a.about)), a)
     mixed = keys(through, kind, a)
     if direct:
         named = any_of([f"r.terms @> ARRAY[{t}.named # {a.p(key)}::bigint]" for key in mixed])

@@ -9,84 +9,22 @@ found through. How a step from resource to resource is written depends on how ma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Protocol
-from uuid import UUID
 
 from consent.scope import OPEN_TYPES
-from phr.records import definitions
-from phr.records.scoping import SQL, Params
-from phr.records.search import compartments, places, ranges, terms, words
+from phr.records.scoping import SQL
+from phr.records.search import compartments, terms
 from phr.records.search.asked import cover
-from phr.records.search.conditions import FULL_TEXT, parent
+from phr.records.search.asking import Asking, Row
+from phr.records.search.conditions import parent
 from phr.records.search.params import SearchParam
 from phr.records.search.quantities import Cover
-from phr.records.search.query import (
-    And,
-    Chain,
-    Condition,
-    Each,
-    Has,
-    Near,
-    Node,
-    Not,
-    Or,
-    Reference,
-    Span,
-    Text,
-    Token,
-    kept_ids,
-)  # fmt: skip
+from phr.records.search.query import And, Chain, Condition, Each, Has, Node, Not, Or, Reference, Span, Token
+from phr.records.search.single import all_of, any_of, by_rows, looked_up, main, meets, updated
 
-# The date parameter of each type whose values span exactly the clinical time of its Facts.
-CLINICAL = {
-    "Observation": "date", "MedicationDispense": "whenhandedover", "Immunization": "date",
-    "DiagnosticReport": "date", "Procedure": "date", "Encounter": "date",
-}  # fmt: skip
-# Beyond these microseconds `ranges.moment` no longer tells moments apart (years 5 and 9998): no bound there.
-EARLIEST, LATEST = -6.2e16, 2.533e17
+__all__ = ["Asking", "Row", "holds", "keys", "reached", "within"]
+
 MOST_LEVELS = 20  # of a tree that :below and :above walk
-
-
-class Scopes(Protocol):
-    """What the caller may touch of an alias; `same`: its row is about the person the searched rows are about."""
-
-    def __call__(self, alias: str, *, same: bool = False) -> SQL: ...
-
-
-@dataclass(slots=True)
-class Asking:
-    """What one statement is made with. `few`: its own rows are one person's record, whose main person is `same`."""
-
-    p: Params
-    key: bytes
-    scope: Scopes
-    few: bool = False
-    same: bool = False
-    tables: int = 0
-
-    def table(self) -> str:
-        """An alias that is not used yet."""
-        self.tables += 1
-        return f"t{self.tables}"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The row a condition speaks of: its alias, and whether it is one of few.
-
-    `same`: it is about the one person the search is bound to. `walked`: it is found by walking that record, and an
-    index of terms would only cost time. `open`: it belongs to no one; of such there are few beside the records.
-    """
-
-    alias: str
-    few: bool
-    same: bool = False
-    walked: bool = False
-    open: bool = False
 
 
 def holds(node: Node, row: Row, a: Asking) -> SQL:
@@ -95,7 +33,7 @@ def holds(node: Node, row: Row, a: Asking) -> SQL:
         case Condition():
             return _condition(node, row, a)
         case And(parts):
-            return _all([holds(part, row, a) for part in parts])
+            return all_of([holds(part, row, a) for part in parts])
         case Or(parts):
             return any_of([holds(part, row, a) for part in parts])
         case Not(part):
@@ -106,14 +44,6 @@ def holds(node: Node, row: Row, a: Asking) -> SQL:
             return any_of([_leads(param, kind, inner, row, a) for kind, inner in targets])
         case Has(param, inner):
             return _named(param, inner, row, a)
-
-
-def any_of(conditions: Sequence[SQL]) -> SQL:
-    return "(" + " OR ".join(conditions) + ")" if conditions else "FALSE"
-
-
-def _all(conditions: Sequence[SQL]) -> SQL:
-    return "(" + " AND ".join(conditions) + ")" if conditions else "TRUE"
 
 
 def _each(parts: Sequence[tuple[str, Node]], row: Row, a: Asking) -> SQL:
@@ -127,7 +57,7 @@ def _each(parts: Sequence[tuple[str, Node]], row: Row, a: Asking) -> SQL:
     if len(nodes) == len(parts) and len(alike) == 1 and all(found is not None for found in covers):
         merged = _merged([found for found in covers if found is not None])
         if merged is not None:
-            return _looked_up(nodes[0], merged, row, a)
+            return looked_up(nodes[0], merged, row, a)
     return any_of([f"({row.alias}.type = {a.p(type)} AND {holds(node, row, a)})" for type, node in parts])
 
 
@@ -145,153 +75,13 @@ def _condition(c: Condition, row: Row, a: Asking) -> SQL:
     if c.param.name == "_id":
         return f"{r}.fhir_id = ANY({a.p([v.code for v in c.values if isinstance(v, Token)])})"
     if c.param.name == "_lastUpdated":
-        return any_of([_updated(v, r, a.p) for v in c.values if isinstance(v, Span)])
+        return any_of([updated(v, r, a.p) for v in c.values if isinstance(v, Span)])
     if c.param.type == "reference" and c.modifier in ("above", "below"):
         return any_of([_in_tree(v, c, row, a) for v in c.values if isinstance(v, Reference)])
     found = cover(c, a.key)
     if found is not None:
-        return _looked_up(c, found, row, a)
-    return any_of([_by_rows(v, c, row, a) for v in c.values])
-
-
-def _looked_up(c: Condition, found: Cover, row: Row, a: Asking) -> SQL:
-    negated = c.missing is True or c.modifier in ("not", "not-in")
-    if not any(all(way) for way in found):
-        return "TRUE" if negated else "FALSE"
-    sql = any_of([_all([_meets(row.alias, some, a.p) for some in way]) for way in found if all(way)])
-    if negated:
-        return f"NOT {sql}"
-    # Beside the walk the term is near certain; CASE keeps the planner from counting it as one more rarity.
-    walk = _walks(c, a.p) if row.alias == "r" else ""
-    if walk:
-        return f"{walk} AND CASE WHEN {sql} THEN TRUE ELSE FALSE END"
-    return f"CASE WHEN {sql} THEN TRUE ELSE FALSE END" if row.walked else sql
-
-
-def _meets(r: str, hashes: Sequence[int], p: Params) -> SQL:
-    return f"{r}.terms {'@>' if len(hashes) == 1 else '&&'} {p(list(hashes))}::bigint[]"
-
-
-def _by_rows(v: object, c: Condition, row: Row, a: Asking) -> SQL:
-    match v:
-        case Span():
-            return _in_range(v, c, row.alias, a.p)
-        case Text():
-            return _in_text(v, c, row.alias, a.p)
-        case Near():
-            return places.within(v, c.param, row.alias, a.p)
-    raise TypeError(f"no condition for {v!r}")
-
-
-def subjects(c: Node) -> frozenset[UUID] | None:
-    """The persons one of whom a match must be about, where a condition says so."""
-    if not isinstance(c, Condition) or c.param.name not in ("patient", "subject", "_id"):
-        return None
-    if c.modifier is not None or c.missing is not None:
-        return None
-    if c.param.name == "_id" and c.param.base == "Patient":
-        found = [_uuid(v.code or "") for v in c.values if isinstance(v, Token)]
-    elif c.param.name == "_id":
-        return None
-    else:
-        found = [_patient(v) for v in c.values]
-    return frozenset(s for s in found if s) if all(found) else None
-
-
-def _walks(c: Condition, p: Params) -> SQL:
-    """A search for one Patient as subject concerns that person's record only: say so, for the record walk."""
-    found = sorted(subjects(c) or ())
-    if not found:
-        return ""
-    first = f"r.subject_id = {p(found[0])}" if len(found) == 1 else f"r.subject_id = ANY({p(found)})"
-    return first if main(c.param) else f"({first} OR r.subject2_id = ANY({p(found)}))"
-
-
-@cache
-def main(param: SearchParam) -> bool:
-    """Whether the parameter reads the one element whose person Facts put first (facts.subjects_of)."""
-    element = re.fullmatch(rf"{param.base}\.(subject|patient)(\.where\(resolve\(\) is Patient\))?", param.expression)
-    return element is not None and definitions.fields(param.base)[element[1]].max == 1
-
-
-def _patient(value: object) -> UUID | None:
-    if isinstance(value, Reference) and value.reference and value.reference.startswith("Patient/"):
-        return _uuid(value.reference.removeprefix("Patient/"))
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def _updated(v: Span, r: str, p: Params) -> SQL:
-    # updated_at is stored to the millisecond; as a range it is [at, at + 1 ms).
-    return in_span(v, f"{r}.updated_at", f"{r}.updated_at + interval '1 millisecond'", p, moments=True)
-
-
-def _in_range(v: Span, c: Condition, r: str, p: Params) -> SQL:
-    exists = (
-        f"EXISTS (SELECT 1 FROM phr_range x WHERE x.resource_id = {r}.id"
-        f" AND x.param = ANY({p(list(kept_ids(c.param)))}::smallint[]) AND {in_span(v, 'x.low', 'x.high', p)})"
-    )
-    if CLINICAL.get(c.param.base) != c.param.name:
-        return exists
-    return f"({bounds(v, p, r)}{exists})"
-
-
-def bounds(v: Span, p: Params, r: str = "r") -> SQL:
-    """What the clinical time must be at least, so that the walk through a record can stop."""
-    if v.low < EARLIEST or v.high > LATEST:
-        return ""
-    low, high = ranges.moment(v.low), ranges.moment(v.high)
-    match v.prefix:
-        case "eq" | "ap":
-            return f"{r}.clinical_low < {p(high)} AND {r}.clinical_high > {p(low)} AND "
-        case "gt":
-            return f"{r}.clinical_high > {p(high)} AND "
-        case "ge" | "sa":
-            return f"{r}.clinical_high > {p(low)} AND "
-        case "lt":
-            return f"{r}.clinical_low < {p(low)} AND "
-        case "le" | "eb":
-            return f"{r}.clinical_low < {p(high)} AND "
-    return ""
-
-
-def in_span(v: Span, low: SQL, high: SQL, p: Params, *, moments: bool = False) -> SQL:
-    """`ranges.holds` as SQL over a stored half-open range."""
-    a, b = (ranges.moment(v.low), ranges.moment(v.high)) if moments else (v.low, v.high)
-    inside = f"({low} >= {p(a)} AND {high} <= {p(b)})"
-    return {
-        "eq": inside,
-        "ne": f"NOT {inside}",
-        "gt": f"{high} > {p(b)}",
-        "lt": f"{low} < {p(a)}",
-        "ge": f"({high} > {p(b)} OR {inside})",
-        "le": f"({low} < {p(a)} OR {inside})",
-        "sa": f"{low} >= {p(b)}",
-        "eb": f"{high} <= {p(a)}",
-        "ap": f"({low} < {p(b)} AND {high} > {p(a)})",
-    }[v.prefix]
-
-
-def _in_text(v: Text, c: Condition, r: str, p: Params) -> SQL:
-    if c.param.name in FULL_TEXT:
-        return words.holds(v, c.param, r, p)
-    if c.modifier == "eq":
-        test = f"x.text = {p(v.folded)}"
-    else:
-        escaped = v.folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        before = "%" if c.modifier in ("contains", "ends") else ""
-        test = f"x.text LIKE {p(before + escaped + ('' if c.modifier == 'ends' else '%'))}"
-    return (
-        f"EXISTS (SELECT 1 FROM phr_text x WHERE x.resource_id = {r}.id"
-        f" AND x.param = ANY({p(list(kept_ids(c.param)))}::smallint[]) AND {test})"
-    )
+        return looked_up(c, found, row, a)
+    return any_of([by_rows(v, c, row, a) for v in c.values])
 
 
 # From resource to resource
@@ -320,6 +110,13 @@ def _leads(param: SearchParam, kind: str, inner: Node, row: Row, a: Asking) -> S
         return f"{r}.terms && ({' || '.join(found)})"
     if kind == "Patient" and main(param):
         far = reached(kind, inner, Row(t, True, row.same, walked=True), a)
+        if row.same:  # found once for all rows
+            known = f"{t}.fhir_id = ANY({a.p([str(subject) for subject in sorted(a.about)])})"
+            found = [
+                f"ARRAY(SELECT {t}.named # {a.p(k)}::bigint FROM phr_resource {t} WHERE {known} AND {far})"
+                for k in mixed
+            ]
+            return f"CASE WHEN {r}.terms && ({' || '.join(found)}) THEN TRUE ELSE FALSE END"
         named = any_of([f"{r}.terms @> ARRAY[{t}.named # {a.p(k)}::bigint]" for k in mixed])
         return f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {t}.fhir_id = {r}.subject_id::text AND {named} AND {far})"
     far = reached(kind, inner, Row(t, True), a)
@@ -389,7 +186,7 @@ def within(compartment: tuple[str, str], types: Sequence[str], a: Asking) -> SQL
         for kept in param.kept
         if kept.only in (None, kind)
     ]
-    found = [_meets(t, list(dict.fromkeys(hashes)), a.p)] if hashes else []
+    found = [meets(t, list(dict.fromkeys(hashes)), a.p)] if hashes else []
     if kind in types:
         found.append(f"({t}.type = {a.p(kind)} AND {t}.fhir_id = {a.p(id)})")
     if a.few or not found:
