@@ -35,7 +35,7 @@ def _request(request: HttpRequest, records: Records, entry: Entry) -> HttpReques
     inner.method = entry.method
     inner.path = inner.path_info = f"/fhir/{unquote(path, errors='replace')}"
     inner.META = {name: request.META[name] for name in _KEPT if name in request.META}
-    inner.META["QUERY_STRING"] = query
+    inner.META["QUERY_STRING"] = query.encode().decode("latin-1")  # as WSGI does (PEP 3333)
     if entry.if_none_match is not None:
         inner.META["HTTP_IF_NONE_MATCH"] = entry.if_none_match
     if entry.if_modified_since is not None:

@@ -34,8 +34,7 @@ def base() -> str:
 
 def negotiate(request: HttpRequest) -> None:
     """Refuse what cannot be answered in JSON (R4 http.html §3.1.0.1.10): `_format` wins over Accept."""
-    query = request.META.get("QUERY_STRING", "")
-    if "_format" in query and json_wanted(pairs(query)):
+    if "_format" in request.META.get("QUERY_STRING", "") and json_wanted(asked(request)):
         return
     accept = request.META.get("HTTP_ACCEPT", "*/*").lower()
     kinds = {part.split(";")[0].strip() for part in accept.split(",")}
@@ -58,7 +57,20 @@ def pretty(content: bytes) -> bytes:
 
 def asked(request: HttpRequest) -> Pairs:
     """The parameters of the query string, in order. Raises Problem (400)."""
-    return pairs(request.META.get("QUERY_STRING", ""))
+    return pairs(query_string(request))
+
+
+def query_string(request: HttpRequest) -> str:
+    """What stands behind the `?`. Raises Problem (400)."""
+    return utf8(request.META.get("QUERY_STRING", ""))
+
+
+def utf8(text: str) -> str:
+    """Letters that were sent unescaped: WSGI hands bytes over as Latin-1 (PEP 3333). Raises Problem (400)."""
+    try:
+        return text if text.isascii() else text.encode("latin-1").decode()
+    except UnicodeError:
+        raise Problem(400, "invalid", "検索の文字列を読めません。The query string cannot be read.") from None
 
 
 def form(request: HttpRequest) -> Pairs:

@@ -24,7 +24,7 @@ def create(request: HttpRequest, *, type: str) -> HttpResponse:
     if asked is None:
         return _answer(request, records, records.create(resource), created=True)
     admitted(records, type, "s")
-    stored, created = records.create_unless(resource, preconditions.condition(type, asked, now=records.now))
+    stored, created = records.create_unless(resource, preconditions.condition(type, wire.utf8(asked), now=records.now))
     return _answer(request, records, stored, created=created)
 
 
@@ -118,7 +118,7 @@ def _opened(request: HttpRequest, type: str, *letters: str) -> Records:
 
 
 def _condition(request: HttpRequest, type: str, records: Records) -> Query:
-    return preconditions.condition(type, request.META.get("QUERY_STRING", ""), now=records.now, name="condition")
+    return preconditions.condition(type, wire.query_string(request), now=records.now, name="condition")
 
 
 def _resource(request: HttpRequest, type: str) -> dict[str, Any]:

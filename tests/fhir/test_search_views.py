@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from phr.populate.cast import HANA, YUKI
-from phr.records import reading
+from phr.records import reading, searching
 from phr.records.scoping import Params
 from phr.records.search import compile as compiler
-from tests.family import KAI, Answer, App, Neighbourhood, audit_lines, organization, pressure, weight
+from tests.family import KAI, Answer, App, Neighbourhood, audit_lines, entry, organization, pressure, weight
 
 BASE = "http://127.0.0.1:8000/fhir"
 FORM = "application/x-www-form-urlencoded"
@@ -309,3 +309,38 @@ def test_system_searches_are_logged(family: Neighbourhood, made: dict[str, str])
     several, inside = audit_lines("record:searched")[before:]
     assert (several[0], several[4]["type"], several[4]["count"], several[4]["params"]) == (YUKI, "*", 3, ["patient"])
     assert (inside[0], inside[4]["type"], inside[4]["count"], inside[4]["params"]) == (YUKI, "Observation", 1, ["code"])
+
+
+def test_letters_may_stand_unescaped_in_a_url(family: Neighbourhood) -> None:
+    """As curl and careless clients send them: UTF-8, in the query, in a condition and in a Bundle's entry."""
+    plain = family.clinic.get("Patient?family=見本&_count=1")
+    assert plain.ids
+    assert plain.ids == family.clinic.get(f"Patient?family={quote('見本')}&_count=1").ids
+    batch = family.clinic.bundle("batch", entry("GET", "Patient?family=見本&_count=1"))
+    assert batch.json["entry"][0]["resource"]["entry"][0]["resource"]["id"] == plain.ids[0]
+    wire_form = "identifier=urn:見本|1".encode().decode("latin-1")
+    first = family.clinic.create(pressure(identifier=[{"system": "urn:見本", "value": "1"}]), if_none_exist=wire_form)
+    again = family.clinic.create(pressure(identifier=[{"system": "urn:見本", "value": "1"}]), if_none_exist=wire_form)
+    assert (first.status, again.status, again.id) == (201, 200, first.id)
+
+
+def test_a_query_that_is_no_utf8_is_refused(family: Neighbourhood) -> None:
+    answer = family.clinic.http.get(
+        "/fhir/Patient", QUERY_STRING="family=\xe3\x81", headers={"authorization": f"Bearer {family.clinic.token}"}
+    )
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["Observation", f"/fhir?_type=Observation&patient={YUKI}", f"Observation?patient={YUKI}&_content=mm",
+     "Observation?_count=1&_sort=-date"],
+)  # fmt: skip
+def test_the_second_look_guards_every_door(family: Neighbourhood, monkeypatch: Any, path: str) -> None:
+    """Were the SQL form wrong, the Python form would still withhold the rows, and alarm."""
+    hidden = family.mother.made(secret())["id"]
+    monkeypatch.setattr(searching, "scope_sql", lambda *_args, **_named: "TRUE")
+    answer = family.clinic.get(path)
+    assert answer.status == 200
+    assert hidden.encode() not in answer.content
+    assert audit_lines("record:disagreed")
