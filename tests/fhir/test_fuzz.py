@@ -76,7 +76,15 @@ def spoilt_resources(draw: st.DrawFn) -> dict[str, Any]:
 def bundles(draw: st.DrawFn) -> Any:
     """Bundles whose entries are sound, spoilt, or anything."""
     sound = st.sampled_from(
-        [entry("GET", "Observation"), entry("POST", "Observation", weight()), entry("DELETE", "Observation/x")]
+        [
+            entry("GET", "Observation"),
+            entry("POST", "Observation", weight()),
+            entry("DELETE", "Observation/x"),
+            entry("PUT", "Observation?identifier=urn:x|1", weight()),
+            entry("PATCH", "Observation?status=final", {"resourceType": "Parameters"}),
+            entry("DELETE", "Observation?status=final"),
+            entry("HEAD", "_history"),
+        ]
     )
     spoilt = st.fixed_dictionaries(
         {},
@@ -87,11 +95,12 @@ def bundles(draw: st.DrawFn) -> Any:
             "request": st.fixed_dictionaries(
                 {},
                 optional={
-                    "method": st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"]) | JSON,
+                    "method": st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]) | JSON,
                     "url": paths() | JSON,
                     "ifMatch": JSON,
                     "ifNoneExist": queries() | JSON,
-                    "ifNoneMatch": JSON,
+                    "ifNoneMatch": JSON | st.just("*"),
+                    "ifModifiedSince": JSON,
                 },
             )
             | JSON,
@@ -197,7 +206,7 @@ def dumped(content: Any) -> bytes:
 
 @pytest.fixture
 def home(family: Neighbourhood) -> Neighbourhood:
-    family.mother.made(weight())
+    family.patched = family.mother.made(weight())["id"]  # type: ignore[attr-defined]
     family.clinic.made(pressure())
     return family
 
@@ -221,6 +230,42 @@ def ask(home: Neighbourhood, method: str, path: str, body: bytes | None, **more:
             transaction.set_rollback(True)
 
 
+POINTERS = st.lists(st.sampled_from([*fields("Observation"), "0", "-", "coding", "reference"]) | TEXTS, max_size=4)
+OPERATIONS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test"]) | JSON,
+            "path": POINTERS.map(lambda parts: "".join(f"/{part}" for part in parts)) | JSON,
+            "from": POINTERS.map(lambda parts: "".join(f"/{part}" for part in parts)) | JSON,
+            "value": JSON,
+        },
+    )
+    | JSON,
+    max_size=4,
+)
+PARTS = st.fixed_dictionaries(
+    {"name": st.sampled_from(["type", "path", "name", "value", "index", "source", "destination"]) | TEXTS},
+    optional={
+        "valueCode": st.sampled_from(["add", "insert", "delete", "replace", "move"]) | JSON,
+        "valueString": st.sampled_from(["Observation", "Observation.status", "Observation.code.coding", "note"]) | JSON,
+        "valueInteger": JSON,
+        "valueQuantity": JSON,
+        "part": JSON,
+        "resource": JSON,
+    },
+)
+PARAMETERS = st.lists(
+    st.fixed_dictionaries({"name": st.just("operation"), "part": st.lists(PARTS, max_size=5)}) | JSON
+).map(lambda found: {"resourceType": "Parameters", "parameter": found})
+
+
+def patches_are_harmless(home: Neighbourhood, content: Any, where: str) -> None:
+    kind = "application/json-patch+json" if isinstance(content, list) else FHIR_JSON
+    path = f"Observation/{home.patched}" if where == "id" else "Observation?status=final"
+    ask(home, "PATCH", path, dumped(content), type=kind)
+
+
 def resources_are_harmless(home: Neighbourhood, resource: Any) -> None:
     ask(home, "POST", "Observation", dumped(resource))
 
@@ -238,6 +283,7 @@ def requests_are_harmless(
 
 RESOURCES = given(spoilt_resources() | JSON)
 BUNDLES = given(bundles())
+PATCHES = given(OPERATIONS | PARAMETERS, st.sampled_from(["id", "condition"]))
 REQUESTS = given(
     METHODS, paths(), queries(), HEADERS, st.binary(max_size=50) | JSON.map(dumped) | st.just(encoded(weight()))
 )
@@ -269,6 +315,12 @@ def test_requests(
 
 
 @FEW
+@PATCHES
+def test_patches(home: Neighbourhood, content: Any, where: str) -> None:
+    patches_are_harmless(home, content, where)
+
+
+@FEW
 @given(queries())
 def test_queries(home: Neighbourhood, query: str) -> None:
     ask(home, "GET", f"Observation?{query}", None)
@@ -286,6 +338,13 @@ def test_many_resources(home: Neighbourhood, resource: Any) -> None:
 @BUNDLES
 def test_many_bundles(home: Neighbourhood, content: Any) -> None:
     bundles_are_harmless(home, content)
+
+
+@pytest.mark.long
+@MANY
+@PATCHES
+def test_many_patches(home: Neighbourhood, content: Any, where: str) -> None:
+    patches_are_harmless(home, content, where)
 
 
 @pytest.mark.long
