@@ -206,6 +206,31 @@ def test_validate_in_a_code_system(family: Neighbourhood) -> None:
     assert ask(family.mother, place, url="urn:nowhere", code="1").status == 404
 
 
+UNITS = "http://unitsofmeasure.org"
+
+
+@pytest.mark.spec("FHIR R4", "terminologies-systems", "units, languages and media types are judged by their grammar")
+@pytest.mark.parametrize(
+    ("system", "valueset", "right", "wrong"),
+    [(UNITS, "ucum-units", ["kg", "mm[Hg]", "10*3/uL", "{beats}/min"], ["kilo", "kg kg", "", "m." * 90]),
+     ("urn:ietf:bcp:47", "all-languages", ["ja", "ja-JP", "zh-Hant-TW", "en-x-sakura"], ["j", "ja_JP", "日本語"]),
+     ("urn:ietf:bcp:13", "mimetypes", ["text/plain", "application/fhir+json; charset=utf-8"], ["text", "x/y"])],
+)  # fmt: skip
+def test_codes_of_a_grammar(
+    family: Neighbourhood, system: str, valueset: str, right: list[str], wrong: list[str]
+) -> None:
+    for code in right + wrong:
+        coding = {"name": "coding", "valueCoding": {"system": system, "code": code or "{"}}
+        in_set = {"name": "url", "valueUri": f"http://hl7.org/fhir/ValueSet/{valueset}"}
+        for answer in (
+            send(family.mother, "CodeSystem/$validate-code", coding),
+            ask(family.mother, "CodeSystem/$validate-code", url=system, code=code or "{"),
+            send(family.mother, "ValueSet/$validate-code", in_set, coding),
+        ):
+            assert told(answer)["result"] is (code in right), (code, answer)
+    assert ask(family.mother, "ValueSet/$expand", url=in_set["valueUri"]).status == 422
+
+
 # -- $lookup, $subsumes ----------------------------------------------------------------------------
 
 

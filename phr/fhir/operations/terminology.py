@@ -17,7 +17,7 @@ from phr.fhir.operations.kept import Kept, resource
 from phr.fhir.outcome import Problem
 from phr.records import body, terminology, validate
 from phr.records.gateway import Invalid, Records
-from phr.records.terminology import checking, expansion, mapping
+from phr.records.terminology import checking, expansion, grammars, mapping
 from phr.records.terminology.checking import Coded, Finding
 from phr.records.terminology.codesystem import CodeSystem, Concept
 from phr.records.terminology.compose import Choice, Evaluation
@@ -144,18 +144,17 @@ def validate_in_value_set(records: Records, ask: Ask) -> bytes:
 )  # fmt: skip
 def validate_in_code_system(records: Records, ask: Ask) -> bytes:
     """Whether a code, a coding or one coding of a concept is in a code system."""
+    abstract, url = ask.one("abstract", False), ask.one("url")
+    if url in grammars.JUDGES:
+        codings, at_hand = _codings(ask, url, "version"), _at_hand(records)
+        return _found(checking.any_of(checking.in_system_of(at_hand, c, abstract=abstract) for c in codings))
     at_hand, told = _place(records, ask, "CodeSystem", "codeSystem", version="version", or_none=True)
-    abstract = ask.one("abstract", False)
-    if told is not None:
-        system = parsed(told)
-        codings = [c for c in _codings(ask, system.url, "version") if c.system == system.url]
-        return _found(checking.any_of(checking.in_system(system, c, abstract=abstract) for c in codings))
-    codings = _codings(ask, None, "version")
-    return _found(
-        checking.any_of(
-            checking.in_system(at_hand.code_system(c.system, c.version), c, abstract=abstract) for c in codings
-        )
-    )
+    if told is None:
+        codings = _codings(ask, None, "version")
+        return _found(checking.any_of(checking.in_system_of(at_hand, c, abstract=abstract) for c in codings))
+    system = parsed(told)
+    codings = [c for c in _codings(ask, system.url, "version") if c.system == system.url]
+    return _found(checking.any_of(checking.in_system(system, c, abstract=abstract) for c in codings))
 
 
 def _found(finding: Finding) -> bytes:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from phr.records.search.normal import normal
 from phr.records.systems import preferred
+from phr.records.terminology import grammars
 from phr.records.terminology.codesystem import CodeSystem, Concept
 from phr.records.terminology.compose import Evaluation
 from phr.records.terminology.errors import NotExpandable, TerminologyError, TooLarge, Unknown
+from phr.records.terminology.library import Library
 from phr.records.terminology.sources import Resource, dicts
 
 
@@ -40,6 +42,18 @@ def in_system(system: CodeSystem, coded: Coded, *, abstract: bool) -> Finding:
             raise NotExpandable(f"{system.url} は一部だけ読み込まれています。Only a part of {system.url} is loaded.")
         return Finding(False, f"{coded.code[:100]} は {system.url} にありません。Not a code of {system.url}.")
     return _of_concept(concept, coded, abstract=abstract)
+
+
+def in_system_of(library: Library, coded: Coded, *, abstract: bool) -> Finding:
+    """`in_system` of the code system the coding names, or its grammar. Raises Unknown, NotExpandable."""
+    try:
+        return in_system(library.code_system(coded.system, coded.version), coded, abstract=abstract)
+    except (Unknown, NotExpandable):
+        told = grammars.is_code(coded.system, coded.code)
+        if told is None:
+            raise
+        text = f"{coded.code[:100]} は {coded.system} の形ではありません。Not a code of {coded.system}."
+        return Finding(told, None if told else text)
 
 
 def in_value_set(evaluation: Evaluation, valueset: Resource, coded: Coded, *, abstract: bool) -> Finding:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from phr.records.systems import preferred
+from phr.records.terminology import grammars
 from phr.records.terminology.codesystem import CodeSystem, Concept
 from phr.records.terminology.errors import BadFilter, NotExpandable, TerminologyError, TooLarge, Unknown
 from phr.records.terminology.filters import Test, test_of
@@ -242,6 +243,13 @@ class Evaluation:
             rows = dicts(part["concept"])
             self._spend(len(rows))
             return any(row.get("code") == code for row in rows)
+        verdict = self._in_loaded(url, part, code)
+        if isinstance(verdict, NotExpandable) and not part.get("filter"):
+            told = grammars.is_code(url, code)
+            return verdict if told is None else told
+        return verdict
+
+    def _in_loaded(self, url: str, part: Mapping[str, Any], code: str) -> bool | TerminologyError:
         try:
             loaded = self._system(url, part)
             concept = loaded.find(code)
