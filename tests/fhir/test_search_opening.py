@@ -208,9 +208,13 @@ def test_only_what_is_found_is_logged(family: Neighbourhood, many: list[str]) ->
     assert "めまい" not in str(line)
 
 
-def test_a_condition_of_a_write_opens_nothing(family: Neighbourhood) -> None:
-    answer = family.mother.create(said("めまい"), if_none_exist="value-string=x")
-    assert (answer.status, answer.issue["expression"]) == (400, ["http.If-None-Exist"])
+def test_a_condition_of_a_create_opens_too(family: Neighbourhood) -> None:
+    made = family.mother.made(said("dizzy"))["id"]
+    again = family.mother.create(said("dizzy"), if_none_exist="value-string=dizzy")
+    assert (again.status, again.id) == (200, made)
+    assert family.mother.create(said("well"), if_none_exist="value-string=well").status == 201
+    unbound = family.clinic.create(said("dizzy"), if_none_exist="value-string=dizzy")
+    assert (unbound.status, unbound.issue["expression"]) == (400, ["http.value-string"])
 
 
 # -- judging, without a database --------------------------------------------------------------------

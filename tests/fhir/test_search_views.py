@@ -13,7 +13,7 @@ from phr.populate.cast import HANA, YUKI
 from phr.records import reading, searching
 from phr.records.scoping import Params
 from phr.records.search import compile as compiler
-from tests.family import KAI, Answer, App, Neighbourhood, audit_lines, entry, organization, pressure, weight
+from tests.family import KAI, Answer, App, Neighbourhood, audit_lines, entry, organization, pressure, secret, weight
 
 BASE = "http://127.0.0.1:8000/fhir"
 FORM = "application/x-www-form-urlencoded"
@@ -28,10 +28,10 @@ def found(answer: Answer) -> set[str]:
     assert answer.status == 200, answer
     bundle = answer.json
     assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "searchset")
-    for entry in bundle.get("entry", []):
-        resource = entry["resource"]
-        assert entry["search"]["mode"] == "match"
-        assert entry["fullUrl"] == f"{BASE}/{resource['resourceType']}/{resource['id']}"
+    for one in bundle.get("entry", []):
+        resource = one["resource"]
+        assert one["search"]["mode"] == "match"
+        assert one["fullUrl"] == f"{BASE}/{resource['resourceType']}/{resource['id']}"
     return {e["fullUrl"].removeprefix(f"{BASE}/") for e in bundle.get("entry", [])}
 
 
