@@ -87,7 +87,7 @@ class Searching(Including):
         rows: list[Any] = []
         for sql in compiler.page_sql(
             query, self._scopes(letter, p, known), p, mark, key=vault.index_key(), terms=self.granular,
-            person=bool(self.scope.subjects),
+            persons=self.scope.subjects or compiler.NOBODY,
         ):  # fmt: skip
             rows += fetch(bounded(sql), p)
             if len(rows) > query.count or (rows and rows[-1][-1] >= PAGE_BYTES):
@@ -115,7 +115,9 @@ class Searching(Including):
     def _count(self, query: Query, known: Known | None) -> int:
         p = Params()
         scopes = self._scopes("s", p, known)
-        sql = compiler.count_sql(query, scopes, p, key=vault.index_key(), person=bool(self.scope.subjects))
+        sql = compiler.count_sql(
+            query, scopes, p, key=vault.index_key(), persons=self.scope.subjects or compiler.NOBODY
+        )
         return int(fetch(sql, p)[0][0])
 
     # -- what only opened bodies can answer ----------------------------------------------------------

@@ -21,18 +21,26 @@ from phr.records.search.where import holds, within
 
 __all__ = ["CLINICAL", "Scopes", "bound_to", "count_sql", "page_sql"]
 
+NOBODY: frozenset[UUID] = frozenset()
 _HIGHEST = "(SELECT max(id) FROM phr_resource)"
 
 
 def page_sql(
-    query: Query, scope: Scopes, p: Params, mark: Mark | None, *, key: bytes, terms: bool = False, person: bool = False
+    query: Query,
+    scope: Scopes,
+    p: Params,
+    mark: Mark | None,
+    *,
+    key: bytes,
+    terms: bool = False,
+    persons: frozenset[UUID] = NOBODY,
 ) -> tuple[SQL, ...]:
     """The statements of a page, to be asked in turn until there is one row more than a page holds.
 
     The sort values and the high-water mark follow the columns of `store.select`. `scope` says for an alias what the
-    caller may touch of it. `person`: the caller is bound to one person's record.
+    caller may touch of it. `persons`: those the caller is bound to, if any.
     """
-    a = _asking(query, scope, p, key, person=person)
+    a = _asking(query, scope, p, key, persons)
     order = order_of(query, a)
     where = _where(query, a)
     if mark is not None:
@@ -80,13 +88,14 @@ def _unmoved(
     )
 
 
-def count_sql(query: Query, scope: Scopes, p: Params, *, key: bytes, person: bool = False) -> SQL:
-    a = _asking(query, scope, p, key, person=person)
+def count_sql(query: Query, scope: Scopes, p: Params, *, key: bytes, persons: frozenset[UUID] = NOBODY) -> SQL:
+    a = _asking(query, scope, p, key, persons)
     return f"SELECT count(*) FROM phr_resource r WHERE {' AND '.join(_where(query, a))}"
 
 
-def _asking(query: Query, scope: Scopes, p: Params, key: bytes, *, person: bool) -> Asking:
-    return Asking(p, key, scope, few=person or bound_to(query) is not None, about=_one_record(query))
+def _asking(query: Query, scope: Scopes, p: Params, key: bytes, persons: frozenset[UUID]) -> Asking:
+    few = bool(persons) or bound_to(query) is not None
+    return Asking(p, key, scope, few=few, about=_one_record(query) or persons)
 
 
 def _one_record(query: Query) -> frozenset[UUID]:
@@ -99,7 +108,7 @@ def _one_record(query: Query) -> frozenset[UUID]:
 
 def _where(query: Query, a: Asking) -> list[SQL]:
     scope = a.scope("r", same=True)
-    if a.about:
+    if _one_record(query):
         # Inside one record the scope lets nearly all or nothing through; CASE keeps the planner from taking its
         # many conditions for many rarities, and sorting a whole record where the walk gives the first page.
         scope = f"CASE WHEN {scope} THEN TRUE ELSE FALSE END"

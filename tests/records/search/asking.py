@@ -10,7 +10,7 @@ from django.db import connection
 from consent.models import Subject
 from phr.records import body, facts, index, store, vault
 from phr.records.scoping import SQL, Params
-from phr.records.search.compile import count_sql, page_sql
+from phr.records.search.compile import NOBODY, count_sql, page_sql
 from phr.records.search.cursor import Mark
 from phr.records.search.query import Query
 from phr.records.store import Draft
@@ -20,6 +20,7 @@ from tests.records.search.world import patient_id
 
 BEGAN = (NOON + timedelta(days=1)).isoformat()
 NONE: frozenset[str] = frozenset()
+EVERYBODY = frozenset(UUID(patient_id(n)) for n in range(9))  # `few`: a caller bound to all of them
 
 
 def drafted(resource: naive.Resource, version: int = 1) -> Draft:
@@ -50,7 +51,7 @@ def page(
         return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
 
     rows: list[tuple[object, ...]] = []
-    for sql in page_sql(query, scope, p, mark, key=vault.index_key(), person=few):
+    for sql in page_sql(query, scope, p, mark, key=vault.index_key(), persons=EVERYBODY if few else NOBODY):
         with connection.cursor() as cursor:
             cursor.execute(sql, p.values)
             rows += cursor.fetchall()
