@@ -9,6 +9,7 @@ from celery.signals import beat_init, worker_init
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "phr.settings")
 
 app = Celery("phr")
+app.set_default()  # in every thread: web answers in several
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["phr.smart", "phr.fhir.bulk"])

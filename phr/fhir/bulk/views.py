@@ -40,7 +40,8 @@ def status(request: HttpRequest, *, job: str) -> HttpResponse:
         raise Problem(500, "processing", text)
     if found.state != State.DONE:
         progress = f"{found.done} resources" if found.state == State.RUNNING else "accepted"
-        return HttpResponse(status=202, headers={"X-Progress": progress, "Retry-After": str(POLL)})
+        told = {"X-Progress": progress, "Retry-After": str(POLL)}
+        return HttpResponse(status=202, headers=told, content_type="application/json")
     answer = HttpResponse(manifest(found), content_type="application/json")
     assert found.expires_at is not None
     answer["Expires"] = http_date(found.expires_at.timestamp())

@@ -70,3 +70,16 @@ def test_without_a_broker_the_row_is_kept(monkeypatch: pytest.MonkeyPatch, djang
         accepted = kick_off(family.clinic)
     assert accepted.status == 202
     assert running.due(now=timezone.now() + 2 * running.OVERDUE) == [job_of(accepted)]
+
+
+def test_every_thread_of_the_web_wakes_workers_by_our_broker() -> None:
+    """Celery keeps the current app by thread; web answers in several, and none may fall back to another broker."""
+    code = (
+        "import phr.wsgi, threading; from celery import current_app; found = []\n"
+        "threading.Thread(target=lambda: found.append(current_app.conf.broker_url)).start()\n"
+        "while not found: pass\n"
+        "print(found[0])"
+    )
+    env = {**os.environ, "REDIS_URL": "redis://127.0.0.1:7777/3"}
+    told = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "redis://127.0.0.1:7777/3"
