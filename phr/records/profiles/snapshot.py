@@ -16,7 +16,8 @@ DEEPEST: Final = 16  # profiles upon profiles
 Find = Callable[[str], Mapping[str, Any] | None]
 Elements = dict[str, dict[str, Any]]
 _APPENDED: Final = ("constraint",)
-_EVERYWHERE: Final = ("extension", "modifierExtension")  # left out of compact definitions where nothing is said of them
+# left out of compact definitions where nothing is said of them: the most there may be, and their type
+_EVERYWHERE: Final = {"id": ("1", "string"), "extension": ("*", "Extension"), "modifierExtension": ("*", "Extension")}
 
 
 def elements(structure: Mapping[str, Any], find: Find, depth: int = 0) -> list[dict[str, Any]]:
@@ -57,19 +58,25 @@ def _ensure(made: Elements, id: str, find: Find, url: str) -> None:
     if slice_name:
         whole = f"{above}.{stem}" if above else stem
         _ensure(made, whole, find, url)
-        sliced = {k: v for k, v in made[whole].items() if k != "slicing"}
-        made[id] = sliced | {"id": id, "sliceName": slice_name, "min": 0}
-        return
-    twin = ".".join(part.partition(":")[0] for part in above.split(".")) + "." + last
-    if twin in made:
-        made[id] = made[twin] | {"id": id}
+        if id in made:  # the profile of its type cuts this slice already
+            return
+        _copy(made, whole, id)
+        made[id] = {k: v for k, v in made[id].items() if k != "slicing"} | {"sliceName": slice_name, "min": 0}
         return
     _unfold(made, above, find)
     if id not in made and last in _EVERYWHERE:
-        path = f"{made[above]['path']}.{last}"
-        made[id] = {"id": id, "path": path, "min": 0, "max": "*", "type": [{"code": "Extension"}]}
+        most, kind = _EVERYWHERE[last]
+        made[id] = {"id": id, "path": f"{made[above]['path']}.{last}", "min": 0, "max": most, "type": [{"code": kind}]}
     if id not in made:
         raise Unwalkable(f"{url}: この要素はありません。No such element: {id}.")
+
+
+def _copy(made: Elements, source: str, target: str) -> None:
+    """An element and all below it once more, under another id."""
+    below = [other for other in made if other == source or other.startswith(f"{source}.")]
+    for other in below:
+        own = target + other.removeprefix(source)
+        made.setdefault(own, made[other] | {"id": own})
 
 
 def _unfold(made: Elements, id: str, find: Find) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from phr.records import body
-from phr.records.profiles import conform, judging, packages
-from phr.records.profiles.structure import Spec
+from phr.records.profiles import bundled, conform, judging, packages, snapshot
+from phr.records.profiles.structure import Spec, compiled
 from tests.records.profiles.test_own_profiles import demo_resources
 
 pytestmark = pytest.mark.django_db
@@ -101,3 +101,35 @@ def test_the_demo_family_meets_what_it_claims_of_jp_core(examples: list[dict[str
         (p.diagnostics, p.expression) for r in resources for p in judging.findings(r, now=NOW) if p.severity == "error"
     }
     assert told == set()
+
+
+def test_snapshots_made_here_say_what_the_published_ones_say(examples: list[dict[str, Any]]) -> None:
+    """Each profile once more from its differential, upon others made so: as published, element by element."""
+    whole = {url: packages.structure(url) or {} for url in packages.urls("StructureDefinition")}
+    bare = {url: {k: v for k, v in told.items() if k != "snapshot"} for url, told in whole.items()}
+
+    def find(url: str) -> dict[str, Any] | None:
+        return bundled.canonical(url) or bare.get(url.partition("|")[0])
+
+    compared = 0
+    for url, told in whole.items():
+        published = compiled(told)
+        made = compiled(bare[url] | {"snapshot": {"element": snapshot.elements(bare[url], find)}})
+        for id, spec in published.by_id.items():
+            if (mine := made.by_id.get(id)) is None:
+                assert id.rpartition(".")[2] in PLUMBING, (url, id)
+                continue
+            assert said(mine) == said(spec), (url, id)
+            compared += 1
+    assert compared > 4000
+
+
+PLUMBING = {"id", "extension", "modifierExtension"}  # left out where nothing is said of them
+
+
+def said(spec: Spec) -> tuple[Any, ...]:
+    keys = {rule.key for rule in spec.rules} - {"ele-1", "ext-1"}
+    slicing = spec.slicing if spec.name not in PLUMBING else None  # extensions are sliced by url, said or not
+    names = [s.slice_name for s in spec.slices]
+    codes = {t.code for t in spec.types}
+    return spec.min, spec.max, spec.constant, spec.binding, slicing, spec.refers, names, keys, codes
