@@ -82,17 +82,18 @@ class Compartments(Reading):
     def newest(self, subject: UUID, types: tuple[str, ...], *, most: int) -> tuple[list[Stored], bool]:
         """The newest resources of these types about a person, by clinical time, without a time last.
 
-        And whether there are more than `most`: whoever tells of them must say so, and writes the log.
+        And whether there are more than `most`, or than a page has bytes: whoever tells of them must say so.
+        Whoever tells of them writes the log.
         """
         known = self._known_person(subject)
         p = Params()
         where = _inside(self, subject, p, known)
-        rows = fetch(
+        sql = (
             f"{store.select(terms=self.granular)} WHERE {where} AND r.type = ANY({p(list(types))})"
-            f" ORDER BY r.clinical_low DESC NULLS LAST, r.id DESC LIMIT {p(most + 1)}",
-            p,
+            f" ORDER BY r.clinical_low DESC NULLS LAST, r.id DESC LIMIT {p(most + 1)}"
         )
-        return self._opened(rows[:most], letter="s", known=known), len(rows) > most
+        entries, _, more = self._page(fetch(bounded(sql), p), most, letter="s", known=known)
+        return entries, more
 
     def referred_to(self, references: Sequence[str]) -> list[Stored]:
         """Of these (`Type/id`) what the caller may read, once each, in their order. Who tells of it writes the log."""

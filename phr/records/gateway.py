@@ -38,6 +38,7 @@ from phr.records.rejections import (
 )
 from phr.records.search.parse import Query
 from phr.records.store import Stored
+from phr.records.streaming import Streaming
 
 __all__ = [
     "ANY_VERSION", "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "Match", "NotFound", "NotYours", "OtherId",
@@ -51,7 +52,7 @@ Versions = frozenset[int]
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Records(Conditions, Histories, Compartments, Linking):
+class Records(Conditions, Histories, Compartments, Linking, Streaming):
     """Patient records as one caller may see and write them."""
 
     @classmethod

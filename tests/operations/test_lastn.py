@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.scope import Facts
+from phr.fhir.operations import lastn as operation
 from phr.fhir.operations.lastn import newest_of_each, recency
 from phr.populate.cast import HANA, YUKI
+from phr.records import streaming
 from phr.records.gateway import Stored
 from tests.family import (
     KAI,
@@ -151,6 +153,27 @@ def test_the_newest_of_each(family: Neighbourhood, measured: dict[str, str], que
     assert sorted(found) == sorted(expected)
     days = [name.strip("pwb") for name in found]
     assert days == sorted(days, reverse=True)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 6])
+def test_however_many_are_in_memory_at_a_time(
+    family: Neighbourhood, measured: dict[str, str], monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    whole = ids(asked(family.mother, f"patient={YUKI}&category=vital-signs&max=2"))
+    monkeypatch.setattr(streaming, "PAGE", page)
+    assert ids(asked(family.mother, f"patient={YUKI}&category=vital-signs&max=2")) == whole
+    assert len(whole) == 5
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST", 5), ("PAGE_BYTES", 900)])
+def test_limits_are_named(
+    family: Neighbourhood, measured: dict[str, str], monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(operation, limit, value)
+    answer = asked(family.mother, f"patient={YUKI}&category=vital-signs&max=2")
+    assert (answer.status, answer.issue["code"]) == (422, "too-costly")
+    assert str(value) in answer.issue["diagnostics"]
+    assert asked(family.mother, f"patient={YUKI}&code=29463-7").status == 200
 
 
 def test_post_asks_the_same(family: Neighbourhood, measured: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ which only the opened resources tell. So a question is about one person, and its
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,10 +19,11 @@ from phr.fhir.operations.inputs import In, refused
 from phr.fhir.outcome import Problem
 from phr.records import body
 from phr.records.gateway import Page, Records, Stored, TooCostly
+from phr.records.reading import PAGE_BYTES
 from phr.records.search import compile as compiler
 from phr.records.search.parse import Query
 
-MOST = 5000  # candidates of one question
+MOST = 20_000  # candidates of one question; few are kept
 # What shapes a search's answer has no meaning here: the operation says what comes, and in which order.
 SHAPING = ("_sort", "_count", "_page", "_total", "_summary", "_elements", "_include", "_revinclude", "_contained")
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -39,10 +40,9 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 def lastn(records: Records, ask: Ask) -> bytes:
     """The newest `max` of each code among the Observations of one person that the search parameters select."""
     admitted(records, "Observation", "s")
-    candidates = records.find(_query(records, ask), letter="s", limit=MOST + 1)
-    if len(candidates) > MOST:
-        raise TooCostly(f"more than {MOST} Observations to choose from: narrow the question, for instance by date")
-    chosen = newest_of_each(candidates, ask.one("max", 1))
+    chosen = newest_of_each(records.matches(_query(records, ask), most=MOST), ask.one("max", 1))
+    if sum(len(one.body or b"") for one in chosen) > PAGE_BYTES:
+        raise TooCostly(f"more than {PAGE_BYTES} bytes of Observations: narrow the question, for instance by date")
     records.log_extract("$lastn", chosen, type="Observation")
     return searchset(records, ask, Page(chosen, None, None))
 
@@ -56,12 +56,12 @@ def _query(records: Records, ask: Ask) -> Query:
         raise Problem(400, "required", text, "http.category")
     strict = wire.prefers(ask.headers.get("Prefer", ""), "handling", "strict") == "strict"
     asked = [(name, value) for name, value in ask.rest if name != "max"]
-    query = wire.query("Observation", [*asked, ("_sort", "-date"), ("_count", "1")], now=records.now, strict=strict)
+    query = wire.query("Observation", [*asked, ("_sort", "-date")], now=records.now, strict=strict)
     about = compiler.bound_to(query) or records.scope.subjects
     if about is None or len(about) != 1:
         text = "patient か subject で一人を指定してください。Name one person by patient or subject."
         raise Problem(400, "required", text, "http.patient")
-    return replace(query, count=MOST)
+    return query
 
 
 # -- which are the newest of each: pure -----------------------------------------------------------
@@ -89,9 +89,10 @@ def newest_of_each(found: Iterable[Stored], most: int) -> list[Stored]:
             group.names |= small.names
             group.members += small.members
             by_name |= dict.fromkeys(small.names, group)
+        group.members = _newest(group.members, most)  # a group that grows keeps no more of it
         by_name |= dict.fromkeys(group.names, group)
     groups = {id(group): group for group in by_name.values()}.values()
-    return sorted((one for group in groups for one in _newest(group.members, most)), key=recency, reverse=True)
+    return sorted((one for group in groups for one in group.members), key=recency, reverse=True)
 
 
 def _newest(members: list[Stored], most: int) -> list[Stored]:
