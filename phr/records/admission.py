@@ -26,6 +26,8 @@ from phr.records.rejections import Forbidden, Invalid, Rejected, TooLarge, Unpro
 from phr.records.scoping import Params, scope_sql
 from phr.records.store import Draft, Stored
 
+SUBSETTED = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "SUBSETTED")
+
 
 class Admission(Reading):
     """What one caller may store."""
@@ -48,6 +50,7 @@ class Admission(Reading):
         problems = problems or enforced.problems(resource, now=self.now)
         if problems:
             raise Invalid(problems)
+        _whole(resource)
         stamped = _stamp(resource, id=id, version=version, now=when or self.now)
         try:
             fact = facts.facts_of(stamped, author=author)
@@ -147,6 +150,16 @@ def at(position: int) -> Iterator[None]:
     except Rejected as error:
         error.at = position
         raise
+
+
+def _whole(resource: Mapping[str, Any]) -> None:
+    """What was shown in part must not be written back as if it were the whole (R4 search.html §3.1.1.5.8)."""
+    tags = resource.get("meta", {}).get("tag", [])
+    if any((tag.get("system"), tag.get("code")) == SUBSETTED for tag in tags):
+        text = (
+            "一部だけの内容です。This is a part (SUBSETTED): read the whole, without _summary and _elements"
+        )
+        raise Unprocessable(text, expression=f"{resource['resourceType']}.meta.tag")
 
 
 def _measure(resource: dict[str, Any]) -> None:

@@ -313,6 +313,16 @@ def compared(answer: Answer) -> dict[str, str]:
     return {k: v for k, v in answer.headers.items() if k not in ("X-Request-Id", "Content-Length")}
 
 
+@pytest.mark.spec("FHIR R4", "3.1.1.5.8", "SUBSETTED: a part is not accidentally written over the whole")
+@pytest.mark.parametrize("params", ["_summary=true", "_summary=data", "_elements=code"])
+def test_a_part_is_not_written_back(family: Neighbourhood, made: dict[str, Any], params: str) -> None:
+    path = f"Observation/{made['id']}"
+    part = family.mother.get(f"{path}?{params}").json
+    for answer in (family.mother.put(part), family.mother.create(part)):
+        assert (answer.status, answer.issue["expression"]) == (422, ["Observation.meta.tag"])
+    assert family.mother.get(path).json == made
+
+
 def test_a_summary_is_valid_json_of_its_own(family: Neighbourhood, made: dict[str, Any]) -> None:
     assert json.loads(family.mother.get(f"Patient/{YUKI}?_summary=true").content)["resourceType"] == "Patient"
     assert encoded(family.mother.get(f"Patient/{YUKI}?_summary=true").json)

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from phr.fhir import wire
+from phr.fhir.shape import SUBSETTED
 from phr.records import body, definitions
 from phr.records.store import Stored
 
-SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 ALWAYS = frozenset({"resourceType", "id", "meta"})
 
 

@@ -12,13 +12,13 @@ from phr.fhir.matching import Match
 from phr.fhir.operations.calling import Ask, operation
 from phr.fhir.operations.inputs import In, refused
 from phr.fhir.outcome import Problem
+from phr.fhir.shape import SUBSETTED
 from phr.records import body, validate
 from phr.records.gateway import Invalid, Records, Stored
 from phr.records.search.parse import Query
 from phr.smart import linking
 
 GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
-SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 MOST = 20
 CLOSED = (
     "認められた連結の手続きの中でだけ使えます。Only inside an authorised link request:"
