@@ -111,7 +111,6 @@ NOT_SUPPORTED = (
     _operation("implements", "CapabilityStatement", "CapabilityStatement-operations", ELSEWHERE),
     _operation("subset", "CapabilityStatement", "CapabilityStatement-operations", ELSEWHERE),
     _operation("process-message", "", "messageheader-operations", "records arrive through connectors"),
-    _operation("document", "Composition/none", "composition-operations", "Patient/$summary makes a document"),
     _operation("stats", "Observation", "observation-operations", ELSEWHERE),
     _operation("snapshot", "StructureDefinition", "structuredefinition-operations", "load_ig makes them when it loads"),
     _operation("questionnaire", "StructureDefinition", "structuredefinition-operations", ELSEWHERE),
