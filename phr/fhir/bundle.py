@@ -35,6 +35,7 @@ def _batch(request: HttpRequest, records: Records, raw: list[Any], prefer: str) 
             read.append(entries.read(position, item))
         except Exception as error:  # noqa: BLE001 - each entry answers for itself, by the same translator
             answers[position] = _refusal(InEntry(position, error))
+    entries.limited(read)
     for entry in entries.in_order(read):
         try:
             with transaction.atomic():
@@ -80,7 +81,7 @@ def _update(records: Records, entry: Entry, prefer: str) -> bytes:
             entry.type, entry.id or "", resource, if_match=entry.if_match, fresh=entry.fresh
         )  # fmt: skip
     else:
-        stored, created = records.put_where(asked, resource, if_match=entry.if_match)
+        stored, created = records.put_where(asked, resource, if_match=entry.if_match, fresh=entry.fresh)
     return answer(201 if created else 200, stored, prefer=prefer, records=records)
 
 

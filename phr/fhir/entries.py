@@ -13,6 +13,7 @@ from phr.records import definitions, validate
 from phr.records.gateway import Invalid, Versions
 
 MAX_ENTRIES = 5000
+MAX_QUESTIONS = 1000  # entries that ask: each may be a search
 ORDER = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")  # R4 http.html §3.1.0.11.2
 WRITES = ("DELETE", "POST", "PUT", "PATCH")
 _URL = re.compile(
@@ -145,6 +146,13 @@ def _check_resource(entry: Entry) -> None:
 def _no_resource() -> Problem:
     text = "POST、PUT、PATCH だけが resource を一つ伴います。POST, PUT and PATCH carry a resource, the others none."
     return Problem(400, "required", text, "resource")
+
+
+def limited(entries: Iterable[Entry]) -> None:
+    """Raises Problem (413) for more entries that ask than are answered at once."""
+    if sum(entry.asks for entry in entries) > MAX_QUESTIONS:
+        text = f"読み取りや検索は {MAX_QUESTIONS} 件までです。At most {MAX_QUESTIONS} entries that ask."
+        raise Problem(413, "too-long", text, "Bundle.entry")
 
 
 def refuse_twice(entries: Iterable[Entry]) -> Entry | None:

@@ -1,7 +1,8 @@
 """Transactions: all entries or none, in the steps of R4 http.html §3.1.0.11.2, whatever the order they came in.
 
 1. All conditions are locked, those of deletions, updates and patches are resolved, and what they name is locked.
-2. DELETE. 3. The conditions of POST are resolved; every entry gets its name here; everything new is stored at once.
+2. DELETE. 3. The conditions of POST are resolved; every entry gets its name here; everything new is stored at once,
+what refers to others by a condition after the rest.
 4. PUT and PATCH, by name. 5. GET and HEAD.
 """
 
@@ -20,7 +21,7 @@ from phr.fhir.carrying import admit, answer, condition, id_fits
 from phr.fhir.door import admitted
 from phr.fhir.entries import Entry
 from phr.fhir.outcome import InEntry, Problem
-from phr.fhir.resolve import Names, base_of, rewritten
+from phr.fhir.resolve import Find, Names, base_of, rewritten
 from phr.records.gateway import Match, NotFound, OtherId, PreconditionFailed, Records, Rejected, Stored
 from phr.records.search.parse import Query
 
@@ -32,6 +33,7 @@ def carry_out(request: HttpRequest, records: Records, raw: list[Any], prefer: st
     for position, item in enumerate(raw):
         with at(position):
             read.append(entries.read(position, item))
+    entries.limited(read)
     if again := entries.refuse_twice(read):
         _refuse_twice(again.position)
     done = _Transaction(request, records, read, prefer)
@@ -57,6 +59,10 @@ def at(position: int) -> Iterator[None]:
 def _refuse_twice(position: int) -> None:
     problem = Problem(400, "duplicate", "同じ対象が二度あります。The same target stands twice.")
     raise InEntry(position, problem) from problem
+
+
+class _Later(Exception):
+    """A reference by a condition, which is resolved when everything without one is stored."""
 
 
 class _Transaction:
@@ -138,16 +144,27 @@ class _Transaction:
             with at(entry.position):
                 if (id := self._called(entry)) is not None:
                     fresh.append((entry, id))
-        drafts = []
+        # What refers by a condition comes second: the condition may find what has just been stored.
+        second = self._store(fresh, self._later)
+        self._store(second, self._refer)
+
+    def _store(self, fresh: list[tuple[Entry, str]], find: Find) -> list[tuple[Entry, str]]:
+        """Store new resources at once; returns those of which `find` puts off a reference."""
+        drafts, chosen, put_off = [], [], []
         for entry, id in fresh:
             with at(entry.position):
-                drafts.append(self.rewritten(entry) | {"id": id})
+                try:
+                    drafts.append(self.rewritten(entry, find) | {"id": id})
+                    chosen.append(entry)
+                except _Later:
+                    put_off.append((entry, id))
         try:
-            stored = self.records.create_all(drafts, keep_ids=True)
+            stored = self.records.create_all(drafts, keep_ids=True) if drafts else []
         except Rejected as error:
-            raise InEntry(fresh[error.at or 0][0].position, error) from error
-        for (entry, _), created in zip(fresh, stored, strict=True):
+            raise InEntry(chosen[error.at or 0].position, error) from error
+        for entry, created in zip(chosen, stored, strict=True):
             self.tell(entry, 201, created)
+        return put_off
 
     def _called(self, entry: Entry) -> str | None:
         """Give an entry its name here; returns the new id of one that is to be created in this step."""
@@ -177,8 +194,13 @@ class _Transaction:
         self.names.give(entry.full_url, f"{entry.type}/{id}", born=True)
         return id
 
-    def rewritten(self, entry: Entry) -> dict[str, Any]:
-        return rewritten(entry.resource or {}, self.names, self._refer, base=base_of(entry.full_url))
+    def rewritten(self, entry: Entry, find: Find) -> dict[str, Any]:
+        return rewritten(entry.resource or {}, self.names, find, base=base_of(entry.full_url))
+
+    def _later(self, type: str, text: str) -> str:
+        if text in self.referred:
+            return self.referred[text]
+        raise _Later
 
     def _refer(self, type: str, text: str) -> str:
         """The one resource that a conditional reference finds. What the caller may not see is not found."""
@@ -204,14 +226,14 @@ class _Transaction:
                     self._put(entry)
 
     def _patch(self, entry: Entry) -> None:
-        change = patch_bodies.of_entry(self.rewritten(entry))
+        change = patch_bodies.of_entry(self.rewritten(entry, self._refer))
         id = self.target(entry) or ""
         self.tell(
             entry, 200, self.records.patch(entry.type, id, change, if_match=entry.if_match, match=self.match(entry))
         )
 
     def _put(self, entry: Entry) -> None:
-        resource, id = self.rewritten(entry), self.target(entry)
+        resource, id = self.rewritten(entry, self._refer), self.target(entry)
         if id is None:  # a condition that finds nothing, and an id in the body
             self.tell(entry, 201, self.records.put_new(entry.type, resource))
             return

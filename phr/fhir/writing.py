@@ -47,8 +47,9 @@ def update_where(request: HttpRequest, *, type: str) -> HttpResponse:
     """PUT to a type with criteria (§3.1.0.4.3)."""
     records = _opened(request, type, "u", "s")
     resource = _resource(request, type)
-    if_match = preconditions.if_match(request)
-    stored, created = records.put_where(_condition(request, type, records), resource, if_match=if_match)
+    if_match, fresh = preconditions.if_match(request), preconditions.fresh(request)
+    condition = _condition(request, type, records)
+    stored, created = records.put_where(condition, resource, if_match=if_match, fresh=fresh)
     return _answer(request, records, stored, created=created)
 
 

@@ -150,7 +150,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
 
     @transaction.atomic
     def put_where(
-        self, condition: Query, resource: dict[str, Any], *, if_match: Versions | None = None
+        self, condition: Query, resource: dict[str, Any], *, if_match: Versions | None = None, fresh: bool = False
     ) -> tuple[Stored, bool]:
         """Conditional update (§3.1.0.4.3). Raises OtherId, Ambiguous, and as `put`."""
         self.hold([(condition, resource)])
@@ -159,9 +159,9 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         if found is not None:
             if given not in (None, found.id):
                 raise OtherId(f"the condition finds {found.reference}, not the id in the body", f"{found.type}.id")
-            return self.put(
-                found.type, found.id, {**resource, "id": found.id}, if_match=if_match, match=Match(condition, found)
-            )
+            named = {**resource, "id": found.id}
+            match = Match(condition, found)
+            return self.put(found.type, found.id, named, if_match=if_match, fresh=fresh, match=match)
         if if_match is not None:
             raise PreconditionFailed("nothing matches the condition")
         return self.put_new(condition.type, resource), True

@@ -15,6 +15,8 @@ from uuid import UUID
 
 from django.db import connection
 
+MOST_PERSONS = 50  # locked one by one; beyond, the type is (the table of locks is shared, and not large)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -31,16 +33,15 @@ def hold(wanted: Iterable[Wanted]) -> None:
 
 def steps(wanted: Iterable[Wanted]) -> list[tuple[str, str]]:
     """Names and lock functions, in the order in which everybody takes them."""
-    alone: set[str] = set()
-    shared: set[str] = set()
+    about: dict[str, set[UUID] | None] = {}
     for one in wanted:
-        if one.about is None:
-            alone.add(one.type)
-        else:
-            shared.add(one.type)
-            alone |= {f"{one.type} {person}" for person in one.about}
-    found = [(name, "pg_advisory_xact_lock") for name in alone]
-    found += [(name, "pg_advisory_xact_lock_shared") for name in shared - alone]
+        before = about.get(one.type, set())
+        persons = None if one.about is None or before is None else before | one.about
+        about[one.type] = persons if persons is None or len(persons) <= MOST_PERSONS else None
+    found = []
+    for type, persons in about.items():
+        found.append((type, "pg_advisory_xact_lock" + ("" if persons is None else "_shared")))
+        found += [(f"{type} {person}", "pg_advisory_xact_lock") for person in persons or ()]
     return sorted(found)
 
 

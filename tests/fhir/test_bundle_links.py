@@ -187,6 +187,26 @@ def test_a_deletion_comes_first(family: Neighbourhood) -> None:
     assert located(answer, 0) != f"Observation/{old['id']}"
 
 
+@pytest.mark.spec("FHIR R4", "3.1.0.11.2", "conditional references come last: they find what the transaction creates")
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_conditional_reference_to_what_is_created(family: Neighbourhood, backwards: bool) -> None:
+    by = {"reference": "Organization?identifier=urn:x|1"}
+    new = [
+        post(organization() | {"identifier": [{"system": "urn:x", "value": "1"}]}),
+        post(pressure(performer=[by], hasMember=[{"reference": UUID_NAME}]), OTHER_NAME),
+        post(pressure(performer=[by], hasMember=[{"reference": OTHER_NAME}]), UUID_NAME),
+    ]
+    answer = family.clinic.bundle("transaction", *(new[::-1] if backwards else new))
+    where = [located(answer, n) for n in ((2, 1, 0) if backwards else (0, 1, 2))]
+    for at, other in ((1, 2), (2, 1)):
+        seen = family.clinic.get(where[at]).json
+        assert (seen["performer"], seen["hasMember"]) == ([{"reference": where[0]}], [{"reference": where[other]}])
+    before = rows()
+    again = family.clinic.bundle("transaction", *new)  # now two of them match
+    assert (again.status, again.issue["code"]) == (412, "multiple-matches")
+    assert rows() == before
+
+
 def test_conditional_references_of_others(family: Neighbourhood) -> None:
     """What the caller may not see is not found, by whatever entry refers to it."""
     clinic = family.clinic

@@ -161,3 +161,11 @@ def test_a_client_may_be_strict_inside(family: Neighbourhood) -> None:
     ask = entry("GET", "Observation?nonsense=1")
     assert status(family.mother.bundle("batch", ask)) == ["200"]
     assert status(family.mother.bundle("batch", ask, prefer="handling=strict")) == ["400"]
+
+
+@KINDS
+def test_too_many_questions(family: Neighbourhood, kind: str) -> None:
+    before = rows()
+    answer = family.mother.bundle(kind, post(weight()), *[entry("GET", "Observation/x")] * 1001)
+    assert (answer.status, answer.issue["code"], "1000" in answer.issue["diagnostics"]) == (413, "too-long", True)
+    assert rows() == before

@@ -115,6 +115,17 @@ def test_if_match_by_condition(family: Neighbourhood) -> None:
     assert mother.get(f"Observation/{made['id']}").status == 410
 
 
+def test_only_where_nothing_matches(family: Neighbourhood) -> None:
+    """If-None-Match: * with a condition: the one match is left alone."""
+    assert put(family.mother, named(), if_none_match="*").status == 201
+    before = rows()
+    assert put(family.mother, named(status="amended"), if_none_match="*").status == 412
+    again = entry("PUT", PLACES[0], named(status="amended"), ifNoneMatch="*")
+    assert family.mother.bundle("transaction", again).status == 412
+    assert family.mother.bundle("batch", again).json["entry"][0]["response"]["status"] == "412"
+    assert rows() == before
+
+
 @pytest.mark.spec("FHIR R4", "3.1.0.1.9", "Prefer holds for every write")
 def test_prefer(family: Neighbourhood) -> None:
     mother = family.mother
