@@ -9,7 +9,7 @@ from typing import Any
 
 from phr.records.index_values import tokens_of
 from phr.records.search import quantities, terms, trie
-from phr.records.search.composites import Inner, pair_head, plan, token_key
+from phr.records.search.composites import Inner, mixed_mark, pair_head, plan, token_key
 from phr.records.search.params import SearchParam, params_for
 from phr.records.search.paths import Leaf, Step
 from phr.records.search.quantities import Measured, measured
@@ -46,6 +46,7 @@ class Pairs:
         if len(systems) == 1:
             yield from _texts(pair_head(self.base, self.name, "$", text), everything)
             return
+        yield mixed_mark(self.base, self.name)
         yield from _texts(pair_head(self.base, self.name, "%", text), everything)
         code = text.partition(_SEP)[2]
         for system, values in systems.items():

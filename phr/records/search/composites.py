@@ -146,6 +146,11 @@ def pair_head(base: str, kept: str, kind: str, first: str) -> str:
     return terms.head(base, kept, kind) + first + _SEP
 
 
+def mixed_mark(base: str, kept: str) -> str:
+    """The text of the term that says that some code stands there with several systems."""
+    return terms.head(base, kept, "%")
+
+
 def token_key(form: str, system: str | None, code: str) -> str:
     """The first component of a pair: form "a" (any system), or "c" (system and code; no system: "")."""
     return form + _SEP + (code if form == "a" else terms.joined(system or "", code))
@@ -189,15 +194,18 @@ def _pairs(param: SearchParam, kept: str, first: SearchParam, one: Value, two: V
     def beside(kind: str, text: str) -> Ways:
         return _second(param, pair_head(param.base, kept, kind, text), two)
 
+    def mixed(text: str) -> Ways:
+        return _all([[((mixed_mark(param.base, kept),),)], beside("%", text)])
+
     match one:
         case Token(_, None):
             raise BadSearch(param.name, "the first part needs a code")
         case Token(None, str(code)):
             either = token_key("a", None, code)
-            return beside("$", either) + beside("%", either)
+            return beside("$", either) + mixed(either)
         case Token(system, str(code)):
             own = _own(first, one)
-            return _all([own, beside("$", token_key("a", None, code))]) + beside("%", token_key("c", system, code))
+            return _all([own, beside("$", token_key("a", None, code))]) + mixed(token_key("c", system, code))
         case Reference(reference, id):
             told = reference or f"{first.targets[0]}/{id}"
             return beside("$", terms.without_version(told))
@@ -223,5 +231,4 @@ def _second(param: SearchParam, head: str, value: Value) -> Ways:
 
 def _numbers(head: str, span: Span) -> tuple[str, ...]:
     """Texts of the numbers a span means."""
-    found = quantities.asked_texts(head, Amount(span.prefix, span.low, span.high, span.low))[0][0]
-    return tuple(text for text in found if text[len(head) + 1] not in "<>")  # these numbers are no intervals
+    return quantities.asked_texts(head, Amount(span.prefix, span.low, span.high, span.low))[0][0]  # no intervals

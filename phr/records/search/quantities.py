@@ -14,7 +14,7 @@ Sources: FHIR R4 3.1.1.4.5 (prefixes), 3.1.1.4.13 (quantity), datatypes.html (Qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -30,6 +30,7 @@ from phr.records.search.trie import CONVERTED, EVER, FOREVER, WRITTEN, Cut
 Cover = tuple[tuple[tuple[int, ...], ...], ...]
 _SEP = "\x1f"
 _EXACT = Context(prec=40)
+_INTERVALS = "i|"  # some value of the parameter is an interval: only then its ends are looked at
 MONEY = "urn:iso:std:iso:4217"
 
 
@@ -135,6 +136,8 @@ def _text(node: Any, key: str) -> str:
 def stored(head: str, values: Sequence[Measured]) -> Iterator[str]:
     """The texts of terms of all values a resource has under one head (`terms.head` of kind q)."""
     several = len({value.units for value in values}) > 1
+    if any(_is_interval(value) for value in values):
+        yield head + _INTERVALS
     for value in values:
         yield from _nodes(head, "", value, WRITTEN)
         if unit := _unit(value.system, value.code):
@@ -151,11 +154,15 @@ def stored(head: str, values: Sequence[Measured]) -> Iterator[str]:
 def _nodes(head: str, kind: str, value: Measured, digits: int) -> Iterator[str]:
     start = head + kind + _SEP
     low, high = (trie.rounded(value.low[0], digits), value.low[1]), (trie.rounded(value.high[0], digits), value.high[1])
-    if low[0] == high[0] and low[1] < high[1]:
+    if not _is_interval(value):
         yield from (start + node for node in trie.nodes(low[0]))
     else:
         yield from (start + "<" + node for node in trie.nodes(*low))
         yield from (start + ">" + node for node in trie.nodes(*high))
+
+
+def _is_interval(value: Measured) -> bool:
+    return value.low[0] != value.high[0]
 
 
 @lru_cache(maxsize=4096)
@@ -227,44 +234,41 @@ def _cut(number: float) -> Decimal:
     return trie.rounded(Decimal(repr(number)), WRITTEN)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """Texts of the nodes that cover an interval: of values, and of the lower and upper ends of intervals."""
-
-    start: str
-    digits: int
-
-    def values(self, low: Cut, high: Cut) -> list[str]:
-        return [self.start + node for node in trie.cover(low, high, self.digits)]
-
-    def lows(self, low: Cut, high: Cut) -> list[str]:
-        return [self.start + "<" + node for node in trie.cover(low, high, self.digits, cuts=True)]
-
-    def highs(self, low: Cut, high: Cut) -> list[str]:
-        return [self.start + ">" + node for node in trie.cover(low, high, self.digits, cuts=True)]
-
-
 def _ways(head: str, kind: str, prefix: str, ends: tuple[Cut, Cut], digits: int) -> list[tuple[tuple[str, ...], ...]]:
-    """Alternatives for a prefix (R4 3.1.1.4.5; `ranges.holds` says the same of ranges): values, then intervals."""
-    (a, b), kept = ends, _Kept(head + kind + _SEP, digits)
-    before, after = (EVER, _next(a, -1)), (_next(b, 1), FOREVER)
-    texts: dict[str, Callable[[], list[str]]] = {
-        "eq": lambda: kept.values(a, b),
-        "ap": lambda: kept.values(a, b),
-        "ne": lambda: [*kept.values(EVER, a), *kept.values(b, FOREVER), *kept.lows(*before), *kept.highs(*after)],
-        "gt": lambda: kept.values(b, FOREVER) + kept.highs(*after),
-        "lt": lambda: kept.values(EVER, a) + kept.lows(*before),
-        "ge": lambda: kept.values(a, FOREVER) + kept.highs(*after),
-        "le": lambda: kept.values(EVER, b) + kept.lows(*before),
-        "sa": lambda: kept.values(b, FOREVER) + kept.lows(b, FOREVER),
-        "eb": lambda: kept.values(EVER, a) + kept.highs(EVER, a),
-    }
-    ways: list[tuple[tuple[str, ...], ...]] = [(tuple(texts[prefix]()),)]
-    if prefix in ("eq", "ge", "le"):
-        ways.append((tuple(kept.lows(a, b)), tuple(kept.highs(a, b))))  # an interval inside the one asked for
-    elif prefix == "ap":
-        ways.append((tuple(kept.lows(EVER, _next(b, -1))), tuple(kept.highs(_next(a, 1), FOREVER))))
-    return ways
+    """Alternatives for a prefix: values that lie right, then intervals that do."""
+    start, (a, b) = head + kind + _SEP, ends
+    values = [start + node for low, high in _values(prefix, a, b) for node in trie.cover(low, high, digits)]
+    intervals = (
+        tuple(
+            tuple(start + end + node for end, low, high in some for node in trie.cover(low, high, digits, cuts=True))
+            for some in sets
+        )
+        for sets in _intervals(prefix, a, b)
+    )
+    return [(tuple(values),), *(((head + _INTERVALS,), *sets) for sets in intervals)]
+
+
+def _values(prefix: str, a: Cut, b: Cut) -> list[tuple[Cut, Cut]]:
+    """Where a value lies that answers a prefix (R4 3.1.1.4.5); `a` to `b` is what was asked for."""
+    if prefix in ("eq", "ap"):
+        return [(a, b)]
+    found = {"ge": [(a, FOREVER)], "le": [(EVER, b)], "gt": [(b, FOREVER)], "sa": [(b, FOREVER)], "lt": [(EVER, a)],
+             "eb": [(EVER, a)], "ne": [(EVER, a), (b, FOREVER)]}  # fmt: skip
+    return found[prefix]
+
+
+def _intervals(prefix: str, a: Cut, b: Cut) -> list[list[list[tuple[str, Cut, Cut]]]]:
+    """Where the ends (<, >) of an interval lie that answers a prefix; `ranges.holds` says the same of ranges.
+
+    Alternatives of conjunctions of choices.
+    """
+    below, above = ("<", EVER, _next(a, -1)), (">", _next(b, 1), FOREVER)
+    inside = [[("<", a, b)], [(">", a, b)]]
+    overlap = [[("<", EVER, _next(b, -1))], [(">", _next(a, 1), FOREVER)]]
+    found = {"eq": [inside], "ap": [overlap], "ne": [[[below, above]]], "gt": [[[above]]], "lt": [[[below]]],
+             "ge": [[[above]], inside], "le": [[[below]], inside], "sa": [[[("<", b, FOREVER)]]],
+             "eb": [[[(">", EVER, a)]]]}  # fmt: skip
+    return found[prefix]
 
 
 def _next(cut: Cut, step: int) -> Cut:

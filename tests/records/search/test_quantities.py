@@ -41,7 +41,7 @@ def test_a_cover_of_cuts_is_exactly_what_lies_between(low: Cut, high: Cut, cut: 
 
 @given(DECIMALS, DECIMALS)
 def test_covers_are_small(low: Decimal, high: Decimal) -> None:
-    assert len(cover((low, 0), (high, 1), WRITTEN)) <= 500
+    assert len(cover((low, 0), (high, 1), WRITTEN)) <= 300
     assert len(nodes(rounded(low, WRITTEN))) <= WRITTEN + 3
 
 
