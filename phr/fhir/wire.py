@@ -18,6 +18,7 @@ from phr.fhir.resolve import relative
 from phr.fhir.shape import WHOLE, Shape, checked, shaped
 from phr.records import body
 from phr.records.gateway import Page, Stored
+from phr.records.naming import given
 from phr.records.search.parse import BadSearch, Query, parse
 
 _JSON = {"json", "application/json", "application/fhir+json", "text/json"}
@@ -228,11 +229,11 @@ def history(here: str, asked: Pairs, page: Page, *, own: int | None, shape: Shap
     """The history Bundle of a page, newest first. `here`: its URL; `asked`: the parameters it came with."""
     entries = []
     for v in page.entries:
-        method = "DELETE" if v.deleted else "POST" if v.version == 1 else "PUT"
+        method = "DELETE" if v.deleted else "POST" if v.version == 1 and not given(v.id) else "PUT"
         head: dict[str, Any] = {
             "request": {"method": method, "url": v.type if method == "POST" else v.reference},
             "response": {
-                "status": {"DELETE": "204", "POST": "201", "PUT": "200"}[method],
+                "status": "204" if v.deleted else "201" if v.version == 1 else "200",
                 "etag": etag(v.version),
                 "lastModified": instant(v.updated_at),
             },

@@ -7,12 +7,14 @@ it has put there itself. See decisions/ids-of-the-clients-own.md.
 
 from __future__ import annotations
 
+import re
 from base64 import b32encode
 from hashlib import blake2b
 
 from consent.decide import Caller
 
 LETTERS = 10  # of base32: 50 bits
+_GIVEN = re.compile(rf"[a-z2-7]{{{LETTERS}}}-")
 
 
 def prefix_of(caller: Caller, *, author: int | None, key: bytes) -> str:
@@ -20,3 +22,8 @@ def prefix_of(caller: Caller, *, author: int | None, key: bytes) -> str:
     writer = f"person:{caller.person}" if author is None else f"org:{author}"
     digest = blake2b(f"ids\x1f{writer}\x1f{caller.client}".encode(), digest_size=8, key=key).digest()
     return b32encode(digest).decode().lower()[:LETTERS] + "-"
+
+
+def given(id: str) -> bool:
+    """Whether a client gave this id: its resource was created by an update. The server's own begin otherwise."""
+    return _GIVEN.match(id) is not None

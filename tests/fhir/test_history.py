@@ -22,6 +22,7 @@ from tests.family import (
     secret,
     weight,
 )
+from tests.fhir.test_update_as_create import prefix
 
 SECOND = timedelta(seconds=1)
 
@@ -309,3 +310,15 @@ def test_a_page_of_big_bodies_ends_early(family: Neighbourhood, monkeypatch: Any
 def test_organisations_have_a_history_too(family: Neighbourhood) -> None:
     made = family.clinic.made(organization())
     assert f"{made['id']}/1" in versions(family.mother.get("Organization/_history"))
+
+
+@pytest.mark.spec("FHIR R4", "3.1.0.9", "history says how each version came to be: POST, PUT or DELETE")
+def test_what_an_update_created_says_so(family: Neighbourhood) -> None:
+    id = f"{prefix(family.mother)}walk"
+    assert family.mother.put(weight() | {"id": id}).status == 201
+    assert family.mother.put(weight(value="51.0") | {"id": id}).status == 200
+    told = [
+        (e["request"], e["response"]["status"]) for e in family.mother.get(f"Observation/{id}/_history").json["entry"]
+    ]
+    asked = {"method": "PUT", "url": f"Observation/{id}"}
+    assert told == [(asked, "200"), (asked, "201")]
