@@ -102,8 +102,11 @@ class Searching(Including):
         """
         everybody = known is not None and self.scope.subjects is not None and self.scope.subjects <= known.keys()
 
-        def scope(alias: str, *, same: bool = False) -> SQL:
-            return scope_sql(self.scope, letter, p, alias=alias, known=known if everybody or same else None)
+        closed = replace(self.scope, open_letters="")  # what is of no open type needs no word about them
+
+        def scope(alias: str, *, same: bool = False, common: bool = True) -> SQL:
+            told = known if everybody or same else None
+            return scope_sql(self.scope if common else closed, letter, p, alias=alias, known=told)
 
         return scope
 

@@ -10,9 +10,13 @@ from phr.records.scoping import SQL, Params
 
 
 class Scopes(Protocol):
-    """What the caller may touch of an alias; `same`: its row is about the person the searched rows are about."""
+    """What the caller may touch of an alias.
 
-    def __call__(self, alias: str, *, same: bool = False) -> SQL: ...
+    `same`: its row is about the person the searched rows are about.
+    `common`: it may be of a type that belongs to no one.
+    """
+
+    def __call__(self, alias: str, *, same: bool = False, common: bool = True) -> SQL: ...
 
 
 @dataclass(slots=True)

@@ -107,7 +107,7 @@ def _one_record(query: Query) -> frozenset[UUID]:
 
 
 def _where(query: Query, a: Asking) -> list[SQL]:
-    scope = a.scope("r", same=True)
+    scope = a.scope("r", same=True, common=not OPEN_TYPES.isdisjoint(query.types))
     if _one_record(query):
         # Inside one record the scope lets nearly all or nothing through; CASE keeps the planner from taking its
         # many conditions for many rarities, and sorting a whole record where the walk gives the first page.

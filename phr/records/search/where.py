@@ -89,7 +89,7 @@ def _condition(c: Condition, row: Row, a: Asking) -> SQL:
 
 def reached(kind: str, inner: Node, t: Row, a: Asking) -> SQL:
     """What must hold of a row at the other end of a step: type, scope, and what is asked of it."""
-    scope = a.scope(t.alias, same=t.same)
+    scope = a.scope(t.alias, same=t.same, common=kind in OPEN_TYPES)
     return f"{t.alias}.type = {a.p(kind)} AND NOT {t.alias}.deleted AND {scope} AND {holds(inner, t, a)}"
 
 
@@ -153,16 +153,20 @@ def _in_tree(v: Reference, c: Condition, row: Row, a: Asking) -> SQL:
     up = parent(kind)
     assert up is not None
     mixed, own = keys(c.param, kind, a), keys(up, kind, a)[0]
-    first, t, all_ids = a.table(), a.table(), a.p(id)
+    first, t = a.table(), a.table()
     type, k = a.p(kind), a.p(own)
     step = f"{t}.terms @> ARRAY[h.named # {k}::bigint]"
     if c.modifier == "above":
         step = f"{t}.named IN (SELECT u # {k}::bigint FROM unnest(h.terms) u)"
+
+    def there(alias: str) -> SQL:
+        return f"NOT {alias}.deleted AND {a.scope(alias, common=kind in OPEN_TYPES)}"
+
     tree = (
         f"WITH RECURSIVE h(named, terms, level) AS (SELECT {first}.named, {first}.terms, 0 FROM phr_resource {first}"
-        f" WHERE {first}.type = {type} AND {first}.fhir_id = {all_ids} AND NOT {first}.deleted AND {a.scope(first)}"
+        f" WHERE {first}.type = {type} AND {first}.fhir_id = {a.p(id)} AND {there(first)}"
         f" UNION SELECT {t}.named, {t}.terms, h.level + 1 FROM h JOIN phr_resource {t} ON {step}"
-        f" WHERE h.level < {MOST_LEVELS} AND {t}.type = {type} AND NOT {t}.deleted AND {a.scope(t)})"
+        f" WHERE h.level < {MOST_LEVELS} AND {t}.type = {type} AND {there(t)})"
     )
     found = [f"ARRAY({tree} SELECT h.named # {a.p(m)}::bigint FROM h)" for m in mixed]
     return f"{row.alias}.terms && ({' || '.join(found)})" if found else "FALSE"

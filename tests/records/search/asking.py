@@ -47,7 +47,7 @@ def page(
     """One page by SQL, for a caller from whom some resources are hidden, and where it ends."""
     p = Params()
 
-    def scope(alias: str, *, same: bool = False) -> SQL:
+    def scope(alias: str, *, same: bool = False, common: bool = True) -> SQL:
         return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
 
     rows: list[tuple[object, ...]] = []
@@ -79,7 +79,7 @@ def pages(query: Query, *, hidden: frozenset[str] = NONE, few: bool = False) -> 
 def total(query: Query, hidden: frozenset[str]) -> int:
     p = Params()
 
-    def scope(alias: str, *, same: bool = False) -> SQL:
+    def scope(alias: str, *, same: bool = False, common: bool = True) -> SQL:
         return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
 
     with connection.cursor() as cursor:
