@@ -74,6 +74,8 @@ NOT_SUPPORTED = (
          b'"criteria":"Observation","channel":{"type":"rest-hook","endpoint":"https://example.org"}}'),
     Item("_sort in a history", "http.html 3.1.0.9", "_history?_sort=_lastUpdated", 400, "_sort",
          "a history is newest first"),
+    Item("_list in a history", "http.html 3.1.0.9", "_history?_list=x", 400, "_list",
+         "read the List, and the history of each member"),
     # -- search --
     Item("search of contained resources", "search.html 3.1.1.5.7", "Observation?_contained=true", 400, "_contained",
          "contained resources are part of the sealed body"),
