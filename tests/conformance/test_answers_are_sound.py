@@ -29,7 +29,8 @@ ASKED = (
     f"ValueSet/$validate-code?url=http://hl7.org/fhir/ValueSet/administrative-gender&code=male&system={GENDER}",
 )  # fmt: skip
 REFUSED = (
-    "Observation/none", "Nonsense", "Observation?_id=a&_count=x", "Observation?status:nonsense=1", "Observation/$nonsense",
+    "Observation/none", "Nonsense", "Observation?_id=a&_count=x",
+    "Observation?status:nonsense=1", "Observation/$nonsense",
     "Observation?value-quantity=lots", "Patient/$everything?start=never",
 )  # fmt: skip
 

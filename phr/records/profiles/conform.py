@@ -14,10 +14,11 @@ from typing import Any, Final
 from phr.records.fhirpath import Context, Node, tree
 from phr.records.fhirpath.context import TooCostly
 from phr.records.fhirpath.types import lineage
+from phr.records.fhirpath.values import Trouble, compare
 from phr.records.profiles import extensions, references, slices
 from phr.records.profiles.coded import bound, holds
 from phr.records.profiles.library import Library
-from phr.records.profiles.structure import BASE, Profile, Spec, TypeRule, Unwalkable
+from phr.records.profiles.structure import BASE, Limits, Profile, Spec, TypeRule, Unwalkable
 from phr.records.profiles.walk import MOST, STEPS, Enough, Member, Walk, rules
 from phr.records.validate import Problem
 
@@ -172,6 +173,8 @@ def _fits(walk: Walk, node: Node, spec: Spec, profile: Profile, fallback: Spec |
     if spec.constant is not None and not slices.meets(node.value, spec.constant):
         wanted = "fixed" if spec.constant.exact else "pattern"
         walk.add(node.path(), "value", "決められた値と違います。", f"It is not as the {wanted} value wants it.", place)
+    if spec.limits is not None:
+        _limited(walk, node, spec.limits, place)
     bound(walk, node, spec.binding, profile)
     if node.type == "Reference":
         references.points(walk, node, rule, spec, profile)
@@ -182,6 +185,24 @@ def _fits(walk: Walk, node: Node, spec: Spec, profile: Profile, fallback: Spec |
         rules(walk, node, spec.rules, profile)
         return
     _inside(walk, node, spec, profile)
+
+
+def _limited(walk: Walk, node: Node, limits: Limits, place: str) -> None:
+    """maxLength, minValue[x] and maxValue[x]."""
+    if limits.length is not None and isinstance(node.value, str) and len(node.value) > limits.length:
+        english = f"Longer than {limits.length} characters."
+        walk.add(node.path(), "value", f"{limits.length} 文字までです。", english, place)
+    for edge, sign, word in ((limits.low, -1, "最小 minimum"), (limits.high, 1, "最大 maximum")):
+        if edge is not None and _order(node, edge) == sign:
+            walk.add(node.path(), "value", "範囲の外です。", f"Beyond the {word}.", place)
+
+
+def _order(node: Node, edge: Any) -> int | None:
+    """How a value stands to a bound of its type; None where that cannot be told."""
+    try:
+        return compare([node], [Node(edge, node.type)])
+    except Trouble:
+        return None
 
 
 def _inside(walk: Walk, node: Node, spec: Spec, profile: Profile) -> None:

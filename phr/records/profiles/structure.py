@@ -65,6 +65,15 @@ class Slicing:
     rules: str
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """maxLength, minValue[x], maxValue[x]; None = not told."""
+
+    length: int | None
+    low: Any
+    high: Any
+
+
 @dataclass(slots=True, eq=False)
 class Spec:
     """One element of a profile. `name` without "[x]"; `max` None = many; `refers`: id of the element it repeats."""
@@ -80,6 +89,7 @@ class Spec:
     refers: str | None
     slice_name: str
     slicing: Slicing | None
+    limits: Limits | None = None
     children: dict[str, Spec] = field(default_factory=dict)
     slices: list[Spec] = field(default_factory=list)
 
@@ -198,7 +208,14 @@ def _spec(element: Mapping[str, Any], own: str, stem: str, slice_name: str) -> S
         refers=refers.partition("#")[2] if refers else None,
         slice_name=slice_name,
         slicing=_slicing(element["slicing"]) if "slicing" in element else None,
+        limits=_limits(element),
     )
+
+
+def _limits(element: Mapping[str, Any]) -> Limits | None:
+    found = [next((v for k, v in element.items() if k.startswith(stem)), None) for stem in ("minValue", "maxValue")]
+    length = element.get("maxLength")
+    return Limits(length, *found) if length is not None or found != [None, None] else None
 
 
 def _binding(binding: Mapping[str, Any]) -> Binding | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -88,6 +89,29 @@ def test_numbers_equal_by_value_and_never_booleans() -> None:
     wanted = profile("number", "Observation", element("Observation.value[x]", fixedInteger=1))
     assert errors(observation(valueInteger=1), wanted) == []
     assert errors(observation(valueBoolean=True), wanted) == [("Observation.value.ofType(boolean)", "value")]
+
+
+@pytest.mark.spec(
+    "FHIR R4", "elementdefinition 2.24.0.8 minValue[x], maxValue[x], maxLength", "values keep their bounds"
+)
+def test_bounds() -> None:
+    kilos = {"system": "http://unitsofmeasure.org", "code": "kg"}
+    wanted = profile(
+        "bounds", "Observation", element("Observation.note.text", maxLength=3),
+        element("Observation.value[x]", minValueQuantity=kilos | {"value": 1}, maxValueQuantity=kilos | {"value": 9}),
+        element("Observation.effective[x]", maxValueDateTime="2026-04-01"),
+    )  # fmt: skip
+    assert errors(observation(valueQuantity=kilos | {"value": 9}, note=[{"text": "見本"}]), wanted) == []
+    assert errors(observation(effectiveDateTime="2026-03-31T10:00:00Z"), wanted) == []
+    assert errors(observation(valueQuantity={"value": 5}), wanted) == []  # no unit: it cannot be told
+    for value in (Decimal("0.999"), 10):
+        told = errors(observation(valueQuantity=kilos | {"value": value}), wanted)
+        assert told == [("Observation.value.ofType(Quantity)", "value")]
+    grams = kilos | {"value": 9001, "code": "g"}
+    assert errors(observation(valueQuantity=grams), wanted) == [("Observation.value.ofType(Quantity)", "value")]
+    assert errors(observation(note=[{"text": "長い見本"}]), wanted) == [("Observation.note[0].text", "value")]
+    late = observation(effectiveDateTime="2026-04-02")
+    assert errors(late, wanted) == [("Observation.effective.ofType(dateTime)", "value")]
 
 
 # -- bindings --------------------------------------------------------------------------------------

@@ -166,3 +166,38 @@ def test_a_slice_that_nothing_tells_apart_is_told_and_refuses_nothing() -> None:
     [told] = findings(observation(category=[{"text": "x"}]), wanted)
     assert (told.severity, told.code) == ("warning", "not-supported")
     assert "Observation.category:a" in told.diagnostics
+
+
+def test_entries_and_sections_of_a_document() -> None:
+    """A Bundle sliced by the type of what is in it, its Composition by a pattern: as checkup documents are."""
+    head = profile(
+        "head", "Composition", element("Composition.section", **sliced(("pattern", "code"), rules="closed")),
+        element("Composition.section:result", min=1, max="1"),
+        element("Composition.section:result.code", min=1, patternCodeableConcept={"coding": [{"code": "01910"}]}),
+        element("Composition.section:result.entry", min=1),
+    )  # fmt: skip
+    wanted = profile(
+        "document", "Bundle", element("Bundle.type", fixedCode="document"),
+        element("Bundle.entry", **sliced(("type", "resource"))),
+        element("Bundle.entry:head", min=1, max="1"),
+        element("Bundle.entry:head.resource", min=1, type=[{"code": "Composition", "profile": [HERE + "head"]}]),
+        element("Bundle.entry:patient", min=1, max="1"),
+        element("Bundle.entry:patient.resource", min=1, type=[{"code": "Patient"}]),
+    )  # fmt: skip
+
+    def told(*resources: dict[str, Any]) -> list[tuple[str, str]]:
+        entries = [{"resource": r} for r in resources]
+        found = errors({"resourceType": "Bundle", "type": "document", "entry": entries}, wanted, head)
+        return [e for e in found if e[0] != "Bundle" and e != ("Bundle.timestamp", "required")]
+
+    section = {"code": {"coding": [{"code": "01910"}], "text": "結果"}, "entry": [{"reference": "Patient/1"}]}
+    composition = {"resourceType": "Composition", "status": "final", "type": {"text": "x"}, "date": "2026-04-01",
+                   "author": [{"display": "見本市"}], "title": "x", "section": [section]}  # fmt: skip
+    patient = {"resourceType": "Patient"}
+    assert told(composition, patient) == []
+    assert told(composition) == [("Bundle.entry", "required")]
+    assert told(composition, patient, patient) == [("Bundle.entry", "structure")]
+    bare = composition | {"section": [{k: v for k, v in section.items() if k != "entry"}]}
+    assert told(bare, patient) == [("Bundle.entry[0].resource.section[0].entry", "required")]
+    other = composition | {"section": [section, {"code": {"text": "他"}}]}
+    assert told(other, patient) == [("Bundle.entry[0].resource.section[1]", "structure")]
