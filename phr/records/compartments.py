@@ -27,18 +27,18 @@ HOPS = 3  # from a clinical resource to a PractitionerRole to its Organization t
 MOST_REFERRED = 1000  # beside one page
 # The key cannot occur inside a string: there its quotation marks would be escaped (`body.write` leaves no spaces).
 _POINTING = re.compile(rb'"reference":"((?:%s)/[A-Za-z0-9\-.]{1,64})["/]' % "|".join(sorted(OPEN_TYPES)).encode())
-# The persons themselves come first; then as it was stored. Neither changes while pages are turned.
+# Within one record the person comes first; then as it was stored. Neither changes while pages are turned.
 _PLACE = "CASE WHEN r.type = 'Patient' THEN -r.id ELSE r.id END"
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What is asked of a record. `low`, `high`: clinical time, half-open; what has none is always in.
+    """What is asked of a record. `subject` None: of everybody's (operators). `types`: none = all.
 
-    `types`: none = all. `since`: stored after it.
+    `low`, `high`: clinical time, half-open; what has none is always in. `since`: stored after it.
     """
 
-    subject: UUID
+    subject: UUID | None
     types: tuple[str, ...] = ()
     since: datetime | None = None
     low: datetime | None = None
@@ -69,7 +69,7 @@ class Compartments(Reading):
     def everything(self, whole: Whole, *, cursor: str | None = None) -> Page:
         """One page of a record, logged; `patient` was asked before. Raises BadSearch for the cursor, TooCostly."""
         mark = paging.opened(cursor, caller=self.caller, query=whole) if cursor else None
-        known = self._known_person(whole.subject)
+        known = self._known_person(whole.subject) if whole.subject else None
         p = Params()
         rows = fetch(bounded(_walk(self, whole, mark, p, known)), p)
         entries, last, more = self._page(rows, whole.count, letter="s", known=known)
@@ -141,9 +141,11 @@ class Compartments(Reading):
         return self._opened(prepared.fetch(sql, p.values), letter="r")
 
 
-def _inside(records: Reading, subject: UUID, p: Params, known: Known | None) -> SQL:
-    about = p(subject)
+def _inside(records: Reading, subject: UUID | None, p: Params, known: Known | None) -> SQL:
     scope = scope_sql(records.scope, "s", p, known=known)
+    if subject is None:
+        return f"r.subject_id IS NOT NULL AND NOT r.deleted AND {scope}"
+    about = p(subject)
     # CASE: as in a search inside one record, the scope is no rarity.
     return (
         f"(r.subject_id = {about} OR r.subject2_id = {about}) AND NOT r.deleted"
@@ -162,10 +164,11 @@ def _walk(records: Reading, whole: Whole, mark: paging.Mark | None, p: Params, k
     if whole.high:
         where.append(f"(r.clinical_low IS NULL OR r.clinical_low < {p(whole.high)})")
     high_water = "(SELECT max(id) FROM phr_resource)"
+    place = _PLACE if whole.subject else "r.id"
     if mark:
         high_water = p(mark.high_water)
-        where += [f"{_PLACE} > {p(mark.after[0])}", f"r.id <= {high_water}"]
-    extra = f", {_PLACE} AS place, {high_water} AS high_water"
+        where += [f"{place} > {p(mark.after[0])}", f"r.id <= {high_water}"]
+    extra = f", {place} AS place, {high_water} AS high_water"
     return (
         f"{store.select(terms=records.granular, extra=extra)} WHERE {' AND '.join(where)}"
         f" ORDER BY place LIMIT {p(whole.count + 1)}"

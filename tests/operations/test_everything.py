@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.utils import timezone
 
+from consent.models import Organization
 from phr.populate.cast import HANA, YUKI
+from phr.smart import launches
+from phr.smart.models import AccessToken, Application
 from tests.family import KAI, Answer, App, Neighbourhood, audit_lines, encoded, organization, pressure, secret, weight
 
 SPEC = pytest.mark.spec
@@ -39,6 +44,21 @@ def turned(app: App, path: str) -> list[list[str]]:
     return pages
 
 
+def acting_for(organization: Organization) -> App:
+    """A system client of this organisation."""
+    application = Application.objects.create(
+        client_id="operator", name="運営", client_type="confidential", organization=organization,
+        authorization_grant_type="client-credentials", system_scopes="system/*.cruds",
+        token_endpoint_auth_method="private_key_jwt", client_secret="never used, never blank",
+    )  # fmt: skip
+    now, scope = timezone.now(), "system/*.cruds"
+    launch = launches.begin_system(application=application, purpose="TREAT", scope=scope, now=now)
+    AccessToken.objects.create(
+        token="operator", application=application, scope=scope, expires=launch.ends_at, launch=launch
+    )
+    return App("operator")
+
+
 @SPEC("FHIR R4", "operation-patient-everything", "the patient, its compartment and what is referred to, in a searchset")
 def test_the_patient_comes_first_then_the_record_and_what_it_refers_to(family: Neighbourhood) -> None:
     above = family.clinic.made(organization("見本病院"))
@@ -66,6 +86,19 @@ def test_without_an_id_it_is_the_patient_of_the_token(family: Neighbourhood) -> 
     for app in (family.clinic, family.officer):
         refused = app.get("Patient/$everything")
         assert (refused.status, refused.issue["code"]) == (422, "too-costly")
+
+
+def test_an_operator_goes_through_everybody_as_far_as_it_may_see(family: Neighbourhood) -> None:
+    trust = Organization.objects.create(code="0000000009", name="運営", kind="operator")
+    operator = acting_for(trust)
+    family.mother.made(pressure())  # not opened to it
+    numbers = []
+    for _ in range(3):
+        person = operator.made({"resourceType": "Patient", "birthDate": "2000-01-01"})["id"]
+        numbers += [f"Patient/{person}", f"Observation/{operator.made(pressure(UUID(person)))['id']}"]
+    pages = turned(operator, "Patient/$everything?_count=4")
+    assert [x for page in pages for x in page] == numbers
+    assert len(pages) == 2
 
 
 @SPEC("FHIR R4", "operation-patient-everything", "start and end are care dates; partial dates are their whole span")

@@ -14,6 +14,7 @@ from phr.records import definitions
 from phr.records.compartments import Whole
 from phr.records.gateway import Records
 from phr.records.search import ranges
+from phr.records.searching import OPERATOR
 
 MOST = 1000  # resources of a page; without `_count` as many
 
@@ -37,7 +38,11 @@ INPUTS = (
 def everything(records: Records, ask: Ask) -> bytes:
     """One page of the record: its resources as matches, and beside them what belongs to nobody and is referred to."""
     admitted(records, "Patient", "r")
-    subject = records.patient(ask.id) if ask.id is not None else sole_patient(records)
+    subject = None
+    if ask.id is not None:
+        subject = records.patient(ask.id)
+    elif records.scope.subjects is not None or OPERATOR not in records.scope.actors:
+        subject = sole_patient(records)
     whole = Whole(subject, types(ask), since(ask), *care_dates(ask), count(ask))
     return searchset(records, ask, records.everything(whole, cursor=ask.one("_page")))
 
