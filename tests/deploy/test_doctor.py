@@ -11,7 +11,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from consent.models import AuditEntry
+from consent.models import AuditEntry, Organization
+from phr.records.jobs import ExportJob
 
 
 def told() -> str:
@@ -76,3 +77,20 @@ def test_a_log_from_another_cluster() -> None:
 def test_a_broker_that_is_away(settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert "✗ broker" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_a_folder_for_exports_that_cannot_be(settings: Any) -> None:
+    settings.PHR_EXPORT_FOLDER = "/dev/null/exports"
+    assert "PHR_EXPORT_FOLDER" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_an_export_that_nobody_takes_up() -> None:
+    clinic = Organization.objects.create(code="9919000001", name="見本", kind="clinic")
+    long_ago = timezone.now() - timedelta(hours=1)
+    ExportJob.objects.create(
+        client="clinic", organization=clinic, authority={}, kek="", wrapped=b"", plan=b"", created_at=long_ago,
+        heartbeat_at=long_ago,
+    )  # fmt: skip
+    assert "wait for a worker" in told()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -16,11 +18,12 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from consent.models import AuditBatch, AuditEntry
+from phr.fhir.bulk import running
 from phr.records import vault
 from phr.records.profiles import enforced
 
 OLDEST_POSTGRESQL = 15
-SEALED_WITHIN = timedelta(minutes=10)
+SEALED_WITHIN = EXPORTED_WITHIN = timedelta(minutes=10)
 
 Finding = tuple[str, str]  # what is wrong, how to mend it
 
@@ -115,6 +118,15 @@ def profiles() -> Iterator[Finding]:
         yield f"PHR_PROFILES_ENFORCED: {word!r} means nothing", "own, claimed or a canonical URL: deploy/env.example"
 
 
+def exports() -> Iterator[Finding]:
+    folder = Path(settings.PHR_EXPORT_FOLDER)
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        yield f"{folder} cannot be written", "let the user of web and worker own PHR_EXPORT_FOLDER"
+    if waiting := running.due(now=timezone.now() - EXPORTED_WITHIN):
+        yield f"{len(waiting)} export(s) wait for a worker", "start the worker and one beat"
+
+
 FIRST = "database / データベース"
 EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     FIRST: database,
@@ -124,6 +136,7 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "broker / Redis": broker,
     "settings / 設定": configuration,
     "profiles / プロファイル": profiles,
+    "exports / 一括出力": exports,
 }
 
 
