@@ -21,6 +21,7 @@ from phr.records.terminology.sources import Resource, dicts
 
 MOST_STEPS = 500_000  # concepts looked at for one question
 DEEPEST = 20  # value sets inside each other
+PER_REGEX = 8  # what an expression costs at each concept besides
 PER_FILTER = 500  # what a filter costs besides the concepts it looks at
 
 Key = tuple[str, str]  # system (preferred spelling), code
@@ -161,7 +162,8 @@ class Evaluation:
                 raise _not_listed(url)
             found.unclosed.add(url)
         tests = self._tests(system, part)
-        self._spend(len(system.concepts) * (len(tests) + 1))
+        dear = sum(PER_REGEX for row in dicts(part.get("filter")) if row.get("op") == "regex")
+        self._spend(len(system.concepts) * (1 + len(tests) + dear))
         own = preferred(url)
         for concept in system.concepts.values():
             if all(test(concept) for test in tests):
