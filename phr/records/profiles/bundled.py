@@ -38,7 +38,10 @@ def _lines() -> dict[str, bytes]:
     return dict(zip(msgspec.json.decode(head, type=list[str]), lines, strict=True))
 
 
-@lru_cache(maxsize=256)
 def _structure(url: str) -> dict[str, Any] | None:
-    line = _lines().get(url)
-    return _decoder.decode(line) if line is not None else None
+    return _decoded(url) if url in _lines() else None  # what strangers make up does not get into the cache
+
+
+@lru_cache(maxsize=256)
+def _decoded(url: str) -> dict[str, Any]:
+    return _decoder.decode(_lines()[url])
