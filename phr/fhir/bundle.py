@@ -22,8 +22,13 @@ def process(records: Records, content: Mapping[str, Any], *, prefer: str, reques
     """
     kind = entries.kind_of(content)
     raw = entries.raw_entries(content)
-    carry_out = _batch if kind == "batch" else transactions.carry_out
-    return wire.bundle(f"{kind}-response", carry_out(request or HttpRequest(), records, raw, prefer))
+    asked = request or HttpRequest()
+    if kind == "batch":
+        answers = _batch(asked, records, raw, prefer)
+    else:
+        with records.accounted():
+            answers = transactions.carry_out(asked, records, raw, prefer)
+    return wire.bundle(f"{kind}-response", answers)
 
 
 def _batch(request: HttpRequest, records: Records, raw: list[Any], prefer: str) -> list[bytes]:
@@ -38,7 +43,7 @@ def _batch(request: HttpRequest, records: Records, raw: list[Any], prefer: str) 
     entries.limited(read)
     for entry in entries.in_order(read):
         try:
-            with transaction.atomic():
+            with records.accounted(), transaction.atomic():
                 answers[entry.position] = _carry_out(request, records, entry, prefer)
         except Exception as error:  # noqa: BLE001
             answers[entry.position] = _refusal(InEntry(entry.position, error))

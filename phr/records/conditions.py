@@ -5,12 +5,16 @@ What the caller may not see does not match. Use it through `gateway.Records`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from consent import prepared
+from consent.decide import Caller, Permit
 from consent.scope import OPEN_TYPES
 from phr.records import locks
 from phr.records.admission import Admission
@@ -24,6 +28,20 @@ from phr.records.search.terms import literal
 from phr.records.searching import Searching
 from phr.records.store import Stored
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def accountable(deed: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method whose refusal may tell something of a resource (see `Conditions.accounted`)."""
+
+    @wraps(deed)
+    def accounted(self: Conditions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.accounted():
+            return deed(self, *args, **kwargs)
+
+    return accounted
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -35,6 +53,31 @@ class Match:
 
 class Conditions(Admission, Searching):
     """What one caller's conditions find."""
+
+    def __init__(self, caller: Caller, permit: Permit, *, now: datetime) -> None:
+        super().__init__(caller, permit, now=now)
+        self._looks: list[Callable[[], None]] = []
+        self._accounting = False
+
+    @contextmanager
+    def accounted(self) -> Iterator[None]:
+        """Whoever is refused inside may have learnt something by that: what was looked at is on the log then too.
+
+        A write that fails is undone, and its lines in the log with it. So this is opened outside its transaction.
+        """
+        if self._accounting:  # the outermost tells
+            yield
+            return
+        self._accounting = True
+        try:
+            yield
+        except Exception:
+            for look in self._looks:
+                look()
+            raise
+        finally:
+            self._looks.clear()
+            self._accounting = False
 
     def hold(self, wanted: Iterable[tuple[Query, Mapping[str, Any] | None]]) -> None:
         """Let no other conditional write that could meet one of these go on until this transaction ends.
@@ -55,7 +98,9 @@ class Conditions(Admission, Searching):
         """The one match, logged. Raises Ambiguous where several match, TooCostly as a search would."""
         self._affordable(condition)
         matches = self.find(condition, letter="s", limit=2)
-        self._log_search(condition, matches)
+        look = partial(self._log_search, condition, matches)
+        self._looks.append(look)
+        look()
         if len(matches) > 1:
             raise Ambiguous(f"several {condition.type} resources match the condition")
         return matches[0] if matches else None

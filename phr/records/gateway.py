@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from consent.in_force import in_force_for
 from phr.records import locks, naming, store, vault
 from phr.records.admission import at, same_content, subject_element
 from phr.records.compartments import Compartments
-from phr.records.conditions import Conditions, Match
+from phr.records.conditions import Conditions, Match, accountable
 from phr.records.histories import Histories, Past
 from phr.records.linking import Linking
 from phr.records.reading import Gone, NotFound, Page, Refused, TooCostly, open_permit
@@ -90,6 +91,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         self._log_written(Event.RECORD_CREATED, written)
         return written
 
+    @accountable
     @transaction.atomic
     def create_unless(self, resource: dict[str, Any], condition: Query) -> tuple[Stored, bool]:
         """Conditional create (R4 http.html §3.1.0.8.2): the one match, or a new resource and True."""
@@ -148,6 +150,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
             raise PreconditionFailed(f"the current version is {current.version}")
         return self._replace(current, resource), current.deleted
 
+    @accountable
     @transaction.atomic
     def put_where(
         self, condition: Query, resource: dict[str, Any], *, if_match: Versions | None = None, fresh: bool = False
@@ -212,6 +215,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
 
     # -- patch ----------------------------------------------------------------------------------
 
+    @accountable
     @transaction.atomic
     def patch(
         self, type: str, id: str, change: Change, *, if_match: Versions | None = None, match: Match | None = None
@@ -228,6 +232,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
             raise Forbidden(f"{type} may be written, but not read, by this caller")
         if current.deleted:
             raise Gone(current.reference)
+        self._looks.append(partial(self._log, Event.RECORD_READ, current))
         changed = change(self._as_shown(current))
         if (changed.get("resourceType"), changed.get("id")) != (type, id):
             raise Unprocessable("a patch changes neither type nor id", expression=f"{type}.id")
@@ -236,6 +241,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         except Invalid as error:
             raise Spoilt(error.problems) from error
 
+    @accountable
     @transaction.atomic
     def patch_where(self, condition: Query, change: Change, *, if_match: Versions | None = None) -> Stored:
         """Conditional patch: the one match. Raises NotFound where nothing matches, Ambiguous, and as `patch`."""
@@ -267,6 +273,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         self._log_written(Event.RECORD_DELETED, [gone])
         return gone
 
+    @accountable
     @transaction.atomic
     def delete_where(self, condition: Query, *, if_match: Versions | None = None) -> Stored | None:
         """Conditional delete of the one match (§3.1.0.7.1); None where nothing matches. Raises Ambiguous."""

@@ -217,6 +217,23 @@ def test_what_a_condition_finds_is_on_the_log(family: Neighbourhood) -> None:
         assert audit_lines(event)[-1][-1]["resources"][0].startswith(f"Observation/{made['id']}/")
 
 
+@pytest.mark.parametrize("inside", [None, "batch", "transaction"])
+def test_a_condition_that_finds_several_is_on_the_log(family: Neighbourhood, inside: str | None) -> None:
+    """412 tells that there are several: that they were found is kept, though nothing was written."""
+    for _ in range(2):
+        family.mother.made(named())
+    before = len(audit_lines("record:searched"))
+    for count, change in enumerate((entry("PUT", PLACES[0], named()), entry("DELETE", PLACES[0])), start=1):
+        if inside is not None:
+            family.mother.bundle(inside, change)
+        elif "resource" in change:
+            assert put(family.mother, change["resource"]).status == 412
+        else:
+            assert family.mother.delete(PLACES[0]).status == 412
+        lines = audit_lines("record:searched")[before:]
+        assert [(subject, detail["count"]) for subject, *_, detail in lines] == [(YUKI, 2)] * count
+
+
 # -- delete ----------------------------------------------------------------------------------------
 
 

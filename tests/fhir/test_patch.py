@@ -193,6 +193,22 @@ def test_a_patch_is_on_the_log(family: Neighbourhood) -> None:
     assert (subject, detail) == (YUKI, {"resources": [f"Observation/{made['id']}/2"]})
 
 
+@pytest.mark.parametrize("inside", [None, "batch", "transaction"])
+def test_a_patch_that_asks_in_vain_is_on_the_log(family: Neighbourhood, inside: str | None) -> None:
+    """`test` tells one bit of a resource even where it fails: that is an access like any other."""
+    path = f"Observation/{family.mother.made(weight())['id']}"
+    asks = [{"op": "test", "path": "/valueQuantity/unit", "value": "g"}]
+    before = len(audit_lines("record:read"))
+    if inside is None:
+        assert patch(family.mother, path, asks).status == 422
+    else:
+        family.mother.bundle(inside, entry("PATCH", path, binary(asks)))
+    [(subject, *_, detail)] = audit_lines("record:read")[before:]
+    assert (subject, f"Observation/{detail['id']}") == (YUKI, path)
+    assert patch(family.mother, path).status == 200
+    assert len(audit_lines("record:read")) == before + 1  # what is written has its own line
+
+
 @pytest.mark.spec("FHIR R4", "3.1.0.6", "the narrative is not clinically unsafe after a patch")
 @pytest.mark.parametrize(
     ("status", "told"), [("generated", 200), ("extensions", 200), ("additional", 422), ("empty", 200)]
