@@ -19,6 +19,7 @@ from phr.records.search.query import Text, kept_ids
 
 LAST = 16_383  # position: what stands behind it is found, but not as one piece with what is before
 MOST = 200_000  # characters of a resource's text that are kept
+MOST_BYTES = 900_000  # of a tsvector; PostgreSQL takes a megabyte
 MOST_PLACES = 255  # positions of one lexeme
 LONGEST_WORD = 100
 _JAPANESE = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -28,22 +29,29 @@ _RUN = re.compile(rf"[{_JAPANESE}]+|[^\W{_JAPANESE}]+")
 def vector(texts: Iterable[str]) -> str:
     """The tsvector of some texts, as PostgreSQL writes it; empty where there is no word. Texts stay apart."""
     places: dict[str, list[int]] = {}
+    room = MOST_BYTES
+    for at, lexeme in _placed(texts):
+        found = places.setdefault(lexeme, [])
+        if len(found) < MOST_PLACES and at not in found[-1:]:
+            room -= 2 if found else 6 + len(lexeme.encode())
+            found.append(at)
+        if room < 0:
+            break
+    return " ".join(f"'{lexeme}':{','.join(map(str, found))}" for lexeme, found in sorted(places.items()))
+
+
+def _placed(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Lexemes with their positions."""
     at, room = 0, MOST
     for text in texts:
-        folded = whole(text[:room])
-        room -= len(text)
-        for piece in folded.split():
+        for piece in whole(text[:room]).split():
             for lexeme in _lexemes(piece):
                 at += 1
-                places.setdefault(lexeme, []).append(min(at, LAST))
+                yield min(at, LAST), lexeme
             at += 1  # a gap: no piece reaches across
+        room -= len(text)
         if room <= 0:
-            break
-    return " ".join(f"'{lexeme}':{_places(found)}" for lexeme, found in sorted(places.items()))
-
-
-def _places(found: list[int]) -> str:
-    return ",".join(map(str, list(dict.fromkeys(found))[:MOST_PLACES]))
+            return
 
 
 def asked(text: str) -> str:

@@ -45,6 +45,9 @@ def test_texts_stay_apart_and_long_ones_are_kept() -> None:
     assert meets(["見本" * LAST + "終"], "終")
     assert not meets(["x " * MOST + "end"], "end")
     assert meets(["ab " * 5000], "ab")
+    many = [chr(0x4E00 + n % 20000) + chr(0x4E00 + n * 7 % 19997) for n in range(MOST)]
+    assert meets(["始終", "".join(many)], "始終")
+    assert meets([" ".join(f"{n:x}" * 20 for n in range(MOST // 50))], "1" * 20)
 
 
 @pytest.mark.django_db
