@@ -11,6 +11,7 @@ from uuid import UUID
 
 from consent.scope import OPEN_TYPES
 from phr.records import store
+from phr.records.definitions import concrete_types
 from phr.records.scoping import SQL, Params
 from phr.records.search.asking import Asking, Row, Scopes
 from phr.records.search.cursor import Mark
@@ -112,14 +113,19 @@ def _where(query: Query, a: Asking) -> list[SQL]:
         # Inside one record the scope lets nearly all or nothing through; CASE keeps the planner from taking its
         # many conditions for many rarities, and sorting a whole record where the walk gives the first page.
         scope = f"CASE WHEN {scope} THEN TRUE ELSE FALSE END"
-    type = f"r.type = {a.p(query.types[0])}" if len(query.types) == 1 else f"r.type = ANY({a.p(list(query.types))})"
-    found = [type, "NOT r.deleted", scope]
+    found = [*_of_types(query.types, a), "NOT r.deleted", scope]
     if query.compartment:
         found.append(within(query.compartment, query.types, a))
     row = Row("r", a.few, bool(a.about), open=OPEN_TYPES.issuperset(query.types))
     return found + [holds(c, row, a) for c in query.conditions]
 
 
+def _of_types(types: tuple[str, ...], a: Asking) -> list[SQL]:
+    if len(types) == 1:
+        return [f"r.type = {a.p(types[0])}"]
+    return [] if len(types) == len(concrete_types()) else [f"r.type = ANY({a.p(list(types))})"]
+
+
 def bound_to(query: Query) -> frozenset[UUID] | None:
     """Persons one of whom every match must be about; None where the search does not say."""
-    return next((found for c in query.conditions if (found := subjects(c))), None)
+    return _one_record(query) or next((found for c in query.conditions if (found := subjects(c))), None)

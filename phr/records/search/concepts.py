@@ -6,7 +6,7 @@ code. The answer goes into the query, so that what is compiled is pure again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from phr.records import terminology
@@ -17,6 +17,14 @@ from phr.records.search.values import token, unescaped
 MODIFIERS = frozenset({"in", "not-in", "above", "below"})
 MOST_CODES = 2000  # in one condition: every one of them is looked up in the index
 _CODED = frozenset({"CodeableConcept", "Coding", "code", "Identifier"})
+
+
+def together(param: SearchParam, modifier: str, texts: Sequence[str]) -> tuple[Codes, ...]:
+    """The codes of all values of one condition. Raises ValueError as `codes`."""
+    found = tuple(codes(param, modifier, text) for text in texts)
+    if sum(len(one.codes) for one in found) > MOST_CODES:
+        raise ValueError(f"stands for more than {MOST_CODES} codes")
+    return found
 
 
 def codes(param: SearchParam, modifier: str, text: str) -> Codes:

@@ -64,7 +64,7 @@ def condition(param: SearchParam, name: str, modifier: str, text: str, asked: As
         raise BadSearch(name, "has an empty value")
     try:
         if modifier in concepts.MODIFIERS and param.type == "token":
-            found: tuple[Value, ...] = tuple(concepts.codes(param, modifier, part) for part in texts)
+            found: tuple[Value, ...] = concepts.together(param, modifier, texts)
         else:
             found = tuple(values.value(param, modifier, kind, part, asked) for part in texts)
         if param.type == "reference" and modifier in ("above", "below"):
