@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 import time
@@ -62,13 +63,16 @@ def mapped(job: Job, processes: int) -> Iterator[Callable[[Iterable[ndjson.Batch
         yield lambda batches: map(job, batches)
         return
     connections.close_all()  # each process opens its own
-    with multiprocessing.get_context("fork").Pool(processes, _leave_interrupts_to_the_parent) as pool:
+    with multiprocessing.get_context("fork").Pool(processes, _begin) as pool:
         yield lambda batches: pool.imap(job, batches)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _begin() -> None:
+    """A writing process: interrupts are the parent's, and garbage is looked for seldom (a tenth of the time)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @contextmanager
