@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from consent.decide import Capacity
 from phr.populate.cast import HANA, OBSTETRIC, PAEDIATRIC, YUKI
-from phr.records import reading
-from phr.records.gateway import NotFound
+from phr.records import histories, reading, searching
+from phr.records.gateway import NotFound, Past
 from phr.records.search.parse import parse
 from tests.family import Neighbourhood, at_home, pressure, weight
 from tests.records.test_gateway_sealing import permit, records
@@ -34,12 +34,13 @@ def test_a_row_the_sql_lets_through_by_mistake_is_withheld_and_alarms(
     made = family.mother.made(weight())
     stranger = records(family, PAEDIATRIC.code)
     query = parse("Observation", [("subject", f"Patient/{YUKI}")], now=timezone.now())
-    monkeypatch.setattr(reading, "scope_sql", lambda *args, **kwargs: "TRUE")
+    for module in (reading, searching, histories):
+        monkeypatch.setattr(module, "scope_sql", lambda *args, **kwargs: "TRUE")
     with caplog.at_level(logging.ERROR, logger="phr.alarm"):
         with pytest.raises(NotFound):
             stranger.read("Observation", made["id"])
         with pytest.raises(NotFound):
-            stranger.history("Observation", made["id"], limit=5)
+            stranger.history(Past("Observation", made["id"]))
         assert disagreements() == 2
         assert stranger.search(query).entries == []
     assert disagreements() > 2
