@@ -108,6 +108,17 @@ def of(resource: dict[str, Any], expression: str) -> list[Any]:
         ("name.use != 'usual'", [True]),
         ("'usual' in name.use", [True]),
         ("name.use contains 'temp'", [False]),
+        # moving dates
+        ("birthDate + 2 years = @2020-11-03", [True]),
+        ("@2024-02-29 + 1 year = @2025-02-28", [True]),
+        ("@2026-03-31 - 1 month = @2026-02-28", [True]),
+        ("@2026-01 + 13 months = @2027-02", [True]),
+        ("@2026 + 18 months = @2027", [True]),
+        ("@2026-02-27 + 2 days = @2026-03-01", [True]),
+        ("@2026-02-27 + 47 hours = @2026-02-28", [True]),
+        ("@2026-03-01T00:00:00+09:00 - 1 second = @2026-02-28T23:59:59+09:00", [True]),
+        ("@2026-03-01T23:30Z + 45 minutes = @2026-03-02T00:15Z", [True]),
+        ("birthDate + 1 'wk' = @2018-11-10", [True]),
         # numbers and strings
         ("1 + 2 * 3 - 4", [3]),
         ("7 div 2", [3]),
@@ -179,8 +190,12 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
         compiled(text)
 
 
-@pytest.mark.parametrize("text", ["name.given.single()", "name.given + 1", "1 < 'a'", "name.given and true", "today()",
-                                  "%nonsense", "'a'.matches('(')", "name.given.toInteger()"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["name.given.single()", "name.given + 1", "1 < 'a'", "name.given and true", "today()", "%nonsense",
+     "'a'.matches('(')", "name.given.toInteger()", "@2026 + 1 day", "@2026-01-01 + 1 'kg'", "@9999-12-31 + 1 day",
+     "@2026 - 9999 years"],
+)  # fmt: skip
 def test_what_cannot_be_evaluated_is_trouble(text: str) -> None:
     with pytest.raises(Trouble):
         compiled(text).on(tree(PATIENT))

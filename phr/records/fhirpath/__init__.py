@@ -3,7 +3,7 @@
     run = compiled("component.code.exists()")   # raises Unsupported
     run.on(tree(resource))                      # list of values; raises Trouble, TooCostly
 
-Decision: decisions/fhirpath-of-our-own.md. Not known here: date arithmetic, `lowBoundary` and other later additions.
+Decision: decisions/fhirpath-of-our-own.md. Not known here: `lowBoundary` and other later additions.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Final
 
 from phr.records.fhirpath import functions, iterating, values
 from phr.records.fhirpath.context import URL_CONSTANTS, Context, Frame, Run
+from phr.records.fhirpath.moving import moved
 from phr.records.fhirpath.nodes import Node
 from phr.records.fhirpath.parser import (
     Ast,
@@ -23,7 +24,7 @@ from phr.records.fhirpath.parser import (
     named_type,
 )
 from phr.records.fhirpath.types import is_of
-from phr.records.fhirpath.values import Amount, Items, Trouble, moment
+from phr.records.fhirpath.values import Amount, Items, Moment, Trouble, moment
 
 
 def compile(tree: Ast) -> Run:
@@ -229,6 +230,8 @@ def _arithmetic(operator: str, left: Run, right: Run) -> Run:
         x, y = values.one(a), values.one(b)
         if x is None or y is None:
             return []
+        if isinstance(x, Moment) and isinstance(y, Amount) and operator in "+-":
+            return [moved(x, y, 1 if operator == "+" else -1)]
         answer = values.arithmetic(operator, x, y)
         return [] if answer is None else [answer]
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from phr.records.profiles import conform, enforced, packages
-from tests.family import Neighbourhood, at_home, rows, weight
+from tests.family import Neighbourhood, at_home, encoded, post, rows, weight
 from tests.records.profiles.archives import packed
 from tests.records.profiles.small import BASE, HERE, element, profile
 from tests.records.profiles.test_own_profiles import EPISODE, OWN_PROFILE
@@ -58,6 +58,26 @@ def test_an_update_is_held_to_it_too(family: Neighbourhood) -> None:
     worse = {k: v for k, v in made.items() if k != "period"}
     refused(family.mother.put(worse), "EpisodeOfCare.period", own)
     assert family.mother.get(f"EpisodeOfCare/{made['id']}").json["meta"]["versionId"] == "1"
+
+
+def test_a_patch_is_held_to_it_too(family: Neighbourhood) -> None:
+    own = OWN_PROFILE + "pregnancy-episode"
+    made = family.mother.made(claiming(EPISODE | {"patient": weight()["subject"]}, own))
+    remove = encoded([{"op": "remove", "path": "/period"}])
+    answer = family.mother.ask("PATCH", f"EpisodeOfCare/{made['id']}", remove, type="application/json-patch+json")
+    assert answer.status in (400, 422), answer
+    assert "EpisodeOfCare.period" in str(answer.json)
+    assert family.mother.get(f"EpisodeOfCare/{made['id']}").json["meta"]["versionId"] == "1"
+
+
+def test_a_transaction_is_held_to_it_as_a_whole(family: Neighbourhood) -> None:
+    sound = claiming(EPISODE | {"patient": weight()["subject"]}, OWN_PROFILE + "pregnancy-episode")
+    bare = {k: v for k, v in sound.items() if k != "period"}
+    before = rows()
+    answer = family.mother.bundle("transaction", post(sound), post(weight()), post(bare))
+    assert answer.status == 400, answer
+    assert answer.issue["expression"] == ["Bundle.entry[2].resource.period"]
+    assert rows() == before
 
 
 def test_other_profiles_hold_only_where_the_setting_says_so(family: Neighbourhood, settings: Settings) -> None:
