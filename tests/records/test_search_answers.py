@@ -98,6 +98,21 @@ def test_several_types_at_once(all_of_it: naive.World, data: st.DataObject) -> N
     assert pages(query, hidden=hidden) == expected(query, seen, few=False)
 
 
+def test_a_person_is_named_for_several_types_at_once(all_of_it: naive.World) -> None:
+    """In a List the patient is the subject; in an Appointment one of the actors, and not the first subject."""
+    first, second = patient_id(0), patient_id(1)
+    actors = [{"actor": {"reference": f"Patient/{id}"}, "status": "accepted"} for id in (first, second)]
+    meeting = {"resourceType": "Appointment", "id": "meeting", "status": "booked", "participant": actors}
+    store.insert([drafted(meeting)], now=NOON)
+    for id in (first, second):
+        query = parse([], [("_type", "Appointment,List,Observation"), ("patient", id), ("_count", "100")], now=NOON)
+        known = ("Observation", "List")
+        own = [naive.name(r) for r in all_of_it.resources if r["resourceType"] in known and naive.about(r) == id]
+        assert sorted(page(query)[0]) == sorted(["Appointment/meeting", *own])
+    both = parse([], [("_type", "Patient,RelatedPerson"), ("_id", first)], now=NOON)
+    assert page(both)[0] == [f"Patient/{first}"] * any(naive.name(r) == f"Patient/{first}" for r in all_of_it.resources)
+
+
 @pytest.mark.spec("FHIR R4", "3.1.1.2", "compartment: everything a Patient's compartment holds")
 def test_a_compartment_is_what_refers_to_its_patient(all_of_it: naive.World) -> None:
     for n in range(8):

@@ -101,7 +101,7 @@ def _asking(query: Query, scope: Scopes, p: Params, key: bytes, persons: frozens
 
 def _one_record(query: Query) -> frozenset[UUID]:
     """The persons one of whom is the main subject of every match; none where the search does not say."""
-    for c in query.conditions:
+    for c in query.conditions if len(query.types) == 1 else ():
         if isinstance(c, Condition) and (found := subjects(c)) and (c.param.name == "_id" or main(c.param)):
             return found
     return frozenset()
@@ -128,4 +128,6 @@ def _of_types(types: tuple[str, ...], a: Asking) -> list[SQL]:
 
 def bound_to(query: Query) -> frozenset[UUID] | None:
     """Persons one of whom every match must be about; None where the search does not say."""
+    if len(query.types) > 1:
+        return None
     return _one_record(query) or next((found for c in query.conditions if (found := subjects(c))), None)

@@ -33,7 +33,9 @@ def all_of(conditions: Sequence[SQL]) -> SQL:
     return "(" + " AND ".join(conditions) + ")" if conditions else "TRUE"
 
 
-def looked_up(c: Condition, found: Cover, row: Row, a: Asking) -> SQL:
+def looked_up(c: Condition, found: Cover, row: Row, a: Asking, *, walk: bool = True) -> SQL:
+    """The terms of `found` are met, or (a modifier says so) are not. `walk`: where the condition names a person whom
+    a match must be about, her record is walked."""
     negated = c.missing is True or c.modifier in ("not", "not-in")
     if not any(all(way) for way in found):
         return "TRUE" if negated else "FALSE"
@@ -41,9 +43,9 @@ def looked_up(c: Condition, found: Cover, row: Row, a: Asking) -> SQL:
     if negated:
         return f"NOT {sql}"
     # Beside the walk the term is near certain; CASE keeps the planner from counting it as one more rarity.
-    walk = _walks(c, a.p) if row.alias == "r" else ""
-    if walk:
-        return f"{walk} AND CASE WHEN {sql} THEN TRUE ELSE FALSE END"
+    record = _walks(c, a.p) if walk and row.alias == "r" else ""
+    if record:
+        return f"{record} AND CASE WHEN {sql} THEN TRUE ELSE FALSE END"
     return f"CASE WHEN {sql} THEN TRUE ELSE FALSE END" if row.walked else sql
 
 

@@ -57,7 +57,7 @@ def _each(parts: Sequence[tuple[str, Node]], row: Row, a: Asking) -> SQL:
     if len(nodes) == len(parts) and len(alike) == 1 and all(found is not None for found in covers):
         merged = _merged([found for found in covers if found is not None])
         if merged is not None:
-            return looked_up(nodes[0], merged, row, a)
+            return looked_up(nodes[0], merged, row, a, walk=all(main(node.param) for node in nodes))
     return any_of([f"({row.alias}.type = {a.p(type)} AND {holds(node, row, a)})" for type, node in parts])
 
 

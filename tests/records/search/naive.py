@@ -119,6 +119,11 @@ def name(r: Resource) -> str:
     return f"{r['resourceType']}/{r['id']}"
 
 
+def about(r: Resource) -> str:
+    """The id of the Patient who is the subject."""
+    return next((n["reference"].partition("/")[2] for n in get(r, "subject") if "reference" in n), "")
+
+
 def found(query: Query, world: World, *, rising: bool = False) -> list[str]:
     """`Type/id` of every match, in order; ties newest stored (last in the list) first, or oldest if `rising`."""
     hits = [
