@@ -46,13 +46,13 @@ SELECT least(%(now)s::timestamptz, min(xact_start)) - interval '{UNSEEN}',
 class Part:
     """One walk of an export. None = any.
 
-    `type`, and in a walk of all types those it is `without`; `queries`: one of which must match; `deleted`: what
+    `types`, none = all, and of all those it is `without`; `queries`: one of which must match; `deleted`: what
     is deleted, instead of what stands; `persons`: only what is about a person; `members`: about these as main
     person, or as second one with a main person outside `everybody`. `since`: changed after; `until`: before.
     `targets`, of a walk of Provenance: it must be about a resource of one of these; `latest`: and be the newest.
     """
 
-    type: str | None = None
+    types: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     queries: tuple[Query, ...] = ()
     deleted: bool = False
@@ -158,8 +158,8 @@ class Export(Searching):
 
 def _conditions(part: Part, p: Params) -> Iterator[SQL]:
     yield "r.deleted" if part.deleted else "NOT r.deleted"
-    if part.type is not None:
-        yield f"r.type = {p(part.type)}"
+    if part.types:
+        yield f"r.type = {p(part.types[0])}" if len(part.types) == 1 else f"r.type = ANY({p(list(part.types))})"
     if part.without:
         yield f"r.type <> ALL({p(list(part.without))})"
     if part.persons:

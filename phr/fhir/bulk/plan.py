@@ -77,19 +77,25 @@ def _of_slice(plan: Plan, common: dict[str, Any], now: datetime, base: str) -> I
     for type, text in plan.filters:
         filtered.setdefault(type, []).append(query(type, text, now=now, base=base))
     apart = _provenance_apart(plan)
-    parts = [Part(type=type, **common) for type in plan.types or () if type not in filtered]
+    parts = _by_type([type for type in plan.types or () if type not in filtered], common)
     if plan.types is None:
         parts.append(Part(without=tuple(sorted({*filtered, *apart})), **common))
-    parts += [Part(type=type, queries=tuple(queries), **common) for type, queries in filtered.items()]
+    parts += [Part(types=(type,), queries=tuple(queries), **common) for type, queries in filtered.items()]
     yield from parts
     if apart:
         whoever = {"members": common["everybody"]} if "everybody" in common else {}
         targets = tuple(replace(part, **whoever) for part in parts)
         own = {**common, "since": None, "until": None}
-        yield Part(type="Provenance", targets=targets, latest=plan.provenance == "latest", **own)
+        yield Part(types=("Provenance",), targets=targets, latest=plan.provenance == "latest", **own)
     if plan.since is not None:
-        for kind in plan.types or (None,):
-            yield Part(type=kind, deleted=True, **common)
+        yield from _by_type(plan.types, {**common, "deleted": True}) if plan.types else [Part(deleted=True, **common)]
+
+
+def _by_type(types: list[str], common: dict[str, Any]) -> list[Part]:
+    """A walk for each type, which has an index; of a few persons one walk of all of them is less."""
+    if "members" in common:
+        return [Part(types=tuple(types), **common)] if types else []
+    return [Part(types=(type,), **common) for type in types]
 
 
 def _provenance_apart(plan: Plan) -> tuple[str, ...]:

@@ -142,7 +142,7 @@ def _write(job: ExportJob, export: Export, part: Part, told: plan.Plan, files: W
             own = entry.facts.author == job.organization_id
             text = lines.line(entry, labels=own, elements=told.kept_elements(entry.type))
             files.add(Kind.OUTPUT, entry.type, entry.pk, text)
-    about = {"type": part.type or "*", "interaction": "export", "run": str(job.pk)}
+    about = {"type": part.types[0] if len(part.types) == 1 else "*", "interaction": "export", "run": str(job.pk)}
     export.log(Event.RECORD_SEARCHED, seen, about)
     job.done += len(seen)
     job.step, job.after = (job.step, upto) if upto < job.high_water else (job.step + 1, 0)
