@@ -12,8 +12,9 @@ from phr.records.fhirpath.values import Amount, Moment, Trouble
 _MONTHS: Final = {"year": 12, "month": 1, "a": 12, "mo": 1}
 _SECONDS: Final = {
     "week": Decimal(604_800), "day": Decimal(86_400), "hour": Decimal(3600), "minute": Decimal(60),
-    "second": Decimal(1), "millisecond": Decimal("0.001"), "wk": Decimal(604_800), "d": Decimal(86_400), "h": Decimal(3600),
-    "min": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001"),
+    "second": Decimal(1), "millisecond": Decimal("0.001"),
+    "wk": Decimal(604_800), "d": Decimal(86_400), "h": Decimal(3600), "min": Decimal(60), "s": Decimal(1),
+    "ms": Decimal("0.001"),
 }  # fmt: skip
 
 
