@@ -18,6 +18,7 @@ urlpatterns = [
     re_path(rf"^/{_OPERATION}$", _asked, name="operation"),
     re_path(rf"^/{_TYPE}/{_OPERATION}$", _asked, name="type-operation"),
     re_path(rf"^/{_TYPE}/{_ID}/{_OPERATION}$", _asked, name="instance-operation"),
+    re_path(rf"^/{_TYPE}/{_ID}/_history/(?P<version>[^/]{{1,64}})/{_OPERATION}$", _asked, name="version-operation"),
     # R4 spells a conditional delete with a slash before its criteria, and everything else without one.
     re_path(rf"^/{_TYPE}/?$", door(GET=finding.search, POST=writing.create, PUT=writing.update_where,
                                    PATCH=writing.patch_where, DELETE=writing.delete_where), name="type"),

@@ -98,6 +98,8 @@ TABLE = (
     Row("type-operation", "POST", "/fhir/Patient/$match",         "401 403 403 403 403 403", "match"),
     Row("type-operation", "GET", "/fhir/DocumentReference/$docref?patient={yuki}", "401 200 200 200 200 200"),
     Row("instance-operation", "GET", "/fhir/Composition/{secret}/$document", "401 404 404 404 404 404"),
+    Row("version-operation", "POST", "/fhir/Observation/{pressure}/_history/1/$meta", "401 200 404 404 200 404"),
+    Row("version-operation", "GET", "/fhir/Observation/{secret}/_history/1/$meta", "401 200 404 404 404 404"),
     Row("operation", "GET", "/fhir/$meta",                        "401 200 200 404 422 422"),
     Row("type-operation", "GET", "/fhir/Observation/$meta",       "401 200 200 404 422 422"),
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$summary",  "401 200 404 404 200 404"),

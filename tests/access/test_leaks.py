@@ -188,6 +188,7 @@ QUESTIONS: dict[str, Question] = {
         "POST", "Patient/$match", encoded({"resourceType": "Patient", "identifier": [{"system": SYSTEM, "value": "1"}]})
     ),
     "$meta": lambda app, x: app.get(f"Observation/{x}/$meta"),
+    "$meta of a version": lambda app, x: app.get(f"Observation/{x}/_history/1/$meta"),
     "$meta of the type": lambda app, x: app.get("Observation/$meta"),
     "$meta of everything": lambda app, x: app.get("$meta"),
     "$meta-add": lambda app, x: app.ask("POST", f"Observation/{x}/$meta-add", encoded(TAGGED)),

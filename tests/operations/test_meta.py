@@ -42,6 +42,19 @@ def test_of_one_resource(family: Neighbourhood) -> None:
     assert told(family.mother.ask("POST", f"Observation/{made['id']}/$meta")) == made["meta"]
 
 
+@SPEC("FHIR R4", META, "of one version of a resource")
+def test_of_one_version(family: Neighbourhood) -> None:
+    made = family.mother.made(pressure(meta={"tag": [RED]}))
+    place = f"Observation/{made['id']}"
+    family.mother.put(made | {"meta": {"tag": [BLUE]}, "status": "amended"})
+    assert told(family.mother.get(f"{place}/_history/1/$meta")) == made["meta"]
+    assert BLUE in told(family.mother.get(f"{place}/_history/2/$meta"))["tag"]
+    for version in ("3", "0", "x", "1" * 20):
+        assert family.mother.get(f"{place}/_history/{version}/$meta").status == 404
+    assert family.stranger.get(f"{place}/_history/1/$meta").status == 404
+    assert family.mother.get(f"{place}/_history/1/$everything").status == 404
+
+
 @SPEC("FHIR R4", "operation-resource-meta-add", "profiles and tags are sets; identity is system and code")
 def test_add_and_delete(family: Neighbourhood) -> None:
     place = f"Observation/{family.mother.made(pressure(meta={'tag': [RED]}))['id']}"

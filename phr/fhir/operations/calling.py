@@ -25,7 +25,7 @@ from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records.gateway import Records
 
 Answer = bytes | HttpResponse
-LEVELS = frozenset({"system", "type", "instance"})
+LEVELS = frozenset({"system", "type", "instance", "version"})
 ANY = "*"
 SYSTEM = ""
 
@@ -34,7 +34,7 @@ SYSTEM = ""
 class Ask:
     """One call of `$operation`.
 
-    `type`, `id`: the place (None where the level has none). `values`: each declared parameter that came.
+    `type`, `id`, `version`: the place (None where the level has none). `values`: each declared parameter that came.
     `rest`: what is not declared, for operations that take search parameters. `asked`: the query string as it came.
     `headers`: of the request, with any case.
     """
@@ -46,6 +46,7 @@ class Ask:
     rest: wire.Pairs
     asked: wire.Pairs
     headers: Mapping[str, str]
+    version: str | None = None
 
     def one(self, name: str, default: Any = None) -> Any:
         """The single value of a parameter."""
@@ -120,9 +121,9 @@ def offered(type: str = SYSTEM) -> Iterator[Operation]:
     return (found for (_, place), found in sorted(_offered.items(), key=lambda item: item[0]) if place == type)
 
 
-def find(name: str, type: str | None, id: str | None) -> Operation:
-    """The operation at this place. Raises Problem (404)."""
-    level = "system" if type is None else "instance" if id is not None else "type"
+def find(name: str, type: str | None, id: str | None, version: str | None = None) -> Operation:
+    """The operation at this place. Raises Problem (404) as for any path where nothing is."""
+    level = "system" if type is None else "type" if id is None else "instance" if version is None else "version"
     places = (SYSTEM,) if type is None else (known(type), ANY)
     for place in places:
         found = _offered.get((name, place))
@@ -132,14 +133,19 @@ def find(name: str, type: str | None, id: str | None) -> Operation:
     raise Problem(404, "not-supported", text)
 
 
-def call(request: HttpRequest, *, operation: str, type: str | None = None, id: str | None = None) -> HttpResponse:
+def call(
+    request: HttpRequest, *, operation: str, type: str | None = None, id: str | None = None, version: str | None = None
+) -> HttpResponse:
     """The view of every operation."""
-    found = find(operation, type, id)
+    found = find(operation, type, id, version)
     method = "GET" if request.method == "HEAD" else request.method or ""
     allowed(found, method)
     records = open_records(request)
+    asked, headers = wire.asked(request), request.headers
     content = _content(request) if method == "POST" else None
-    answer = run(records, found, type=type, id=id, asked=wire.asked(request), content=content, headers=request.headers)
+    lenient = wire.preference(request, "handling", "strict") == "lenient"
+    values, rest = reading.read(found.inputs, asked, content, rest=found.rest, lenient=lenient)
+    answer = found.deed(records, Ask(found.name, type, id, values, rest, asked, headers, version))
     return answer if isinstance(answer, HttpResponse) else HttpResponse(answer, content_type=FHIR_JSON)
 
 
@@ -148,22 +154,6 @@ def allowed(found: Operation, method: str) -> None:
     if method not in found.methods:
         text = f"${found.name} は {', '.join(found.methods)} で呼び出します。This operation is called otherwise."
         raise Problem(405, "not-supported", text, Allow=", ".join(found.methods))
-
-
-def run(
-    records: Records,
-    found: Operation,
-    *,
-    type: str | None,
-    id: str | None,
-    asked: wire.Pairs,
-    content: dict[str, Any] | None,
-    headers: Mapping[str, str],
-) -> Answer:
-    """Read the parameters and call. `content`: the body, a Parameters or the operation's one resource."""
-    lenient = wire.prefers(headers.get("Prefer", ""), "handling", "strict") == "lenient"
-    values, rest = reading.read(found.inputs, asked, content, rest=found.rest, lenient=lenient)
-    return found.deed(records, Ask(found.name, type, id, values, rest, asked, headers))
 
 
 def _content(request: HttpRequest) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from phr.fhir.operations.everything import sole_patient
 from phr.fhir.operations.inputs import In
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import body, definitions
-from phr.records.gateway import Records, Stored, TooCostly
+from phr.records.gateway import NotFound, Records, Stored, TooCostly
 
 MOST = 5000  # resources that are summed up
 LABELS = ("tag", "security")
@@ -29,12 +29,12 @@ DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-"
 Meta = dict[str, Any]
 
 
-@operation("meta", levels={"system", "type", "instance"}, definition=f"{DEFINITION}meta")
+@operation("meta", levels={"system", "type", "instance", "version"}, definition=f"{DEFINITION}meta")
 def meta(records: Records, ask: Ask) -> bytes | HttpResponse:
-    """Of one resource its meta; of a type or of everything, the profiles, tags and labels in use."""
+    """Of one resource, or one version, its meta; of a type or of everything, the profiles, tags and labels in use."""
     if ask.type is not None and ask.id is not None:
         admitted(records, ask.type, "r")
-        return _one(records, records.read(ask.type, ask.id))
+        return _one(records, _read(records, ask.type, ask.id, ask.version))
     admitted(records, ask.type, "s")
     if ask.type in OPEN_TYPES:
         text = "個人に属さない型ではまとめられません。Not summed up for types that belong to nobody."
@@ -75,6 +75,14 @@ def _changed(records: Records, ask: Ask, change: Callable[[Meta, Meta], Meta]) -
         return {**content, "meta": change(content.get("meta", {}), given)}
 
     return _one(records, records.patch(type, id, changed))
+
+
+def _read(records: Records, type: str, id: str, version: str | None) -> Stored:
+    if version is None:
+        return records.read(type, id)
+    if not (version.isascii() and version.isdigit() and len(version) < 10):
+        raise NotFound(f"{type}/{id}")
+    return records.vread(type, id, int(version))
 
 
 def _labels_are_theirs(records: Records, found: Stored, *, adding: bool) -> bool:
