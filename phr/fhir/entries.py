@@ -10,6 +10,7 @@ from typing import Any
 from phr.fhir import preconditions, wire
 from phr.fhir.outcome import Problem
 from phr.records import definitions, validate
+from phr.records.admission import measure
 from phr.records.gateway import Invalid, Versions
 
 MAX_ENTRIES = 5000
@@ -57,6 +58,7 @@ def kind_of(content: Mapping[str, Any]) -> str:
     if kind not in ("batch", "transaction"):
         raise Problem(400, "value", "type は batch か transaction です。Expected batch or transaction.", "Bundle.type")
     around = {name: value for name, value in content.items() if name != "entry"}
+    measure(around)
     if problems := validate.check(around):
         raise Invalid(problems)
     return str(kind)
@@ -106,6 +108,7 @@ def _condition(method: str, query: str | None, request: Mapping[str, Any]) -> st
 def _check_shape(raw: Mapping[str, Any]) -> None:
     """The entry against the definition of Bundle.entry; its resource is checked where it is stored."""
     around = {name: value for name, value in raw.items() if name != "resource"}
+    measure(around)
     problems = validate.check({"resourceType": "Bundle", "type": "batch", "entry": [around]})
     if problems:
         inside = (p.expression.removeprefix("Bundle.entry[0]").lstrip(".") for p in problems)

@@ -14,6 +14,7 @@ from phr.fhir.outcome import Problem
 from phr.fhir.patching import JSON_PATCH, Change, json_patch
 from phr.fhir.resolve import relative
 from phr.records import body
+from phr.records.admission import measure
 
 _UNSAID = frozenset({"text", "meta", "language", "implicitRules"})
 FORMATS = f"{JSON_PATCH}, application/fhir+json"
@@ -25,14 +26,14 @@ def of_request(request: HttpRequest) -> Change:
     if kind == JSON_PATCH:
         return _ours(json_patch(body.received_list(wire.received(request))))
     if kind in ("application/fhir+json", "application/json"):
-        return _ours(fhirpath_patch(wire.json_body(request)))
+        return _parameters(wire.json_body(request))
     raise Problem(415, "not-supported", f"パッチの形式は {FORMATS} です。Expected one of these.", Accept_Patch=FORMATS)
 
 
-def of_entry(resource: Mapping[str, Any]) -> Change:
+def of_entry(resource: dict[str, Any]) -> Change:
     """A Parameters resource, or a Binary that holds a JSON Patch. Raises Problem (400, 413), Malformed, Invalid."""
     if resource.get("resourceType") == "Parameters":
-        return _ours(fhirpath_patch(resource))
+        return _parameters(resource)
     if resource.get("contentType") != JSON_PATCH:
         text = f"Binary の contentType は {JSON_PATCH} です。Expected a JSON Patch."
         raise Problem(400, "value", text, "Binary.contentType")
@@ -41,6 +42,11 @@ def of_entry(resource: Mapping[str, Any]) -> Change:
     except ValueError:
         raise Problem(400, "value", "data は base64 です。data must be base64.", "Binary.data") from None
     return _ours(json_patch(body.received_list(data)))
+
+
+def _parameters(resource: dict[str, Any]) -> Change:
+    measure(resource)  # it is checked as any resource is, and that takes as long
+    return _ours(fhirpath_patch(resource))
 
 
 def _ours(change: Change) -> Change:

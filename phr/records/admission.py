@@ -44,7 +44,7 @@ class Admission(Reading):
     def _draft(
         self, resource: dict[str, Any], *, id: str, version: int, author: int | None, when: datetime | None = None
     ) -> Draft:
-        _measure(resource)
+        measure(resource)
         problems = [p for p in validate.check(resource) if p.severity in ("fatal", "error")]
         problems = problems or second_opinion.check(resource)
         problems = problems or enforced.problems(resource, now=self.now)
@@ -156,14 +156,12 @@ def _whole(resource: Mapping[str, Any]) -> None:
     """What was shown in part must not be written back as if it were the whole (R4 search.html §3.1.1.5.8)."""
     tags = resource.get("meta", {}).get("tag", [])
     if any((tag.get("system"), tag.get("code")) == SUBSETTED for tag in tags):
-        text = (
-            "一部だけの内容です。This is a part (SUBSETTED): read the whole, without _summary and _elements"
-        )
+        text = "一部だけの内容です。This is a part (SUBSETTED): read the whole, without _summary and _elements"
         raise Unprocessable(text, expression=f"{resource['resourceType']}.meta.tag")
 
 
-def _measure(resource: dict[str, Any]) -> None:
-    """Before anything is spent on it: the cost of checking grows with the structure, not with attachments' data."""
+def measure(resource: dict[str, Any]) -> None:
+    """Raises TooLarge, before anything is spent: checking costs by the structure, not by the data of attachments."""
     limit = settings.PHR_MAX_RESOURCE
     size = len(body.write(resource))
     if size > limit and size - _attached(resource) > limit:

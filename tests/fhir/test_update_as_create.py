@@ -239,6 +239,27 @@ def test_a_resource_over_its_limit(family: Neighbourhood) -> None:
     assert rows()["phr_resource"] == before["phr_resource"] + 1
 
 
+def test_what_stands_around_is_measured_too(family: Neighbourhood) -> None:
+    """Bundles, their entries and patches are checked like resources, so they are measured like them."""
+    many = [{"url": "urn:x", "valueString": "x" * 1000}] * 1100
+    mother = family.mother
+    path = f"Observation/{mother.made(weight())['id']}"
+    before = rows()
+    tags = [{"system": "urn:x", "code": "x" * 1000}] * 1100
+    for method, where, sent in (
+        ("POST", "", {"resourceType": "Bundle", "type": "batch", "meta": {"tag": tags}}),
+        (
+            "POST",
+            "",
+            {"resourceType": "Bundle", "type": "transaction", "entry": [post(weight()) | {"extension": many}]},
+        ),
+        ("PATCH", path, {"resourceType": "Parameters", "parameter": [{"name": "operation", "extension": many}]}),
+    ):
+        answer = mother.ask(method, where, encoded(sent))
+        assert (answer.status, answer.issue["code"]) == (413, "too-long"), answer
+    assert rows() == before
+
+
 def test_attachments_are_not_counted(family: Neighbourhood) -> None:
     data = "44GC" * 500_000
     document = {
