@@ -6,7 +6,7 @@ value found. Parameters whose first element is absent cost nothing.
 
 * terms: keyed hashes: tokens, references, URIs, exact strings, presence (`search/terms.py`), what was measured
   (`search/quantities.py`), and what a composite says of one element (`index_composites.py`);
-* ranges: (param_id, low, high) half-open (`index_spans.py`): dates, numbers, places;
+* ranges: (param_id, low, high) half-open (`index_spans.py`): dates, places;
 * words: (param_id, tsvector) (`search/words.py`): `_text` and `_content` of the types that belong to no one;
 * texts: (param_id, normalised text) (`search/normal.py`): string parameters, HumanName and
   Address by their parts and as a whole.

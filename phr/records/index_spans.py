@@ -1,7 +1,7 @@
-"""Half-open spans of what has an order in clear: dates, numbers, and where a place lies. Pure.
+"""Half-open spans of what has an order in clear: dates, and where a place lies. Pure.
 
 Each reader takes a JSON value and gives (low, high), or None for what it cannot read.
-Source: FHIR R4 3.1.1.4.7 (number), 3.1.1.4.8 (date), location.html (near).
+Source: FHIR R4 3.1.1.4.8 (date), location.html (near).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
-from math import inf, isfinite, nextafter
+from math import isfinite
 from typing import Any
 
 from phr.records.search import ranges, units
@@ -71,27 +71,6 @@ def _length(repeat: Any) -> float:
     unit = units.canonical(code) if isinstance(code, str) else None
     seconds = value * float(unit.factor) if unit is not None and unit.measure == _TIME else 0.0
     return max(0.0, min(seconds, FOREVER / 1e6))
-
-
-def numbers(data_type: str) -> Read | None:
-    """The reader of a data type in a number parameter."""
-    if data_type[:1].islower():
-        return _point
-    return _number_range if data_type == "Range" else None
-
-
-def _point(node: Any) -> Range | None:
-    value = number_of(node)
-    return None if value is None else ranges.point(value)
-
-
-def _number_range(node: Any) -> Range | None:
-    if not isinstance(node, dict):
-        return None
-    low, high = (number_of(_inner(node.get(side), "value")) for side in ("low", "high"))
-    if low is None and high is None:
-        return None
-    return EVER if low is None else low, FOREVER if high is None else nextafter(high, inf)
 
 
 def place(node: Any) -> Range | None:

@@ -50,9 +50,7 @@ def writer(param: SearchParam, data_type: str) -> Write | None:
             return _string(param, data_type)
         case "uri":
             return _uri(param)
-        case "number":
-            return _range(param.id, index_spans.numbers(data_type))
-        case "quantity":
+        case "quantity" | "number":
             return _quantity(param, data_type)
         case "special":
             return _range(param.id, index_spans.place)

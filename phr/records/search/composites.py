@@ -22,7 +22,7 @@ from phr.records.definitions import fields
 from phr.records.search import quantities, terms
 from phr.records.search.params import SearchParam, params_for
 from phr.records.search.paths import BadExpression, Leaf, resolve
-from phr.records.search.query import Amount, BadSearch, Reference, Span, Token, Value
+from phr.records.search.query import Amount, BadSearch, Reference, Token, Value
 
 Ways = list[tuple[tuple[str, ...], ...]]  # alternatives of conjunctions of sets of texts
 _RESOURCE = "%resource."
@@ -209,8 +209,8 @@ def _pairs(param: SearchParam, kept: str, first: SearchParam, one: Value, two: V
         case Reference(reference, id):
             told = reference or f"{first.targets[0]}/{id}"
             return beside("$", terms.without_version(told))
-        case Span():
-            firsts = [text.removeprefix(_SEP) for text in _numbers("", one)]
+        case Amount():
+            firsts = [text.removeprefix(_SEP) for text in quantities.asked_texts("", one)[0][0]]
             ways = [way for node in firsts for way in beside("$", node)]
             if sum(len(texts) for way in ways for texts in way) > MOST_PAIRS:
                 raise BadSearch(param.name, f"asks for more than {MOST_PAIRS} pairs of numbers: narrow one of the two")
@@ -224,11 +224,4 @@ def _second(param: SearchParam, head: str, value: Value) -> Ways:
             return [((terms.token_text_below(head, system, code),),)]
         case Amount():
             return quantities.asked_texts(head, value)
-        case Span():
-            return [(tuple(_numbers(head, value)),)]
     raise BadSearch(param.name, "is not answered")
-
-
-def _numbers(head: str, span: Span) -> tuple[str, ...]:
-    """Texts of the numbers a span means."""
-    return quantities.asked_texts(head, Amount(span.prefix, span.low, span.high, span.low))[0][0]  # no intervals

@@ -198,7 +198,7 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """Sort by a Range (date, number), a Text (string), or the columns of `_id`, `_lastUpdated`.
+    """Sort by a Range (date), a Text (string), or the columns of `_id`, `_lastUpdated`.
 
     `through`: a reference by which one goes to the resource whose `param` counts (`subject.name`).
     """

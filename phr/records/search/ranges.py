@@ -1,10 +1,12 @@
-"""Dates and numbers as half-open ranges of floats: what `Range` rows hold and searches compare. Pure.
+"""Dates as half-open ranges of floats: what `Range` rows hold and searches compare; numbers as searches write them.
+
+Pure.
 
 Dates are microseconds since 1970-01-01T00:00Z; a partial date gives its whole span; a date
 without a zone is Japan time unless the deployment says otherwise (`use_zone`; what is indexed already
 keeps the zone it was indexed with). An open end is EVER or FOREVER.
-A number in a resource is taken as exact: [v, next float). A number in a search has the
-precision it was written with: 100 is [99.5, 100.5), 1.00 is [0.995, 1.005).
+A number in a search has the precision it was written with: 100 is [99.5, 100.5), 1.00 is [0.995, 1.005);
+what is stored of numbers is in `quantities`.
 
 Sources: FHIR R4 3.1.1.4.5 (prefixes), 3.1.1.4.7 (number), 3.1.1.4.8 (date).
 """

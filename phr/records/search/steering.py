@@ -100,7 +100,7 @@ def _ordered(param: SearchParam) -> bool:
     if param.name in COLUMNS:
         return True
     legible = param.type == "string" and param.base in LEGIBLE
-    return searchable(param) and bool(param.expression) and (param.type in ("date", "number") or legible)
+    return searchable(param) and bool(param.expression) and (param.type == "date" or legible)
 
 
 # Includes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from math import isfinite
@@ -153,15 +153,14 @@ def date(text: str, now: datetime) -> Span:
     return Span(prefix, low, high)
 
 
-def number(text: str) -> Span:
+def number(text: str) -> Amount:
+    """A number with a prefix (R4 3.1.1.4.7): a quantity without a unit."""
     prefix, rest = _prefix(text)
-    value, (low, high) = ranges.number(rest)
+    exact, (low, high) = ranges.number(rest)
     if prefix == "ap":
-        room = abs(value) / 10
-        low, high = min(low, value - room), max(high, value + room)
-    elif prefix not in ("eq", "ne"):
-        low, high = ranges.point(value)
-    return Span(prefix, low, high)
+        room = abs(exact) / 10
+        low, high = min(low, exact - room), max(high, exact + room)
+    return Amount(prefix, low, high, exact)
 
 
 def quantity(text: str) -> Amount:
@@ -169,15 +168,11 @@ def quantity(text: str) -> Amount:
     told, *unit = split(text, "|")
     if len(unit) not in (0, 2):
         raise ValueError("expected number, number|system|code or number||code")
-    prefix, rest = _prefix(told)
-    exact, (low, high) = ranges.number(rest)
-    if prefix == "ap":
-        room = abs(exact) / 10
-        low, high = min(low, exact - room), max(high, exact + room)
+    found = number(told)
     system, code = (unescaped(part) or None for part in unit) if unit else (None, None)
     if system is not None and code is None:
         raise ValueError("a unit needs a code")
-    return Amount(prefix, low, high, exact, system, code)
+    return replace(found, system=system, code=code)
 
 
 def paired(param: SearchParam, text: str, asked: Asked) -> Paired:

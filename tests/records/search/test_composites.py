@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from phr.records.index import index_of
 from phr.records.search import composites
 from phr.records.search.params import all_params, params_for
-from phr.records.search.query import BadSearch, Reference, Span, Token, Value
-from phr.records.search.ranges import number
+from phr.records.search.query import BadSearch, Reference, Token, Value
 from tests.records.samples import LOINC, observation
 from tests.records.search.test_quantities import KEY, amount, meets, quantity
 
@@ -119,10 +118,7 @@ def test_a_document_by_what_it_relates_to() -> None:
 
 
 def test_variants_by_both_their_ends() -> None:
-    def at(text: str) -> Span:
-        exact, (low, high) = number(text.lstrip("gtle"))
-        return Span("eq", low, high) if text[0].isdigit() else Span(text[:2], exact, exact)
-
+    at = amount
     window = {"chromosome": {"coding": [{"code": "1"}]}, "windowStart": 1, "windowEnd": 9}
     strand = {"resourceType": "MolecularSequence", "referenceSeq": window,
               "variant": [{"start": 10, "end": 20}, {"start": 30, "end": 40}]}  # fmt: skip
@@ -134,7 +130,7 @@ def test_variants_by_both_their_ends() -> None:
     assert not finds(strand, name, one, at("gt20"), at("lt30"))
     assert not finds(strand, name, Token(None, "2"), at("10"), at("20"))
     with pytest.raises(BadSearch, match="narrow"):
-        finds(strand, name, one, Span("ne", 0.123456789, 0.987654321), Span("ne", 0.123456789, 0.987654321))
+        finds(strand, name, one, at("ne0.123456789123"), at("ne0.123456789123"))
 
 
 def test_every_composite_has_a_plan() -> None:

@@ -168,6 +168,15 @@ def test_an_age_that_is_a_range(text: str, found: bool) -> None:
     assert finds({"resourceType": "Condition", "onsetRange": {"low": quantity("20", "a")}}, "onset-age", "gt90")
 
 
+@pytest.mark.spec("FHIR R4", "3.1.1.4.7", "number: a value or a range, by prefix and written precision")
+@pytest.mark.parametrize(("text", "found"), [("0.2", True), ("0.20", False), ("gt0.1", True), ("le0.25", True),
+                                             ("lt0.249", False), ("2.5e-1", True), ("ne0.3", True)])  # fmt: skip
+def test_numbers(text: str, found: bool) -> None:
+    risk = {"resourceType": "RiskAssessment", "prediction": [{"probabilityDecimal": Decimal("0.249")}]}
+    assert finds(risk, "probability", text) is found
+    assert index_of(risk, KEY).ranges == []
+
+
 def test_samples_are_found_by_their_bounds() -> None:
     data = {"origin": quantity("10", "mV"), "period": 10, "factor": Decimal("0.5"), "dimensions": 1, "data": "-2 4 E 6"}
     ecg = observation(valueQuantity=None, valueSampledData=data)
