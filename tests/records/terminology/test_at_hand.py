@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,3 +143,23 @@ def test_supplements_and_maps_of_packages(now: datetime) -> None:
     assert "urn:test:map" in {m["url"] for m in library.concept_maps("urn:test:sites")}
     with pytest.raises(terminology.Unknown):
         library.code_system("urn:test:ja")
+
+
+@pytest.mark.django_db
+@pytest.mark.spec("JP Core 1.2.0", "terminology", "its value sets are listed, or the code system they lack is named")
+def test_the_terminology_of_jp_core(now: datetime) -> None:
+    named = os.environ.get("JP_CORE_PACKAGE")
+    if named is None:
+        pytest.skip("JP_CORE_PACKAGE is not set: the terminology of JP Core is not tried")
+    packages.load(Path(named).read_bytes(), now=now)
+    listed, missing = 0, []
+    for url in packages.urls("ValueSet"):
+        try:
+            listed += bool(terminology.codes_in(url))
+        except terminology.TerminologyError as error:
+            missing.append(f"{url}: {error}")
+    assert listed >= 20
+    assert all("http" in line.partition(": ")[2] or "urn:" in line.partition(": ")[2] for line in missing), missing
+    url = "http://jpfhir.jp/fhir/core/CodeSystem/JP_ObservationBodyMeasurementCode_CS"
+    first = next(iter(terminology.library().code_system(url).concepts))
+    assert terminology.below(url, first) >= {first}
