@@ -21,7 +21,7 @@ def points(walk: Walk, node: Node, rule: TypeRule, spec: Spec, profile: Profile)
     if isinstance(text, str) and rule.aggregation and _aggregation(node, text) not in rule.aggregation:
         allowed = ", ".join(rule.aggregation)
         walk.add(node.path(), "value", "参照の仕方が違います。", f"What it points to must be: {allowed}.", place)
-    kind = _type(node, text)
+    kind = pointed_type(node)
     if kind is None:
         return
     targets = [t for t in rule.targets if walk.library.target_type(t) in (kind, "Resource", None)]
@@ -29,20 +29,22 @@ def points(walk: Walk, node: Node, rule: TypeRule, spec: Spec, profile: Profile)
         walk.add(node.path(), "value", f"{kind} は指せません。", f"It may not point to a {kind}.", place)
         return
     target = resolved(text, node) if isinstance(text, str) else None
-    if target is not None and targets and not any(_fits(walk, target, t) for t in targets):
+    if target is not None and targets and not any(fits(walk, target, t) for t in targets):
         english = "What it points to meets none of: " + ", ".join(targets)[:300]
         walk.add(node.path(), "value", "参照先がプロファイルに合いません。", english, place)
 
 
-def _fits(walk: Walk, target: Node, url: str) -> bool:
+def fits(walk: Walk, target: Node, url: str) -> bool:
+    """Whether what is referred to meets a targetProfile; one that is not loaded is met."""
     if url.startswith(BASE) and url.removeprefix(BASE) in (target.type, "Resource"):
         return True
     found = walk.profile(url, target.path())
     return found is None or walk.conforms(walk, target, found.root, found)
 
 
-def _type(node: Node, text: object) -> str | None:
-    """The type a reference points to, as far as it shows."""
+def pointed_type(node: Node) -> str | None:
+    """The type of resource a Reference points to, as far as it shows."""
+    text = node.value.get("reference")
     if isinstance(text, str):
         if (target := resolved(text, node)) is not None:
             return target.type

@@ -14,7 +14,7 @@ from phr.records.fhirpath import Node, compiled
 from phr.records.fhirpath.parser import Ast, Call, Literal, Name, Unsupported, Variable, parse
 from phr.records.fhirpath.types import lineage
 from phr.records.fhirpath.values import Trouble, same
-from phr.records.profiles import coded
+from phr.records.profiles import coded, references
 from phr.records.profiles.structure import BASE, Constant, Profile, Spec, Unwalkable
 from phr.records.profiles.walk import Walk
 
@@ -58,6 +58,11 @@ def _tells(walk: Walk, node: Node, slice: Spec, kind: str, path: str, profile: P
     walk.context.step(10)
     if path == "url" and node.type == "Extension":
         return bool(node.value.get("url") == _extension_url(walk, slice, profile))
+    if path.endswith("resolve()") and kind in ("type", "profile"):
+        stem = path.removesuffix("resolve()").rstrip(".") or "$this"
+        holders = _places(walk, slice, profile, _steps(stem), f"{profile.url}#{slice.id} {path}")
+        targets = [t for spec, _ in holders if isinstance(spec, Spec) for rule in spec.types for t in rule.targets]
+        return _by_target(walk, _at(walk, node, stem), targets, kind)
     nodes = _at(walk, node, path)
     places = list(_places(walk, slice, profile, _steps(path), f"{profile.url}#{slice.id} {path}"))
     match kind:
@@ -71,6 +76,21 @@ def _tells(walk: Walk, node: Node, slice: Spec, kind: str, path: str, profile: P
         case "profile":
             return any(_meets(walk, n, s, p) for n in nodes for s, p in places if isinstance(s, Spec))
     raise Unwalkable(f"{profile.url}: {kind[:40]} による分け方は扱えません。Discriminator not supported: {slice.id}.")
+
+
+def _by_target(walk: Walk, nodes: Sequence[Node], targets: Sequence[str], kind: str) -> bool:
+    """Discriminators through resolve(): what is not at hand is told by the type its reference shows."""
+    for node in nodes:
+        text = node.value.get("reference") if isinstance(node.value, dict) else None
+        found = references.resolved(text, node) if isinstance(text, str) and node.type == "Reference" else None
+        if kind == "profile" and found is not None:
+            if any(references.fits(walk, found, target) for target in targets):
+                return True
+            continue
+        named = references.pointed_type(node) if node.type == "Reference" else None
+        if named is not None and any(walk.library.target_type(target) in (named, "Resource") for target in targets):
+            return True
+    return False
 
 
 def _extension_url(walk: Walk, slice: Spec, profile: Profile) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.records.profiles.small import HERE, by_system, element, errors, findings, observation, profile, sliced
+from tests.records.profiles.small import BASE, HERE, by_system, element, errors, findings, observation, profile, sliced
 
 CLINIC, CITY = {"system": "http://clinic", "value": "1"}, {"system": "http://city", "value": "2"}
 OTHER = {"system": "http://other"}
@@ -90,22 +90,51 @@ def test_slices_of_a_choice_need_no_discriminator() -> None:
     assert errors(observation(valueQuantity={"value": 1}), wanted)
 
 
+def by_target(kind: str, *targets: str) -> dict[str, Any]:
+    return profile(
+        "by-target", "Observation", element("Observation.performer", **sliced((kind, "resolve()"))),
+        element("Observation.performer:one", min=1, max="1",
+                type=[{"code": "Reference", "targetProfile": list(targets)}]),
+    )  # fmt: skip
+
+
+PEOPLE = [
+    {"resourceType": "Practitioner", "id": "a"},
+    {"resourceType": "Practitioner", "id": "b", "name": [{"text": "見本"}]},
+]
+REQUIRED, TOO_MANY = ("Observation.performer", "required"), ("Observation.performer", "structure")
+
+
 @pytest.mark.spec("FHIR R4", "profiling 5.1.0.14", "discriminator profile, through resolve()")
 def test_slices_by_profile_of_what_is_referred_to() -> None:
     named = profile("named", "Practitioner", element("Practitioner.name", min=1))
-    wanted = profile(
-        "by-profile", "Observation", element("Observation.performer", **sliced(("profile", "resolve()"))),
-        element("Observation.performer:named", min=1,
-                type=[{"code": "Reference", "targetProfile": [HERE + "named"]}]),
-    )  # fmt: skip
-    contained = [
-        {"resourceType": "Practitioner", "id": "a"},
-        {"resourceType": "Practitioner", "id": "b", "name": [{"text": "見本"}]},
-    ]
-    both = observation(contained=contained, performer=[{"reference": "#a"}, {"reference": "#b"}])
-    assert errors(both, wanted, named)[-1:] != [("Observation.performer", "required")]
-    alone = observation(contained=contained, performer=[{"reference": "#a"}])
-    assert ("Observation.performer", "required") in errors(alone, wanted)  # `named` is not known: none can be it
+
+    def told(*references: str) -> list[tuple[str, str]]:
+        performer = [{"reference": reference} for reference in references]
+        found = errors(observation(contained=PEOPLE, performer=performer), by_target("profile", HERE + "named"), named)
+        return [e for e in found if e[0] != "Observation"]  # `named` is for Practitioner; dom-3 is not asked here
+
+    assert told("#a", "#b") == []
+    assert told("#a") == [REQUIRED]
+    assert told("#b", "#b") == [TOO_MANY]
+    assert told("Practitioner/1") == []  # not at hand: its type must do
+    assert told("Organization/1") == [REQUIRED]
+
+
+@pytest.mark.spec("FHIR R4", "profiling 5.1.0.14", "discriminator type, through resolve()")
+def test_slices_by_type_of_what_is_referred_to() -> None:
+    wanted = by_target("type", BASE + "Practitioner")
+
+    def told(*performers: dict[str, Any]) -> list[tuple[str, str]]:
+        found = errors(observation(contained=PEOPLE[:1], performer=list(performers)), wanted)
+        return [e for e in found if e[0] != "Observation"]
+
+    assert told({"reference": "#a"}, {"reference": "Organization/1"}) == []
+    assert told({"reference": "http://other/fhir/Practitioner/1"}) == []
+    assert told({"type": "Practitioner", "display": "見本"}) == []
+    assert told({"reference": "Organization/1"}) == [REQUIRED]
+    assert told({"display": "見本"}) == [REQUIRED]
+    assert told({"reference": "Practitioner/1"}, {"reference": "Practitioner/2"}) == [TOO_MANY]
 
 
 def test_slices_within_slices() -> None:
