@@ -90,8 +90,10 @@ def test_of_each_kind_the_newest_stands(measured: list[tuple[str, int]]) -> None
     items = []
     for pk, (code, ago) in enumerate(measured, 1):
         at = NOW - timedelta(days=ago)
-        resource = {"resourceType": "Observation", "status": "final",
-                    "code": {"coding": [{"system": LOINC, "code": code}]}, "subject": {"reference": f"Patient/{WHO}"}, "effectiveDateTime": at.isoformat()}  # fmt: skip
+        resource = {
+            "resourceType": "Observation", "status": "final", "subject": {"reference": f"Patient/{WHO}"},
+            "code": {"coding": [{"system": LOINC, "code": code}]}, "effectiveDateTime": at.isoformat(),
+        }  # fmt: skip
         items.append(item(pk, resource, low=at, high=at))
     items.sort(key=lambda i: (i.found.facts.low or NOW, i.found.pk), reverse=True)
     entries = section(made(*items), "30954-2").get("entry", [])
