@@ -121,7 +121,7 @@ def _sample(text: str) -> Decimal | None:
 def _decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return None
-    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     return trie.rounded(number, WRITTEN) if number.is_finite() else None
 
 

@@ -32,10 +32,9 @@ def rounded(value: Decimal, digits: int) -> Decimal:
     """The value to so many significant digits, and within the powers of ten that are told apart."""
     if not value.is_finite() or not value:
         return value or ZERO
-    value = Context(prec=digits, rounding=ROUND_HALF_EVEN).plus(value)
-    if abs(value.adjusted()) <= BOUND:
-        return value
-    return Decimal((value.is_signed(), (1,), BOUND + 1 if value.adjusted() > 0 else -BOUND - 1))
+    if abs(value.adjusted()) > BOUND:
+        return Decimal((value.is_signed(), (1,), BOUND + 1 if value.adjusted() > 0 else -BOUND - 1))
+    return Context(prec=digits, rounding=ROUND_HALF_EVEN).plus(value)
 
 
 @lru_cache(maxsize=8192)

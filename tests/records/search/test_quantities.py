@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import isnan
 from typing import Any
 
 import pytest
@@ -217,8 +218,22 @@ def test_odd_values_are_left_out() -> None:
         assert quantities.measured(odd, "Quantity") is None
         assert quantities.measured(odd, "SampledData") is None
     assert quantities.measured({"low": {"value": "x"}}, "Range") is None
-    huge = observation(valueQuantity=quantity("9" * 500, "kg"))
-    assert finds(huge, "value-quantity", "gt5")
+    for huge in ("9" * 500, "1e9999999", "9.99999999999999999e30"):
+        assert finds(observation(valueQuantity=quantity(huge, "kg")), "value-quantity", "gt5")
+    assert finds(observation(valueQuantity={"value": 10**5000}), "value-quantity", "gt5")
+    assert finds(observation(valueQuantity=quantity("-1e-9999999", "kg")), "value-quantity", "lt0")
+    wild = {"origin": {"value": Decimal("1e999")}, "factor": Decimal("1e999"), "data": "1e999999999 NaN -inf x 2"}
+    assert finds(observation(valueQuantity=None, valueSampledData=wild), "value-quantity", "gt5")
+
+
+FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 1e308, 5e-324])
+
+
+@given(st.sampled_from(PREFIXES), FLOATS, FLOATS, FLOATS, st.sampled_from([None, "kg", "K", "[degF]", "x"]))
+def test_no_number_asked_for_raises(prefix: str, low: float, high: float, at: float, unit: str | None) -> None:
+    if not any(map(isnan, (low, high, at))):
+        asked = Amount(prefix, low, high, at, UCUM if unit else None, unit)
+        quantities.asked(params_for("Observation")["value-quantity"], asked, KEY)
 
 
 def test_what_was_measured_costs_few_terms() -> None:
