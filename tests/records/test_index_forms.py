@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
 
+from phr.records import definitions
 from phr.records.index import index_of
 from phr.records.search import terms
 from phr.records.search.params import param_ids
 from phr.records.search.ranges import FOREVER, date_range
+from tests.records.instances import variants
 from tests.records.samples import observation, patient
 from tests.records.search.test_quantities import KEY
 
@@ -100,3 +103,25 @@ START = date_range("2026-04-01")[0]
 def test_timings(timing: dict[str, Any], span: Any) -> None:
     kept = index_of(observation(effectiveDateTime=None, effectiveTiming=timing), KEY).ranges
     assert kept == ([] if span is None else [(param_ids()["date"], *span)])
+
+
+ODD: list[Any] = [None, True, 1, -1.5, "", "x", "x/y|z", [], {}, [[]], [None], {"value": None}, {"coding": 5},
+                  {"value": "x"}, {"coding": [None, {"code": 1}]},
+                  [{"a": [1]}], 10**5000, "\x00", "\ud800", "http:///a//", "://"]  # fmt: skip
+
+
+def broken(node: Any, dice: Random) -> Any:
+    """The node with here and there something that does not belong."""
+    if dice.random() < 0.08:
+        return dice.choice(ODD)
+    if isinstance(node, dict):
+        return {key: value if key == "resourceType" else broken(value, dice) for key, value in node.items()}
+    return [broken(item, dice) for item in node] if isinstance(node, list) else node
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_cannot_be_read_is_left_out_whatever_the_type(seed: int) -> None:
+    dice = Random(seed)
+    for kind in sorted(definitions.concrete_types()):
+        whole = next(variants(kind))
+        index_of({key: v if key == "resourceType" else broken(v, dice) for key, v in whole.items()}, KEY)
