@@ -130,11 +130,10 @@ def _named(param: SearchParam, inner: Node, row: Row, a: Asking) -> SQL:
     refers = any_of([f"{t}.terms @> ARRAY[{r}.named # {a.p(k)}::bigint]" for k in mixed])
     if main(param) and _only_patients(param):
         far = reached(param.base, inner, Row(t, True, row.same, walked=row.few), a)
-        # A reference to a Patient stands in that person's record: walk it, or meet it by the person.
-        return (
-            f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {t}.subject_id = {r}.subject_id"
-            f" AND CASE WHEN {refers} THEN TRUE ELSE FALSE END AND {far})"
-        )
+        # A reference to a Patient stands in that person's record: walk it, or (of many persons) meet it by the person,
+        # or by the index of terms, which takes the rare reference and the common code at once.
+        refers = f"CASE WHEN {refers} THEN TRUE ELSE FALSE END" if row.few else refers
+        return f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {t}.subject_id = {r}.subject_id AND {refers} AND {far})"
     if row.few or row.open:
         far = reached(param.base, inner, Row(t, True), a)
         return f"EXISTS (SELECT 1 FROM phr_resource {t} WHERE {refers} AND {far})"
