@@ -65,19 +65,26 @@ def _sql(
     """Current and earlier versions, each cut to a page before they meet."""
     letter = "s" if current is None else "r"
     one = [f"r.id = {p(current.pk)}"] if current else [f"r.type = {p(past.type)}"] if past.type else []
-    one.append(scope_sql(records.scope, letter, p, known=known))
+    now, then = (scope_sql(records.scope, letter, p, alias=a, named="r", known=known) for a in "rv")
     limit = p(past.count + 1)
-    old = [*one, scope_sql(records.scope, letter, p, alias="v", named="r", known=known), *_when("v", past, mark, p)]
+    old = [*one, _walked(f"{now} AND {then}", records), *_when("v", past, mark, p)]
     if past.at:
         old.append(f"{_until(records, letter, p, known)} > {p(past.at[0])}")
-    new = [*one, *_when("r", past, mark, p)]
+    new = [*one, _walked(now, records), *_when("r", past, mark, p)]
     terms = records.granular
     return (
         f"({store.select(terms=terms)} WHERE {' AND '.join(new)} ORDER BY r.updated_at DESC, r.id DESC LIMIT {limit})"
         f" UNION ALL ({store.select_versions(terms=terms)} WHERE {' AND '.join(old)}"
-        f" ORDER BY v.updated_at DESC, r.id DESC, v.version DESC LIMIT {limit})"
+        f" ORDER BY v.updated_at DESC, v.resource_id DESC, v.version DESC LIMIT {limit})"
         f" ORDER BY updated_at DESC, id DESC, version DESC LIMIT {limit}"
     )
+
+
+def _walked(scope: SQL, records: Reading) -> SQL:
+    """The scope of a caller without a patient, so written that the planner does not take its many conditions for many
+    rarities: else it collects and sorts the whole past where walking back in time gives the page at once (measured,
+    90,000 versions: 610 ms against 1)."""
+    return f"CASE WHEN {scope} THEN TRUE ELSE FALSE END" if records.scope.subjects is None else scope
 
 
 def _when(alias: str, past: Past, mark: paging.Mark | None, p: Params) -> Sequence[SQL]:
@@ -88,7 +95,8 @@ def _when(alias: str, past: Past, mark: paging.Mark | None, p: Params) -> Sequen
         found.append(f"{alias}.updated_at < {p(past.at[1])}")
     if mark:
         at, row, version = map(p, mark.after)
-        found.append(f"({alias}.updated_at, r.id, {alias}.version) < ({at}::timestamptz, {row}, {version})")
+        id = "r.id" if alias == "r" else "v.resource_id"  # in the words of the index
+        found.append(f"({alias}.updated_at, {id}, {alias}.version) < ({at}::timestamptz, {row}, {version})")
     return found
 
 
