@@ -169,6 +169,8 @@ def _asked(types: tuple[str, ...], name: str, value: str, reader: Reader) -> Nod
 def _of_type(type: str, name: str, value: str, reader: Reader) -> Node | None:
     if name == "_filter":
         return filtering.read(type, value, reader)
+    if name == "_has" or name.startswith("_filter:"):
+        raise BadSearch(name, "expected _has:Type:reference:parameter" if name == "_has" else "takes no modifier")
     return reader.node(type, name, value)
 
 

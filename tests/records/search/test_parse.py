@@ -98,6 +98,7 @@ def test_what_nobody_knows_is_listed() -> None:
         ("subject.colour", "x"), ("subject:Group.name", "x"), ("code.text", "x"), ("subject:Nonsense.name", "x"),
         ("_has:Observation:code:code", "x"), ("_has:Observation:patient", "x"), ("_has:Nonsense:patient:code", "x"),
         ("_has:Observation:has-member:colour", "x"), ("_has:Condition:patient:code", "x"), ("_has::patient:code", "x"),
+        ("_has", "x"), ("_filter:not", "code eq a"),
         ("encounter.reason-code:text", "x"), ("encounter.subject.encounter.subject.encounter.status", "x"),
         ("_include", "Observation"), ("_include", "Nonsense:subject"), ("_include", "Observation:code"),
         ("_include", "Observation:subject:Nonsense"), ("_include", "Observation:subject:Medication"),
