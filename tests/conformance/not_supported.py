@@ -69,6 +69,14 @@ NOT_SUPPORTED = (
          b'"subject":{"reference":"Patient/{patient}"}}'),
     Item("ids of new Patients", "http.html 3.1.0.4.1", "Patient/my-own-id", 405, "This server gives the ids",
          "a Patient's id is a person's", method="PUT", body=b'{"resourceType":"Patient","id":"my-own-id"}'),
+    Item("other Bundles than batch and transaction at the base", "http.html 3.1.0.11.4", "", 400,
+         "batch or transaction", "a history or a document is not to be replayed: send what is meant as a transaction",
+         method="POST", body=b'{"resourceType":"Bundle","type":"history"}'),
+    Item("functions of FHIRPath that lead to no place, in a patch", "fhirpatch.html 3.1.5.1",
+         "Observation/{observation}", 422, "combine() is not supported",
+         "a patch needs places: names, indexes, where, ofType, extension, first, last",
+         method="PATCH", body=b'{"resourceType":"Parameters","parameter":[{"name":"operation","part":['
+         b'{"name":"type","valueCode":"delete"},{"name":"path","valueString":"Observation.note.combine(x)"}]}]}'),
     Item("Subscription", "subscription.html", "Subscription", 422, "must name the Patient", LATER,
          method="POST", body=b'{"resourceType":"Subscription","status":"requested","reason":"x",'
          b'"criteria":"Observation","channel":{"type":"rest-hook","endpoint":"https://example.org"}}'),
