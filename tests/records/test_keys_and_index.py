@@ -51,10 +51,15 @@ def everything() -> dict[tuple[str, int], bytes]:
 def index() -> list[tuple[object, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, terms, categories, level, clinical_low, clinical_high, marks FROM phr_resource ORDER BY id"
+            "SELECT id, terms, named, categories, level, clinical_low, clinical_high, marks FROM phr_resource"
+            " ORDER BY id"
         )
         rows = cursor.fetchall()
-        for table in ("resource_id, param, low, high FROM phr_range", "resource_id, param, text FROM phr_text"):
+        for table in (
+            "resource_id, param, low, high FROM phr_range",
+            "resource_id, param, text FROM phr_text",
+            "resource_id, param, words FROM phr_words",
+        ):
             cursor.execute(f"SELECT {table} ORDER BY 1, 2, 3")
             rows += cursor.fetchall()
     return rows
@@ -128,6 +133,8 @@ def test_the_index_can_be_rebuilt(family: Neighbourhood) -> None:
         cursor.execute("UPDATE phr_resource SET terms = '{}', categories = 0, level = 1, clinical_low = NULL")
         cursor.execute("DELETE FROM phr_range")
         cursor.execute("DELETE FROM phr_text")
+        cursor.execute("DELETE FROM phr_words")
+        cursor.execute("UPDATE phr_resource SET named = 0")
     assert index() != before
     done = rebuild.reindex()
     assert done == one("SELECT count(*) FROM phr_resource WHERE NOT deleted")
