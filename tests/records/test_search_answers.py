@@ -151,21 +151,21 @@ def again(resource: naive.Resource, version: int, *, seconds: float) -> None:
 )
 def test_updates_between_pages_move_nothing(all_of_it: naive.World, data: st.DataObject) -> None:
     sort = data.draw(st.sampled_from(["_lastUpdated", "-_lastUpdated", "-_lastUpdated,_id"]))
-    size = data.draw(st.sampled_from([1, 3, 5]))
+    size, few = data.draw(st.sampled_from([1, 3, 5])), data.draw(st.booleans())
     query = parse("Observation", [("_sort", sort), ("_count", str(size)), ("status", "final,amended")], now=NOON)
     observations = [r for r in all_of_it.resources if r["resourceType"] == "Observation"]
-    before = pages(query)
+    before = pages(query, few=few)
     began, versions = 1000.0, dict.fromkeys((r["id"] for r in observations), 1)
     with_savepoint = connection.cursor()
     with_savepoint.execute("SAVEPOINT before_updates")
     try:
-        found, mark = page(query, began=(NOON + timedelta(seconds=began)).isoformat())
+        found, mark = page(query, few=few, began=(NOON + timedelta(seconds=began)).isoformat())
         while mark is not None:
             began += 1
             for r in data.draw(st.lists(st.sampled_from(observations), max_size=3, unique_by=lambda r: str(r["id"]))):
                 versions[r["id"]] += 1
                 again(r, versions[r["id"]], seconds=began)
-            more, mark = page(query, mark=mark)
+            more, mark = page(query, few=few, mark=mark)
             found += more
         assert found == before
     finally:
