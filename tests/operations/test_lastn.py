@@ -186,6 +186,13 @@ def test_post_asks_the_same(family: Neighbourhood, measured: dict[str, str]) -> 
     assert posted.json["link"][0]["url"].endswith(f"/Observation/$lastn?max=2&subject=Patient/{YUKI}&code=8480-6")
 
 
+def test_lenient(family: Neighbourhood, measured: dict[str, str]) -> None:
+    path = f"Observation/$lastn?patient={YUKI}&code=8480-6&colour=red"
+    answer = family.mother.get(path, prefer="handling=lenient")
+    assert ids(answer) == [measured["p3"]]
+    assert answer.json["link"][0]["url"].endswith(f"$lastn?patient={YUKI}&code=8480-6")
+
+
 @SPEC("FHIR R4", "operation-observation-lastn", "a subject, and a category or a code, must be named")
 @pytest.mark.parametrize(
     ("query", "named"),

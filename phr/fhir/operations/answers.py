@@ -38,7 +38,7 @@ def link(ask: Ask, page: str | None) -> str:
     pairs = [(name, _written(value)) for name, values in ask.values.items() if name != "_page" for value in values]
     pairs += ask.rest
     pairs += [("_page", page)] if page else []
-    query = "&".join(f"{name}={quote(value, safe=':,/|')}" for name, value in pairs)
+    query = "&".join(f"{quote(name, safe=':')}={quote(value, safe=':,/|')}" for name, value in pairs)
     return f"{wire.base()}/{ask.place}/${ask.operation}" + (f"?{query}" if query else "")
 
 

@@ -132,7 +132,7 @@ def _of_body(known: Mapping[str, In], content: dict[str, Any] | None, others: Pa
         if name in known:
             for value in _given(known[name], parameter):
                 yield name, value
-        else:
+        elif name not in GENERAL:
             others.append((name, _as_text(parameter)))
 
 

@@ -7,7 +7,7 @@ which only the opened resources tell. So a question is about one person, and its
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,11 +40,13 @@ _EVER = datetime.min.replace(tzinfo=UTC)
 def lastn(records: Records, ask: Ask) -> bytes:
     """The newest `max` of each code among the Observations of one person that the search parameters select."""
     admitted(records, "Observation", "s")
-    chosen = newest_of_each(records.matches(_query(records, ask), most=MOST), ask.one("max", 1))
+    query = _query(records, ask)
+    chosen = newest_of_each(records.matches(query, most=MOST), ask.one("max", 1))
     if sum(len(one.body or b"") for one in chosen) > PAGE_BYTES:
         raise TooCostly(f"more than {PAGE_BYTES} bytes of Observations: narrow the question, for instance by date")
     records.log_extract("$lastn", chosen, type="Observation")
-    return searchset(records, ask, Page(chosen, None, None))
+    known = [(name, value) for name, value in ask.rest if name not in query.unknown]
+    return searchset(records, replace(ask, rest=known), Page(chosen, None, None))
 
 
 def _query(records: Records, ask: Ask) -> Query:
