@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
@@ -18,7 +19,7 @@ from phr.records import definitions
 from phr.records.gateway import Records, Refused
 from phr.smart import cors
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods: View) -> View:
@@ -31,18 +32,18 @@ def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods
     allowed = ", ".join(sorted(methods))
 
     @csrf_exempt
-    def view(request: HttpRequest, **place: str) -> HttpResponse:
+    def view(request: HttpRequest, **place: str) -> HttpResponseBase:
         try:
-            answer = _preflight(allowed) if request.method == "OPTIONS" else handle(request, place)
+            answer: HttpResponseBase = _preflight(allowed) if request.method == "OPTIONS" else handle(request, place)
         except Exception as error:  # noqa: BLE001 - the one translator at the edge
             answer = outcome.response(error)
-        if "_pretty=true" in request.META.get("QUERY_STRING", "") and answer.get("Content-Type") == FHIR_JSON:
-            answer.content = wire.pretty(answer.content) if answer.content else b""
+        if "_pretty=true" in request.META.get("QUERY_STRING", ""):
+            _spread(answer)
         answer["X-Request-Id"] = request_id(request)
         answer["Cache-Control"] = "no-store"
         return cors.for_registered(request, answer) if "Origin" in request.headers else answer
 
-    def handle(request: HttpRequest, place: dict[str, str]) -> HttpResponse:
+    def handle(request: HttpRequest, place: dict[str, str]) -> HttpResponseBase:
         handler = methods.get(request.method or "")
         if handler is None:
             raise Problem(405, "not-supported", f"使える方法: {allowed} Allowed methods.", Allow=allowed)
@@ -52,6 +53,12 @@ def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods
     made = functools.update_wrapper(view, next(iter(methods.values())))
     made.handle = handle  # type: ignore[attr-defined]  # for entries of a Bundle: refusals stay exceptions
     return made
+
+
+def _spread(answer: HttpResponseBase) -> None:
+    """`_pretty`, for resources of every kind (R4 http.html §3.1.0.1.11)."""
+    if isinstance(answer, HttpResponse) and answer.content and answer.get("Content-Type") == FHIR_JSON:
+        answer.content = wire.pretty(answer.content)
 
 
 def _preflight(allowed: str) -> HttpResponse:

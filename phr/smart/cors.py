@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 from phr.smart.models import Application
 
-HEADERS = "Authorization, Content-Type, Accept, If-Match, If-None-Match, If-None-Exist, Prefer, X-Request-Id"
+Answer = TypeVar("Answer", bound=HttpResponseBase)
+CONDITIONS = "If-Match, If-None-Match, If-Modified-Since, If-None-Exist"
+HEADERS = f"Authorization, Content-Type, Accept, {CONDITIONS}, Prefer, X-Request-Id"
 EXPOSED = "ETag, Location, Content-Location, Last-Modified, WWW-Authenticate, X-Request-Id"
 METHODS = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -19,7 +24,7 @@ def registered(origin: str) -> bool:
     return any(origin in row.split() for row in rows.values_list("allowed_origins", flat=True))
 
 
-def for_registered(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+def for_registered(request: HttpRequest, answer: Answer) -> Answer:
     """Let a registered origin read the answer; others get no CORS header at all."""
     origin = request.headers.get("Origin", "")
     answer["Vary"] = "Origin"
