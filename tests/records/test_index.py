@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from phr.records import definitions
 from phr.records.index import index_of
 from phr.records.search import terms
+from phr.records.search.asked import asked_terms
 from phr.records.search.normal import normal
 from phr.records.search.params import param_ids
 from phr.records.search.parse import parse
-from phr.records.search.asked import asked_terms
 from phr.records.search.query import Query, Span, Text, kept_ids
 from phr.records.search.ranges import FOREVER, date_range, holds
 from tests.conftest import NOON
