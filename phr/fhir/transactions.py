@@ -73,6 +73,7 @@ class _Transaction:
         self.answers: dict[int, bytes] = {}
         self.conditions: dict[int, Query] = {}
         self.found: dict[int, Stored | None] = {}  # what the conditions find, by position
+        self.standing: set[tuple[str, str]] = set()  # what is there of what entries name
         self.names = Names()
         self.referred: dict[str, str] = {}  # what conditional references find
 
@@ -92,6 +93,8 @@ class _Transaction:
         for entry in self.of(*entries.WRITES):
             with at(entry.position):
                 admit(self.records, entry)
+                if entry.method == "PUT" and entry.id is not None:
+                    id_fits(entry)
                 if (asked := condition(self.records, entry)) is not None:
                     self.conditions[entry.position] = asked
         if self.conditions:
@@ -104,7 +107,7 @@ class _Transaction:
                 if (entry.type, id) in named:
                     _refuse_twice(entry.position)
                 named[entry.type, id] = entry.position
-        self.records.lock_all(sorted(named))
+        self.standing = self.records.lock_all(named)
 
     def _find(self, *methods: str) -> None:
         for entry in self.of(*methods):
@@ -139,10 +142,11 @@ class _Transaction:
     def create(self) -> None:
         """Ids are given before anything is stored, so that entries may refer to each other in any direction."""
         self._find("POST")
-        fresh: list[tuple[Entry, str]] = []
+        fresh = self._named_anew()
+        named = {entry.position for entry, _ in fresh}
         for entry in sorted(self.of("POST", "PUT", "PATCH"), key=lambda e: e.position):
             with at(entry.position):
-                if (id := self._called(entry)) is not None:
+                if (id := self._called(entry)) is not None and entry.position not in named:
                     fresh.append((entry, id))
         # What refers by a condition comes second: the condition may find what has just been stored.
         second = self._store(fresh, self._later)
@@ -166,6 +170,21 @@ class _Transaction:
             self.tell(entry, 201, created)
         return put_off
 
+    def _named_anew(self) -> list[tuple[Entry, str]]:
+        """Updates that create under an id of the client's own, so that they are stored with the rest."""
+        absent = []
+        for entry in self.of("PUT"):
+            if entry.id is not None and (entry.type, entry.id) not in self.standing:
+                with at(entry.position):
+                    if entry.if_match is not None:
+                        raise PreconditionFailed("there is no current version")
+                    self.records.own(entry.type, entry.id)
+                absent.append((entry, entry.id))
+        names = [(entry.type, id) for entry, id in absent]
+        self.records.claim(names)
+        self.standing |= self.records.lock_all(names)  # if others were faster
+        return [(entry, id) for entry, id in absent if (entry.type, id) not in self.standing]
+
     def _called(self, entry: Entry) -> str | None:
         """Give an entry its name here; returns the new id of one that is to be created in this step."""
         found, resource = self.found.get(entry.position), entry.resource or {}
@@ -175,9 +194,7 @@ class _Transaction:
                 self.tell(entry, 200, found)
                 return None
             return self._born(entry)
-        if entry.method == "PUT" and entry.id is not None:
-            id_fits(entry)
-        elif entry.method == "PUT" and found is not None and resource.get("id") not in (None, found.id):
+        if entry.method == "PUT" and found is not None and resource.get("id") not in (None, found.id):
             raise OtherId(f"the condition finds {found.reference}, not the id in the body", f"{entry.type}.id")
         id = self.target(entry)
         if id is None and entry.if_match is not None:

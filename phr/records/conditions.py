@@ -5,7 +5,7 @@ What the caller may not see does not match. Use it through `gateway.Records`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,18 +120,25 @@ class Conditions(Admission, Searching):
             return False
         return True
 
-    def lock_all(self, names: Sequence[tuple[str, str]]) -> None:
-        """Lock what several entries will change, in one order, so that no two transactions wait for each other."""
-        if len(names) < 2:
-            return
+    def lock_all(self, names: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Lock what several entries will change, in one order, so that no two transactions wait for each other.
+
+        Names are (type, id); returns those the caller may read or change, deleted ones too.
+        """
+        wanted = list(names)
+        if not wanted:
+            return set()
         p = Params()
-        types, ids = p([type for type, _ in names]), p([id for _, id in names])
-        prepared.fetch(
-            f"SELECT r.id FROM phr_resource r JOIN unnest({types}::text[], {ids}::text[]) AS n(type, id)"
-            f" ON n.type = r.type AND n.id = r.fhir_id WHERE {scope_sql(self.scope, 'r', p)}"
+        blind = any("r" not in door.letters for door in self.scope.doors)  # who changes may nearly always read
+        seen = " OR ".join(scope_sql(self.scope, letter, p) for letter in ("rud" if blind else "r"))
+        types, ids = p([type for type, _ in wanted]), p([id for _, id in wanted])
+        found = prepared.fetch(
+            f"SELECT r.type, r.fhir_id FROM phr_resource r JOIN unnest({types}::text[], {ids}::text[]) AS n(type, id)"
+            f" ON n.type = r.type AND n.id = r.fhir_id WHERE ({seen})"
             " ORDER BY r.type, r.fhir_id FOR UPDATE OF r",
             p.values,
         )
+        return {(type, id) for type, id in found}
 
 
 def _named(resource: Mapping[str, Any] | None) -> frozenset[UUID]:

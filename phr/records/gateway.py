@@ -140,7 +140,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         if current is None:
             if if_match is not None:
                 raise PreconditionFailed("there is no current version")
-            self._claim(type, id)
+            self.claim([(type, id)])
             current = self._there(type, id, letter="u")  # if somebody else was faster
         if current is None:
             return self.create_all([resource], keep_ids=True)[0], True
@@ -177,7 +177,7 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         name = given if isinstance(given, str) else ""
         if self.sees(type, name):
             raise Conflict(f"{type}/{name} is there, and does not match the condition")
-        self._claim(type, name)
+        self.claim([(type, name)])
         return self.create_all([resource], keep_ids=True)[0]
 
     def own_prefix(self, type: str) -> str:
@@ -186,12 +186,19 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
             return ""  # the id of a Patient is the id of a person
         return naming.prefix_of(self.caller, author=self.author, key=vault.index_key())
 
-    def _claim(self, type: str, id: str) -> None:
-        """Let nobody else create under this id until the transaction ends. Raises NotYours."""
+    def claim(self, names: Iterable[tuple[str, str]]) -> None:
+        """Let nobody else create under these (type, id) until the transaction ends; all at once. Raises NotYours."""
+        named = list(names)
+        for type, id in named:
+            self.own(type, id)
+        if named:
+            locks.hold_names(self.own_prefix(named[0][0]), (f"{type}/{id}" for type, id in named))
+
+    def own(self, type: str, id: str) -> None:
+        """Raises NotYours for an id that this caller may not give."""
         prefix = self.own_prefix(type)
         if not prefix or not id.startswith(prefix):
             raise NotYours(prefix)
-        locks.hold_name(f"{type}/{id}")
 
     def _replace(self, current: Stored, resource: dict[str, Any]) -> Stored:
         kept = self._with_labels(resource, current)

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from django.db import connection
 
-MOST_PERSONS = 50  # locked one by one; beyond, the type is (the table of locks is shared, and not large)
+# Locked one by one; beyond, the type is, or the prefix: the database's table of locks is shared, and not large.
+MOST_PERSONS = MOST_NAMES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,14 @@ def steps(wanted: Iterable[Wanted]) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def hold_name(name: str) -> None:
-    """Take the lock of one `Type/id` that may not exist yet, so that only one writer creates it."""
-    _take([(name, "pg_advisory_xact_lock")])
+def hold_names(prefix: str, names: Iterable[str]) -> None:
+    """Take the locks of ids below a prefix that may not exist yet, so that only one writer creates each."""
+    wanted = sorted(set(names))
+    lock = "pg_advisory_xact_lock"
+    if len(wanted) > MOST_NAMES:
+        _take([(prefix, lock)])
+    else:
+        _take([(prefix, f"{lock}_shared"), *((name, lock) for name in wanted)])
 
 
 def _take(taken: list[tuple[str, str]]) -> None:

@@ -202,6 +202,35 @@ def test_inside_bundles(family: Neighbourhood, kind: str) -> None:
     assert clinic.get(measured).json["performer"] == [{"reference": here}]
 
 
+def test_many_in_one_transaction(family: Neighbourhood) -> None:
+    """More than there are locks for: created together, then updated, and mixed with what is new."""
+    mother = family.mother
+    start = prefix(mother)
+
+    def puts(numbers: range, value: str) -> list[Any]:
+        return [entry("PUT", f"Observation/{start}{n}", weight(value=value) | {"id": f"{start}{n}"}) for n in numbers]
+
+    for numbers, value, expected in (
+        (range(60), "1.0", ["201"] * 60),
+        (range(50, 70), "2.0", ["200"] * 10 + ["201"] * 10),
+    ):
+        answer = mother.bundle("transaction", *puts(numbers, value))
+        assert [e["response"]["status"] for e in answer.json["entry"]] == expected
+    before = rows()
+    spoilt = mother.bundle(
+        "transaction", *puts(range(80, 90), "1.0"), entry("PUT", "Observation/x", weight() | {"id": "x"})
+    )
+    assert (spoilt.status, spoilt.issue["expression"]) == (405, ["Bundle.entry[10]"])
+    assert rows() == before
+
+
+def test_who_may_not_read_updates_by_transaction_all_the_same(family: Neighbourhood) -> None:
+    made = family.mother.made(weight())
+    blind = family.app("mother", scope="launch/patient patient/Observation.cus")
+    change = entry("PUT", f"Observation/{made['id']}", made | {"status": "amended"})
+    assert blind.bundle("transaction", change).json["entry"][0]["response"]["status"] == "200"
+
+
 def test_others_refer_to_it_by_its_name(family: Neighbourhood) -> None:
     clinic = family.clinic
     id = prefix(clinic) + "org"
