@@ -296,3 +296,20 @@ def test_a_token_without_search_gets_nothing_of_the_record(family: Neighbourhood
 
 def test_anonymous(family: Neighbourhood) -> None:
     assert family.anonymous.get(WHOLE).status == 401
+
+
+def test_a_father_learns_nothing_of_the_mother(family: Neighbourhood) -> None:
+    """G-03: at the child's record, her own words, their ids and her name for them occur in no answer."""
+    epds = observed_of_yuki("71354-5")
+    hers = family.mother.made(epds)
+    family.app("mother", patient="hana").made(weight(HANA))
+    for path in (f"Patient/{HANA}/$everything", f"Patient/{HANA}/$summary", f"DocumentReference/$docref?patient={HANA}",
+                 f"Observation/$lastn?patient={HANA}&category=vital-signs", "$meta"):  # fmt: skip
+        answer = family.father.get(path)
+        assert answer.status == 200, answer
+        for secretly in (hers["id"], str(YUKI), "71354-5"):
+            assert secretly not in answer.content.decode(), path
+
+
+def observed_of_yuki(code: str) -> dict[str, Any]:
+    return weight(code={"coding": [{"system": "http://loinc.org", "code": code}]})

@@ -221,7 +221,7 @@ def test_medicines_of_long_ago_are_history(family: Neighbourhood) -> None:
     told = summary(family.mother)
     assert told.ids("10160-0") == kept
     last = (today - timedelta(days=185)).astimezone(timezone.get_fixed_timezone(540)).date()
-    assert f"これより前の記録があります (最後は {last})" in told.text("10160-0")
+    assert f"180日より前の記録があります (最後は {last})" in told.text("10160-0")
 
 
 def test_what_is_dangerous_comes_first(family: Neighbourhood) -> None:

@@ -139,7 +139,7 @@ def _before(name: str, items: Sequence[Item], shown: Sequence[Item]) -> tuple[st
     if last is None:
         return ()
     day = last.astimezone(JAPAN).date()
-    return (both(f"これより前の記録があります (最後は {day})", f"there are earlier records, the last of {day}"),)
+    return (both(f"180日より前の記録があります (最後は {day})", f"there are records of longer ago, the last of {day}"),)
 
 
 def _section(
