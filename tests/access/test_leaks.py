@@ -308,7 +308,8 @@ def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> Non
         return str(family.mother.made(pressure(**IDENTIFIED))["id"])
 
     for name in ("read", "vread", "history", "total", "count only", "exact page", "identifier", "_sort -date",
-                 "$everything", "$everything, one page", "$everything by date", "$lastn", "$lastn, the newest", "$meta", "$meta-add",
+                 "$everything", "$everything, one page", "$everything by date", "$lastn", "$lastn, the newest",
+                 "$meta", "$meta-add",
                  "if-none-exist by identifier", "transaction if-none-exist", "batch", "delete", "search",
                  "put if there is one", "patch", "put by identifier", "put by another's id", "patch by identifier",
                  "delete by identifier", "delete by patient", "batch of changes", "transaction patch by identifier",
