@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from phr.fhir import capability
+from phr.smart import provider
 from tests.family import Neighbourhood, at_home
 
 
@@ -45,6 +46,12 @@ def _server_threads_let_go(django_db_setup: None, django_db_blocker: Any) -> Ite
 def live(_server_threads_let_go: None, transactional_db: None, live_server: Any, settings: Any) -> Iterator[Live]:
     url = live_server.url.replace("localhost", "127.0.0.1")
     settings.PHR_BASE_URL = url
-    capability.statement.cache_clear()
+    _forget_the_address()
     yield Live(f"{url}/fhir", at_home())
+    _forget_the_address()
+
+
+def _forget_the_address() -> None:
+    """What is built once in a process, from the address it has."""
     capability.statement.cache_clear()
+    provider.server.cache_clear()

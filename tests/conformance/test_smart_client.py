@@ -34,7 +34,8 @@ def decided(app: Any, role: str, decision: str = "allow") -> str:
     page = browser.get("/" + app.authorize_url.split("/", 3)[3])
     assert page.status_code == 302, page.content.decode()
     answer = browser.post(page["Location"], {"decision": decision, "role": role})
-    assert answer["Location"].startswith(CALLBACK), answer.content.decode()
+    assert answer.status_code == 302, page["Location"]
+    assert answer["Location"].startswith(CALLBACK)
     return str(answer["Location"])
 
 
