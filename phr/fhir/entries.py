@@ -82,10 +82,10 @@ def read(position: int, raw: Any) -> Entry:
         raise Problem(400, "required", "request がありません。An entry needs a request.", "request")
     _check_shape(raw)
     request, resource = raw["request"], raw.get("resource")
-    method = request["method"]
-    if method not in ORDER:
-        text = f"method は {', '.join(ORDER)} です。Unsupported method."
-        raise Problem(400, "not-supported", text, "request.method")
+    method = request.get("method")  # R4 lets an extension stand for any value: `_method`
+    if method not in ORDER or not isinstance(request.get("url"), str):
+        text = f"method は {', '.join(ORDER)} です。url も要ります。Unsupported method, or no url."
+        raise Problem(400, "not-supported", text, "request.method" if method not in ORDER else "request.url")
     url = request["url"].removeprefix(f"{wire.base()}/").removeprefix("/")
     asks = method in ("GET", "HEAD") or (method == "POST" and _CALLED.fullmatch(url) is not None)
     found = (_ASKED if asks else _URL).fullmatch(url)

@@ -91,10 +91,11 @@ def _read(number: int, parameter: Mapping[str, Any]) -> Operation:
         raise Problem(400, "invalid", f"引数 {number}: operation だけを使えます。Expected an operation.", place)
     parts: dict[str, Mapping[str, Any]] = {}
     for part in parameter.get("part", ()):
-        if part["name"] in parts or (part["name"] != "value" and part["name"] not in _VALUES):
-            text = f"操作 {number}: {part['name'][:40]} は使えません。This part is unknown or stands twice."
+        named = part.get("name", "")  # R4 lets an extension stand for any value: `_name`
+        if named in parts or (named != "value" and named not in _VALUES):
+            text = f"操作 {number}: {named[:40]} は使えません。This part is unknown or stands twice."
             raise Problem(400, "invalid", text, place)
-        parts[part["name"]] = part
+        parts[named] = part
     kind = _plain(number, parts, "type")
     if kind not in _PARTS:
         text = f"操作 {number}: type は {', '.join(_PARTS)} です。Operation {number}: unknown type."
@@ -331,7 +332,7 @@ def _from_parts(operation: Operation, parts: list[Mapping[str, Any]], kind: str)
     made: dict[str, Any] = {}
     fields = definitions.fields(kind)
     for part in parts:
-        name = part["name"]
+        name = part.get("name", "")
         element = fields.get(name) or fields.get(f"{name}[x]")
         if element is None:
             raise operation.unfit(f"{kind} に {name[:40]} はありません。No such element.")

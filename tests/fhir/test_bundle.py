@@ -147,6 +147,8 @@ def test_conditional_references(family: Neighbourhood) -> None:
         (post(weight()) | {"nonsense": 1}, 400, "Bundle.entry[2].nonsense"),
         (post(weight()) | {"fullUrl": 1}, 400, "Bundle.entry[2].fullUrl"),
         ({"request": {"method": "GET"}}, 400, "Bundle.entry[2].request.url"),
+        ({"request": {"method": "GET", "_url": {"id": "a"}}}, 400, "Bundle.entry[2].request.url"),
+        ({"request": {"_method": {"id": "a"}, "url": "Observation"}}, 400, "Bundle.entry[2].request.method"),
         ({"request": []}, 400, "Bundle.entry[2].request"), ("text", 400, "Bundle.entry[2].request"),
         (None, 400, "Bundle.entry[2].request"),
     ],

@@ -184,7 +184,9 @@ def test_fhirpath_patch(before: dict[str, Any], operations: list[Any], after: di
         add("Patient.name", "family", valueString="x"), add("Patient", "birthDate", valueString="2019"),
         add("Patient", "birthDate", valueDateTime="2019"), add("Patient", "contact", part("nonsense", valueString="x")),
         add("Patient", "contact", part("gender", valueCode="male"), part("gender", valueCode="male")),
-        add("Patient", "birthDate", part("x", valueString="x")), add("Patient.birthDate", "value", valueString="x"),
+        add("Patient", "birthDate", part("x", valueString="x")),
+        add("Patient", "contact", {"_name": {"id": "a"}, "valueString": "x"}),
+        add("Patient.birthDate", "value", valueString="x"),
         insert("Patient.name", 3, valueHumanName=USUAL), insert("Patient.name", -1, valueHumanName=USUAL),
         insert("Patient.gender", 0, valueCode="male"), insert("Patient.name[0]", 0, valueHumanName=USUAL),
         insert("Patient.name.given", 0, valueString="x"), insert("Patient", 0, valueString="x"),
@@ -205,7 +207,9 @@ def test_fhirpath_patch_that_does_not_apply(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        part("something", valueString="x"), {"name": "operation"}, operation("eat", "Patient.name"),
+        part("something", valueString="x"), {"name": "operation"}, {"_name": {"id": "a"}},
+        {"name": "operation", "part": [{"_name": {"id": "a"}, "valueCode": "delete"}]},
+        operation("eat", "Patient.name"),
         operation("replace", "Patient.name"), operation("add", "Patient"), operation("insert", "Patient.name"),
         operation("move", "Patient.name", source=0), operation("delete", "Patient.name", index=0),
         operation("delete", "Patient.name", part("path", valueString="x")),
