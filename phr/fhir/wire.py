@@ -18,6 +18,7 @@ from phr.fhir.resolve import relative
 from phr.fhir.shape import WHOLE, Shape, checked, shaped
 from phr.records import body
 from phr.records.gateway import Page, Stored
+from phr.records.labels import removed as without_labels
 from phr.records.naming import given
 from phr.records.search.parse import BadSearch, Query, parse
 
@@ -152,9 +153,7 @@ def shown(found: Stored, *, labels: bool, shape: Shape = WHOLE) -> bytes:
     labels = labels or b'"security"' not in text
     if labels and shape.whole:
         return text
-    resource = body.parse(text)
-    if not labels:
-        resource.get("meta", {}).pop("security", None)
+    resource = body.parse(text) if labels else without_labels(body.parse(text))
     return body.write(shaped(resource, shape))
 
 

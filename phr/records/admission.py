@@ -19,7 +19,7 @@ from consent.audit import Event
 from consent.decide import Capacity
 from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
-from phr.records import body, definitions, facts, index, second_opinion, validate, vault
+from phr.records import body, definitions, facts, index, labels, second_opinion, validate, vault
 from phr.records.profiles import enforced
 from phr.records.reading import Reading, by_subject
 from phr.records.rejections import Forbidden, Invalid, Rejected, TooLarge, Unprocessable
@@ -109,10 +109,10 @@ class Admission(Reading):
         before = self._last_body(current)
         if before is None or b'"security"' not in before:
             return resource
-        stored, meta = body.parse(before).get("meta", {}), resource.get("meta", {})
+        meta = resource.get("meta", {})
         if not isinstance(meta, dict) or not isinstance(given := meta.get("security", []), list):
             return resource  # the check of the structure says what is wrong with it
-        kept = [label for label in stored.get("security", []) if label not in given]
+        kept = [label for label in labels.of(body.parse(before)) if label not in given]
         return {**resource, "meta": {**meta, "security": given + kept}} if kept else resource
 
     def _last_body(self, current: Stored) -> bytes | None:
@@ -125,7 +125,7 @@ class Admission(Reading):
         """The content as this caller may see it: what a patch is applied to."""
         content = body.parse(current.body or b"{}")
         if not self.shows_labels(current):
-            content.get("meta", {}).pop("security", None)
+            labels.removed(content)
         return content
 
     def _stored(self, pk: int, draft: Draft, *, when: datetime | None = None) -> Stored:

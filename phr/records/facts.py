@@ -211,9 +211,6 @@ class _Seen:
 
     def __init__(self, resource: Mapping[str, Any]) -> None:
         self.declared, self.labels, self.medicines, self.marks = 0, 0, 0, 0
-        meta = resource.get("meta")
-        for label in _dicts(meta.get("security") if isinstance(meta, dict) else None):
-            self._security(label)
         medicine = resource["resourceType"] in _MEDICINES
         stack: list[Any] = [resource]
         while stack:
@@ -232,6 +229,9 @@ class _Seen:
             if system.startswith(_PLACED_SYSTEMS):
                 self.marks |= Mark.LOCATION
         kind = node.get("resourceType")
+        if kind is not None and isinstance(meta := node.get("meta"), dict):
+            for label in _dicts(meta.get("security")):  # of the resource, or of one inside a Bundle
+                self._security(label)
         if "address" in node or (isinstance(kind, str) and kind in _PLACES) or _pointed(node) in _PLACES:
             self.marks |= Mark.LOCATION
         if medicine:
