@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from phr.fhir import capability
-from phr.smart import provider
+from phr.smart import authorize, provider, views
 from tests.family import Neighbourhood, at_home
 
 
@@ -43,15 +43,30 @@ def _server_threads_let_go(django_db_setup: None, django_db_blocker: Any) -> Ite
 
 
 @pytest.fixture
-def live(_server_threads_let_go: None, transactional_db: None, live_server: Any, settings: Any) -> Iterator[Live]:
+def live(
+    _server_threads_let_go: None,
+    transactional_db: None,
+    live_server: Any,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Live]:
     url = live_server.url.replace("localhost", "127.0.0.1")
     settings.PHR_BASE_URL = url
+    for module, name, path in ADDRESSES:
+        monkeypatch.setattr(module, name, url + path)
     _forget_the_address()
     yield Live(f"{url}/fhir", at_home())
     _forget_the_address()
 
 
+# A process has one address, and takes it in when it starts; the server of a test has another port each time.
+ADDRESSES = (
+    (provider, "FHIR_URL", "/fhir"), (provider, "TOKEN_URL", "/oauth/token"), (authorize, "FHIR_URL", "/fhir"),
+    (authorize, "AUTHORIZE_URL", "/oauth/authorize"), (views, "FHIR_URL", "/fhir"),
+    (views, "TOKEN_URL", "/oauth/token"),
+)  # fmt: skip
+
+
 def _forget_the_address() -> None:
-    """What is built once in a process, from the address it has."""
     capability.statement.cache_clear()
     provider.server.cache_clear()
