@@ -226,6 +226,7 @@ def _ask_and_wait(family: Neighbourhood, kept: dict[str, Any], blocked: dict[str
 
 def _wait_until_blocked(cursor: Any) -> None:
     for _ in range(200):
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # what is looked at once in a transaction stays as it was
         cursor.execute(f"SELECT count(*) {WAITING}")
         if cursor.fetchone()[0]:
             return
