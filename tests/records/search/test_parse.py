@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phr.records import definitions
@@ -348,11 +348,12 @@ FILTER_PIECES = ["code", "eq", " ", "(", ")", "not", "and", "or", "[", "]", ".",
                  "5|", "é"]  # fmt: skip
 
 
+@pytest.mark.django_db  # value sets of loaded packages are looked up
 @given(st.sampled_from(["Observation", "Patient"]),
        st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=5), st.sampled_from(MARKS),
                           st.text(max_size=12) | st.from_regex(r"[a-z]{0,2}-?[0-9T:.+|,\\-]{0,20}", fullmatch=True)),
                 max_size=4))  # fmt: skip
-@settings(max_examples=500)
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_a_query_or_a_refusal(type: str, parts: list[tuple[str, str, str]]) -> None:
     try:
         query = parse(type, [(name + mark, value) for name, mark, value in parts], now=NOON)
@@ -363,8 +364,9 @@ def test_any_text_is_a_query_or_a_refusal(type: str, parts: list[tuple[str, str,
         assert query.fingerprint
 
 
+@pytest.mark.django_db
 @given(st.sampled_from(["Observation", "Patient"]), st.lists(st.sampled_from(FILTER_PIECES), max_size=14).map("".join))
-@settings(max_examples=500)
+@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_a_filter_or_a_refusal_with_its_place(type: str, text: str) -> None:
     try:
         query = parse(type, [("_filter", text)], now=NOON)
