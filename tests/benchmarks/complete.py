@@ -11,7 +11,7 @@ from collections.abc import Callable
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import connection
 from django.utils import timezone
@@ -30,10 +30,12 @@ DEEP = 100_000
 def complete(bench: Bench, env: dict[str, str], folder: Path) -> None:
     searches(bench)
     whole_records(bench)
-    if bench.options.only in "pages export ingest":
+    if bench.options.only in ("", "pages"):
         deep_pages(bench)
-        lines = export(bench, env)
-        ingest(env, folder, lines)
+    if bench.options.only in ("", "export"):
+        export(bench, env)
+    if bench.options.only in ("", "ingest"):
+        ingest(bench, env, folder)
 
 
 def searches(bench: Bench) -> None:
@@ -85,16 +87,20 @@ def deep_pages(bench: Bench) -> None:
         row(f"pages of 50, _sort={sort or '(default)'}, dearest against first", f"{worst:.2f}×", told)
 
 
-def _fill(bench: Bench) -> None:
+def granted_to(bench: Bench) -> list[UUID]:
+    """Persons who opened their records to the clinic, forty at most."""
     granted = "SELECT DISTINCT subject_id FROM consent_effectivegrant WHERE grantee = %s LIMIT 40"
-    subjects = [s for (s,) in rows(granted, f"org:{bench.clinic}")]
+    return [s for (s,) in rows(granted, f"org:{bench.clinic}")]
+
+
+def _fill(bench: Bench) -> None:
+    subjects = granted_to(bench)
     records = Records.opened_by(for_organization(bench.clinic), now=timezone.now())
-    [(have,)] = rows("SELECT count(*) FROM phr_resource WHERE type = 'Observation'")
     made = [json.loads(observation(s)) for s in subjects]
     begin = time.perf_counter()
-    for start in range(0, DEEP - have + 2000, 1000):
+    for start in range(0, DEEP, 1000):
         records.create_all([made[(start + n) % len(made)] for n in range(1000)])
-    row("creates through the gateway, one process", f"{(DEEP - have + 2000) / (time.perf_counter() - begin):,.0f}/s")
+    row("creates through the gateway, one process", f"{(DEEP) / (time.perf_counter() - begin):,.0f}/s")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE phr_resource")
 
@@ -136,10 +142,8 @@ def _path(url: str) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def export(bench: Bench, env: dict[str, str]) -> Path:
+def export(bench: Bench, env: dict[str, str]) -> None:
     """A system export from kick-off to the last byte of the last file, with a worker as in production."""
-    folder = Path(env["PHR_VAR"]) / "exported"
-    folder.mkdir()
     argv = [sys.executable, "-m", "celery", "-A", "phr.celery", "worker", "-l", "warning", "-c", "2"]
     worker = subprocess.Popen(argv, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     token = bench.clinic_token()
@@ -151,37 +155,27 @@ def export(bench: Bench, env: dict[str, str]) -> Path:
         while (told := _got(bench.port, token, place))[0] == 202:
             time.sleep(0.25)
         written = time.perf_counter() - begin
-        for number, file in enumerate(json.loads(told[2])["output"]):
+        for file in json.loads(told[2])["output"]:
             _, _, content = _got(bench.port, token, _path(file["url"]), Accept="application/fhir+ndjson")
-            (folder / f"{number:04}-{file['type']}.ndjson").write_bytes(content)
             count += content.count(b"\n")
     finally:
         worker.terminate()
         worker.wait()
     row("bulk export, until complete", f"{count / written:,.0f} resources/s", f"{count:,} resources")
     row("bulk export, with the download", f"{count / (time.perf_counter() - begin):,.0f} resources/s")
-    return folder
 
 
-def ingest(env: dict[str, str], folder: Path, lines: Path) -> None:
-    """The exported Observations again, under new ids, by the operator's command."""
-    [(code,)] = rows("SELECT code FROM consent_organization WHERE kind = 'clinic' ORDER BY id LIMIT 1")
-    source, count = folder / "ingest.ndjson", 0
+def ingest(bench: Bench, env: dict[str, str], folder: Path) -> None:
+    """40,000 Observations about persons who opened their records, by the operator's command."""
+    [(code,)] = rows("SELECT code FROM consent_organization WHERE id = %s", bench.clinic)
+    made = [json.loads(observation(s)) for s in granted_to(bench)]
+    source, count = folder / "ingest.ndjson", 40_000
     with source.open("w") as target:
-        for file in sorted(lines.glob("*-Observation.ndjson")):
-            for line in file.open():
-                told = json.loads(line)
-                told["id"] = str(UUID(int=UUID(told["id"]).int ^ (1 << 100)))
-                told.pop("meta", None)
-                target.write(json.dumps(told, ensure_ascii=False) + "\n")
-                count += 1
-                if count == 40_000:
-                    break
-            if count == 40_000:
-                break
+        for n in range(count):
+            target.write(json.dumps(made[n % len(made)] | {"id": str(uuid4())}, ensure_ascii=False) + "\n")
+    argv = [sys.executable, "manage.py", "ingest", str(source), "--organization", code, "--processes", "2"]
     begin = time.perf_counter()
-    subprocess.run([sys.executable, "manage.py", "ingest", str(source), "--organization", code, "--processes", "2"],
-                   env=env, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+    subprocess.run(argv, env=env, cwd=ROOT, check=True, capture_output=True)
     took = time.perf_counter() - begin
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     row("NDJSON ingest, 2 processes", f"{count / took:,.0f} resources/s", f"{count:,} resources; ≤ {memory} MB")
