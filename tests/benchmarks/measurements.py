@@ -26,7 +26,7 @@ from tests.benchmarks.table import rated, row
 WEIGHT = "http://loinc.org|29463-7"
 
 
-def rows(sql: str, *values: object) -> list[tuple[Any, ...]]:
+def rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchall()
