@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +14,13 @@ from phr.fhir.operations import calling
 from phr.fhir.operations.calling import ANY, Operation
 from phr.populate.cast import YUKI
 from phr.records.definitions import concrete_types
+from tests import published
 from tests.family import Neighbourhood, encoded, entry, pressure
 
 SPEC = pytest.mark.spec
 OURS = ("everything", "lastn", "summary", "match", "docref", "meta", "meta-add", "meta-delete")
 PLACED = ("", ANY, *sorted(concrete_types()))
-EVERY: list[Operation] = list({o.definition: o for place in PLACED for o in calling.offered(place)}.values())
+EVERY: list[Operation] = list({id(o): o for place in PLACED for o in calling.offered(place)}.values())
 
 
 def test_each_is_offered_where_it_is_found() -> None:
@@ -39,15 +38,13 @@ def test_definitions_are_told_apart_and_inputs_named_once() -> None:
         assert len(names) == len(set(names)), one.name
 
 
-FOLDER = os.environ.get("FHIR_R4_DEFINITIONS", "")
 OWN = {"_page"}  # of ours beside the definition's
 
 
-@pytest.mark.skipif(not FOLDER, reason="FHIR_R4_DEFINITIONS names no folder with the R4 definitions")
 @pytest.mark.parametrize("name", ["Patient-everything", "Observation-lastn", "Patient-match", "Resource-meta",
                                   "Resource-meta-add", "Resource-meta-delete"])  # fmt: skip
 def test_inputs_are_those_of_the_definition(name: str) -> None:
-    bundle = json.loads(gzip.decompress((Path(FOLDER) / "profiles-resources.json.gz").read_bytes()))
+    bundle = json.loads(gzip.decompress((published.definitions() / "profiles-resources.json.gz").read_bytes()))
     [told] = [e["resource"] for e in bundle["entry"] if e["resource"].get("id") == name]
     [ours] = [o for o in EVERY if o.definition == told["url"]]
     theirs = {p["name"]: (p["min"], p["max"]) for p in told.get("parameter", ()) if p["use"] == "in"}

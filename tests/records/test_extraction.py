@@ -2,15 +2,15 @@
 
 Over instances of every R4 type with every element and every type of a choice: for each search parameter both find
 the same values, and the index says the parameter is there exactly if the engine finds something.
-Then over HL7's own examples (tests/golden/r4, or all of them with FHIR_R4_EXAMPLES). With FHIR_R4_DEFINITIONS the
-expressions are HL7's own text, and its published resources are read too; with JP_CORE_PACKAGE the examples of JP Core.
+Then over HL7's own examples (tests/golden/r4, or all of them where their package is). Where HL7's definitions are, the
+expressions are its own text, and its published resources are read too; so are the examples of JP Core
+(tests/published.py says where each is looked for).
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import tarfile
 from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ from phr.records.index import index_of, reference_type, walker
 from phr.records.search import terms
 from phr.records.search.params import COLUMNS, SearchParam, params_for
 from phr.records.search.paths import TRUTH, resolve
+from tests import published
 from tests.records.instances import variants
 from tests.records.test_index import KEY
 
@@ -36,8 +37,6 @@ _RESOLVES = re.compile(r"where\(resolve\(\) is (\w+)\)")
 _AS = re.compile(r"\(([\w.]+) as (\w+)\)")
 # R4 calls a type DateTime that is called dateTime
 _TYPO = re.compile(r"\bDateTime\b")
-JP_CORE, R4 = os.environ.get("JP_CORE_PACKAGE"), os.environ.get("FHIR_R4_DEFINITIONS")
-EXAMPLES = os.environ.get("FHIR_R4_EXAMPLES")
 GOLDEN = Path(__file__).parents[1] / "golden" / "r4" / "examples.ndjson.gz"
 
 
@@ -109,10 +108,9 @@ def test_hl7s_examples_are_read_the_same() -> None:
     assert sum(read_) > 2000
 
 
-@pytest.mark.skipif(EXAMPLES is None, reason="FHIR_R4_EXAMPLES does not name the package of HL7's examples")
 @pytest.mark.parametrize("part", range(20))
 def test_all_of_hl7s_examples_are_read_the_same(part: int) -> None:
-    with tarfile.open(EXAMPLES or "") as archive:
+    with tarfile.open(published.examples()) as archive:
         for member in archive.getmembers()[part::20]:
             file = archive.extractfile(member) if member.size < 300_000 and member.name.endswith(".json") else None
             resource = json.load(file) if file else {}
@@ -121,9 +119,9 @@ def test_all_of_hl7s_examples_are_read_the_same(part: int) -> None:
 
 
 @cache
-def _published(folder: str) -> dict[str, dict[str, str]]:
+def _published(folder: Path) -> dict[str, dict[str, str]]:
     """type -> parameter -> HL7's own expression, whole: also the parts that speak of other types."""
-    bundle = json.loads(gzip.decompress((Path(folder) / "search-parameters.json.gz").read_bytes()))
+    bundle = json.loads(gzip.decompress((folder / "search-parameters.json.gz").read_bytes()))
     found: dict[str, dict[str, str]] = {}
     for entry in bundle["entry"]:
         parameter = entry["resource"]
@@ -133,11 +131,10 @@ def _published(folder: str) -> dict[str, dict[str, str]]:
     return found
 
 
-@pytest.mark.skipif(R4 is None, reason="FHIR_R4_DEFINITIONS does not name the folder of HL7's definitions")
 @pytest.mark.parametrize("kind", sorted(definitions.concrete_types()))
 def test_hl7s_own_expressions_read_the_same(kind: str) -> None:
-    published = _published(R4 or "")
-    own = published.get(kind, {}) | published["Resource"]
+    theirs = _published(published.definitions())
+    own = theirs.get(kind, {}) | theirs["Resource"]
     expressions = {
         name: own[name] for name in ours_of(kind) if name in own and (kind, name) != ("InsurancePlan", "name")
     }
@@ -145,7 +142,7 @@ def test_hl7s_own_expressions_read_the_same(kind: str) -> None:
         agree(resource, expressions)
 
 
-def _examples(package: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _examples(package: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     with tarfile.open(package) as archive:
         for member in archive:
             if member.name.startswith("package/example/") and (file := archive.extractfile(member)):
@@ -154,17 +151,15 @@ def _examples(package: str) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield member.name, resource
 
 
-@pytest.mark.skipif(JP_CORE is None, reason="JP_CORE_PACKAGE does not name the package of JP Core")
 def test_the_examples_of_jp_core_are_read_the_same() -> None:
-    read_ = [agree(resource, ours_of(resource["resourceType"])) for _, resource in _examples(JP_CORE or "")]
+    read_ = [agree(resource, ours_of(resource["resourceType"])) for _, resource in _examples(published.jp_core())]
     assert len(read_) > 50
     assert sum(read_) > 300
 
 
-@pytest.mark.skipif(R4 is None, reason="FHIR_R4_DEFINITIONS does not name the folder of HL7's definitions")
 @pytest.mark.parametrize("name", ["profiles-types", "profiles-resources", "search-parameters", "conceptmaps"])
 def test_hl7s_published_resources_are_read_the_same(name: str) -> None:
-    bundle = json.loads(gzip.decompress((Path(R4 or "") / f"{name}.json.gz").read_bytes()))
+    bundle = json.loads(gzip.decompress((published.definitions() / f"{name}.json.gz").read_bytes()))
     chosen = [entry["resource"] for entry in bundle["entry"]][:: max(1, len(bundle["entry"]) // 25)]
     for resource in chosen:
         assert agree(resource, ours_of(resource["resourceType"])) > 3

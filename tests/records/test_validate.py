@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import importlib
-import os
 import tarfile
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +16,7 @@ from hypothesis import strategies as st
 from phr.records import definitions, second_opinion
 from phr.records.second_opinion import ALONE
 from phr.records.validate import DEEPEST, MOST, Problem, check
+from tests import published
 from tests.records.samples import HANA, observation, patient, sample
 
 NAN = float("nan")
@@ -252,24 +251,16 @@ def test_the_second_opinion_accepts_every_shared_type() -> None:
 
 
 def test_hl7s_own_resources_pass() -> None:
-    """FHIR_R4_DEFINITIONS: a folder with HL7's definition bundles (`*.json.gz`), not shipped with the project."""
-    folder = os.environ.get("FHIR_R4_DEFINITIONS")
-    if not folder:
-        pytest.skip("FHIR_R4_DEFINITIONS is not set: HL7's own resources are not checked")
     decoder = msgspec.json.Decoder(float_hook=Decimal)
-    for file in Path(folder).glob("*.json.gz"):
+    for file in published.definitions().glob("*.json.gz"):
         for entry in decoder.decode(gzip.decompress(file.read_bytes())).get("entry", []):
             problems = check(entry["resource"])
             assert not problems or problems[0].diagnostics.startswith("4.3.0"), (entry.get("fullUrl"), problems[:3])
 
 
 def test_jp_cores_examples_pass() -> None:
-    """JP_CORE_PACKAGE: the package of JP Core 1.2.0 (`.tgz`), not shipped with the project."""
-    package = os.environ.get("JP_CORE_PACKAGE")
-    if not package:
-        pytest.skip("JP_CORE_PACKAGE is not set: the examples of JP Core are not checked")
     decoder = msgspec.json.Decoder(float_hook=Decimal)
-    with tarfile.open(package) as archive:
+    with tarfile.open(published.jp_core()) as archive:
         members = [m for m in archive if "/example/" in m.name and m.name.endswith(".json") and ".index" not in m.name]
         found = [decoder.decode(file.read()) for m in members if (file := archive.extractfile(m))]
     assert len(found) == 76

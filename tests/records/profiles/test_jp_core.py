@@ -1,15 +1,13 @@
 """JP Core 1.2.0, loaded as an operator loads it: its examples conform, damaged copies of them do not.
 
-JP_CORE_PACKAGE: the package (`.tgz`), not shipped with the project; without it these tests skip.
+The package is not shipped with the project: tests/published.py says where it is looked for.
 """
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,22 +15,16 @@ import pytest
 from phr.records import body
 from phr.records.profiles import bundled, conform, judging, packages, snapshot
 from phr.records.profiles.structure import Spec, compiled
+from tests import published
 from tests.records.profiles.test_own_profiles import demo_resources
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 
 
-def package() -> Path:
-    named = os.environ.get("JP_CORE_PACKAGE")
-    if not named:
-        pytest.skip("JP_CORE_PACKAGE is not set: the profiles of JP Core are not checked")
-    return Path(named)
-
-
 @pytest.fixture
 def examples() -> Iterator[list[dict[str, Any]]]:
-    file = package()
+    file = published.jp_core()
     packages.forget()
     packages.load(file.read_bytes(), now=NOW)
     with tarfile.open(file) as archive:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +15,7 @@ from phr.records import terminology
 from phr.records.profiles import packages
 from phr.records.profiles.terminology import Packages
 from phr.records.terminology.sources import Bundled, _index
+from tests import published
 
 V3 = "http://terminology.hl7.org/CodeSystem/"
 GENDER = "http://hl7.org/fhir/ValueSet/administrative-gender"
@@ -148,10 +147,7 @@ def test_supplements_and_maps_of_packages(now: datetime) -> None:
 @pytest.mark.django_db
 @pytest.mark.spec("JP Core 1.2.0", "terminology", "its value sets are listed, or the code system they lack is named")
 def test_the_terminology_of_jp_core(now: datetime) -> None:
-    named = os.environ.get("JP_CORE_PACKAGE")
-    if named is None:
-        pytest.skip("JP_CORE_PACKAGE is not set: the terminology of JP Core is not tried")
-    packages.load(Path(named).read_bytes(), now=now)
+    packages.load(published.jp_core().read_bytes(), now=now)
     listed, missing = 0, []
     for url in packages.urls("ValueSet"):
         try:
