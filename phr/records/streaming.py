@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from consent.audit import Event
 from phr.records.reading import TooCostly
 from phr.records.search.query import Query
 from phr.records.searching import Searching
@@ -16,11 +17,19 @@ PAGE = 500  # resources in memory at a time
 class Streaming(Searching):
     """What one caller may go through."""
 
-    def matches(self, query: Query, *, most: int) -> Iterator[Stored]:
-        """All matches in the order of the search. Raises TooCostly beyond `most`.
+    def extract(
+        self, query: Query, keep: Callable[[Iterator[Stored]], list[Stored]], *, method: str, most: int
+    ) -> list[Stored]:
+        """What `keep` keeps of all matches, in its order; logged as told by the operation `method`.
 
-        Whoever tells of them writes the log.
+        `keep` gets them in the order of the search. Raises TooCostly beyond `most`, and whatever `keep` raises.
         """
+        kept = keep(self._matches(query, most=most))
+        self._log_found(Event.RECORD_SEARCHED, {"type": query.type, "method": method}, kept)
+        return kept
+
+    def _matches(self, query: Query, *, most: int) -> Iterator[Stored]:
+        """All matches, not logged: they go no further than `extract`."""
         asked = replace(query, count=PAGE)
         known, mark, seen = self._known(asked), None, 0
         while True:

@@ -106,7 +106,25 @@ TABLE = (
     Row("type-operation", "POST", "/fhir/Patient/$summary",       "401 200 200 404 422 422"),
     Row("type-operation", "GET", "/fhir/Observation/$lastn?patient={yuki}&code=8480-6", "401 200 200 200 200 200"),
     Row("type-operation", "GET", "/fhir/Patient/$everything",     "401 200 200 404 422 422"),
+    Row("instance-operation", "POST", "/fhir/Observation/{pressure}/$meta-add",    "401 200 404 403 403 404", "tagged"),
+    Row("instance-operation", "POST", "/fhir/Observation/{secret}/$meta-add",      "401 200 404 403 404 404", "tagged"),
+    Row("instance-operation", "POST", "/fhir/Observation/{pressure}/$meta-delete", "401 200 404 403 403 404", "tagged"),
+    Row("instance-operation", "POST", "/fhir/Observation/{secret}/$meta-delete",   "401 200 404 403 404 404", "tagged"),
+    Row("type-operation", "GET", "/fhir/Composition/$document?id={secret}", "401 404 404 404 404 404"),
     # What codes mean is told to everybody with a token.
+    Row("type-operation", "GET", "/fhir/CodeSystem/$lookup?system=http://hl7.org/fhir/administrative-gender&code=male",
+        "401 200 200 200 200 200"),
+    Row("type-operation", "GET", "/fhir/CodeSystem/$subsumes?system=http://hl7.org/fhir/administrative-gender"
+        "&codeA=male&codeB=female", "401 200 200 200 200 200"),
+    Row("instance-operation", "GET", "/fhir/CodeSystem/none/$subsumes?codeA=x&codeB=y", "401 404 404 404 404 404"),
+    Row("type-operation", "GET", "/fhir/CodeSystem/$validate-code?url=http://hl7.org/fhir/administrative-gender"
+        "&code=male", "401 200 200 200 200 200"),
+    Row("instance-operation", "GET", "/fhir/CodeSystem/none/$validate-code?code=x", "401 404 404 404 404 404"),
+    Row("type-operation", "GET", "/fhir/ValueSet/$validate-code?url=http://hl7.org/fhir/ValueSet/administrative-gender"
+        "&system=http://hl7.org/fhir/administrative-gender&code=male", "401 200 200 200 200 200"),
+    Row("instance-operation", "GET", "/fhir/ValueSet/none/$validate-code?system=x&code=x", "401 404 404 404 404 404"),
+    Row("type-operation", "GET", "/fhir/ConceptMap/$translate?url=urn:none&system=x&code=x", "401 404 404 404 404 404"),
+    Row("instance-operation", "GET", "/fhir/ConceptMap/none/$translate?system=x&code=x", "401 404 404 404 404 404"),
     Row("type-operation", "GET", "/fhir/ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",
         "401 200 200 200 200 200"),
     Row("type-operation", "GET", "/fhir/ValueSet/$expand?url=urn:none", "401 404 404 404 404 404"),

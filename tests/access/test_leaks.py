@@ -69,6 +69,16 @@ def refers(hidden: str) -> dict[str, Any]:
     return pressure(hasMember=[{"reference": f"Observation/{hidden}"}])
 
 
+def discharge(hidden: str) -> dict[str, Any]:
+    """A Composition of the asker's own, whose one section is the hidden resource."""
+    return {
+        "resourceType": "Composition", "status": "final", "date": "2026-03-01", "title": "退院サマリー",
+        "type": {"coding": [{"system": LOINC, "code": "18842-5"}]}, "subject": {"reference": f"Patient/{YUKI}"},
+        "author": [{"reference": f"Patient/{YUKI}"}],
+        "section": [{"title": "所見", "entry": [{"reference": f"Observation/{hidden}"}]}],
+    }  # fmt: skip
+
+
 QUESTIONS: dict[str, Question] = {
     # direct
     "read": lambda app, x: app.get(f"Observation/{x}"),
@@ -184,6 +194,9 @@ QUESTIONS: dict[str, Question] = {
     "$lastn of a stranger": lambda app, x: app.get(f"Observation/$lastn?patient={KAI}&code=8480-6"),
     "$docref": lambda app, x: app.get(f"DocumentReference/$docref?patient={YUKI}"),
     "$docref of a stranger": lambda app, x: app.get(f"DocumentReference/$docref?patient={KAI}"),
+    "$document": lambda app, x: app.get(f"Composition/{x}/$document"),
+    "$document by id": lambda app, x: app.get(f"Composition/$document?id=Composition/{x}"),
+    "$document of what names it": lambda app, x: app.get(f"Composition/{app.made(discharge(x))['id']}/$document"),
     "$match": lambda app, x: app.ask(
         "POST", "Patient/$match", encoded({"resourceType": "Patient", "identifier": [{"system": SYSTEM, "value": "1"}]})
     ),
@@ -309,6 +322,7 @@ def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> Non
 
     for name in ("read", "vread", "history", "total", "count only", "exact page", "identifier", "_sort -date",
                  "$everything", "$everything, one page", "$everything by date", "$lastn", "$lastn, the newest",
+                 "$document of what names it",
                  "$meta", "$meta-add",
                  "if-none-exist by identifier", "transaction if-none-exist", "batch", "delete", "search",
                  "put if there is one", "patch", "put by identifier", "put by another's id", "patch by identifier",

@@ -32,6 +32,7 @@ PATCH = {
                                        {"name": "value", "valueCode": "amended"}]},
     ],
 }  # fmt: skip
+TAGGED = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Django's set_language sends every other method back where it came from, having done nothing.
 HARMLESS = {("language", method, 302) for method in METHODS}
@@ -102,7 +103,7 @@ def world(family: Neighbourhood) -> World:
         },
         bodies={
             "match": {"resourceType": "Patient", "name": [{"text": "見本 雪"}], "birthDate": "1992-02-03"},
-            "patch": PATCH, "pressure": pressure(),
+            "patch": PATCH, "pressure": pressure(), "tagged": TAGGED,
             "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
             "transaction": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},
             "import": {"subject": str(YUKI), "parts": [{"data": notebook}]},

@@ -41,12 +41,17 @@ def lastn(records: Records, ask: Ask) -> bytes:
     """The newest `max` of each code among the Observations of one person that the search parameters select."""
     admitted(records, "Observation", "s")
     query = _query(records, ask)
-    chosen = newest_of_each(records.matches(query, most=MOST), ask.one("max", 1))
-    if sum(len(one.body or b"") for one in chosen) > PAGE_BYTES:
-        raise TooCostly(f"more than {PAGE_BYTES} bytes of Observations: narrow the question, for instance by date")
-    records.log_extract("$lastn", chosen, type="Observation")
+    most = ask.one("max", 1)
+    chosen = records.extract(query, lambda found: _bounded(newest_of_each(found, most)), method="$lastn", most=MOST)
     known = [(name, value) for name, value in ask.rest if name not in query.unknown]
     return searchset(records, replace(ask, rest=known), Page(chosen, None, None))
+
+
+def _bounded(chosen: list[Stored]) -> list[Stored]:
+    """The same, if it is little enough for one answer. Raises TooCostly."""
+    if sum(len(one.body or b"") for one in chosen) > PAGE_BYTES:
+        raise TooCostly(f"more than {PAGE_BYTES} bytes of Observations: narrow the question, for instance by date")
+    return chosen
 
 
 def _query(records: Records, ask: Ask) -> Query:
