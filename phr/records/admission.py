@@ -61,15 +61,14 @@ class Admission(Reading):
 
     def _admit(self, drafts: Sequence[Draft], *, letter: str) -> None:
         """Whether each draft may be written. The Patient it names must be one the caller can see."""
-        born = {s for d in drafts if d.facts.type == "Patient" for s in d.facts.subjects}
+        born = {UUID(d.facts.id) for d in drafts if d.facts.type == "Patient" and d.version == 1}  # not whom it names
         rows = by_subject(self._grant_rows(d.facts for d in drafts))
         unseen = self._unseen({s for d in drafts for s in d.facts.subjects} - born)
         for position, draft in enumerate(drafts):
             fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self.granular else draft.facts
             with at(position):
                 if lost := unseen.intersection(fact.subjects):
-                    place = f"{fact.type}.{subject_element(fact.type)}"
-                    raise Unprocessable(f"Patient/{min(lost)} is not known here", expression=place)
+                    raise _unknown(fact, min(lost))
                 if not any(door.admits(fact, letter) for door in self.scope.doors):
                     raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
                 spoken = [r for subject in fact.subjects for r in rows.get(subject, ())]
@@ -96,7 +95,7 @@ class Admission(Reading):
         if new:
             Subject.objects.bulk_create(
                 [
-                    Subject(id=d.facts.subjects[0], birth_on=_birth_on(body.parse(d.body)), created_at=self.now)
+                    Subject(id=UUID(d.facts.id), birth_on=_birth_on(body.parse(d.body)), created_at=self.now)
                     for d in new
                 ],
                 ignore_conflicts=True,
@@ -203,8 +202,16 @@ def _birth_on(patient: Mapping[str, Any]) -> date | None:
 
 
 def subject_element(type: str) -> str:
-    """The element of a type that names its Patient."""
+    """The element of a type that names its Patient; of a Patient, the one that names another."""
+    if type == "Patient":
+        return "link.other"
     return next((name for name in ("subject", "patient") if name in definitions.fields(type)), "id")
+
+
+def _unknown(fact: Facts, lost: UUID) -> Unprocessable:
+    """Hidden and absent alike."""
+    text = f"この Patient は登録されていません。Patient/{lost} is not known here"
+    return Unprocessable(text, expression=f"{fact.type}.{subject_element(fact.type)}")
 
 
 def _not_coverable(fact: Facts) -> Unprocessable:

@@ -93,9 +93,13 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
 
 
 def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
-    """The persons a resource speaks of, its subject or patient first. Raises TooManySubjects, UnknownSubject."""
+    """The persons a resource speaks of, the main one first: its subject or patient, of a Patient itself.
+
+    Raises TooManySubjects, UnknownSubject.
+    """
     kind = resource["resourceType"]
-    found = {_uuid(resource.get("id", ""))} if kind == "Patient" else set()
+    itself = _uuid(resource.get("id", "")) if kind == "Patient" else None
+    found = {itself} if itself else set()
     for key, walk in _subject_walks(kind):
         if key in resource:
             for node in walk(resource[key]):
@@ -103,7 +107,7 @@ def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
                     found.add(subject)
     if len(found) > 2:
         raise TooManySubjects(f"{kind} speaks of {len(found)} persons; split it")
-    main = _patient(resource.get("subject") or resource.get("patient"))
+    main = itself or _patient(resource.get("subject") or resource.get("patient"))
     return tuple(sorted(found, key=lambda subject: (subject != main, subject)))
 
 
