@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
+from django.db import IntegrityError, OperationalError
 from django.http import HttpResponse
 
 from consent.audit import AuditUnavailable
@@ -76,11 +76,20 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
             return 405, [Issue("not-supported", _ids(error.prefix))]
         case BadSearch():
             return 400, [Issue("invalid", str(error), f"http.{error.parameter}")]
+        case IntegrityError():
+            return 409, [Issue("conflict", _unkept(error))]
     for kind, (status, code, text) in _PLAIN.items():
         if isinstance(error, kind):
             return status, [Issue(code, text or str(error))]
     log.error("unanticipated %s", type(error).__name__, exc_info=error)
     return 500, [Issue("exception", "内部エラーが起きました。Something went wrong inside the server.")]
+
+
+def _unkept(error: IntegrityError) -> str:
+    """What the database itself refuses, as late as the COMMIT. Its own words name rows, so they go nowhere."""
+    told = getattr(error.__cause__, "diag", None)
+    log.error("the database refused a write: %s", getattr(told, "constraint_name", None))
+    return "他の記録と矛盾するため保存できません。It does not fit what else is stored; nothing was changed."
 
 
 def _ids(prefix: str) -> str:

@@ -55,7 +55,7 @@ class Admission(Reading):
         try:
             fact = facts.facts_of(stamped, author=author)
         except facts.Unclassifiable as error:
-            raise Unprocessable(str(error), expression=resource["resourceType"]) from error
+            raise _unclassifiable(error, resource["resourceType"]) from error
         indexed = index.index_of(stamped, vault.index_key())
         return Draft(fact, body.write(stamped), indexed, version)
 
@@ -208,14 +208,24 @@ def subject_element(type: str) -> str:
     return next((name for name in ("subject", "patient") if name in definitions.fields(type)), "id")
 
 
+def _unclassifiable(error: facts.Unclassifiable, type: str) -> Unprocessable:
+    if isinstance(error, facts.UnknownSubject):
+        place = "Patient.id" if type == "Patient" else f"{type}.{subject_element(type)}"
+        return Unprocessable(str(error), expression=place, reason="patient-id")
+    reason = "patients-too-many" if isinstance(error, facts.TooManySubjects) else "unprocessable"
+    return Unprocessable(str(error), expression=type, reason=reason)
+
+
 def _unknown(fact: Facts, lost: UUID) -> Unprocessable:
     """Hidden and absent alike."""
     text = f"この Patient は登録されていません。Patient/{lost} is not known here"
-    return Unprocessable(text, expression=f"{fact.type}.{subject_element(fact.type)}")
+    place = f"{fact.type}.{subject_element(fact.type)}"
+    return Unprocessable(text, expression=place, reason="patient-unknown")
 
 
 def _not_coverable(fact: Facts) -> Unprocessable:
     if not fact.subjects and fact.type not in OPEN_TYPES:
         place = f"{fact.type}.{subject_element(fact.type)}"
-        return Unprocessable("this type must name the Patient it is about", expression=place)
+        text = "どの Patient の記録かが必要です。this type must name the Patient it is about"
+        return Unprocessable(text, expression=place, reason="patient-missing")
     return Unprocessable("this may not be written for this person", expression=fact.type)

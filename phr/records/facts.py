@@ -106,7 +106,7 @@ def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
                 if subject := _patient(node):
                     found.add(subject)
     if len(found) > 2:
-        raise TooManySubjects(f"{kind} speaks of {len(found)} persons; split it")
+        raise TooManySubjects(f"一つの資源は二人までです。{kind} speaks of {len(found)} persons; split it")
     main = itself or _patient(resource.get("subject") or resource.get("patient"))
     return tuple(sorted(found, key=lambda subject: (subject != main, subject)))
 
@@ -125,7 +125,8 @@ def _uuid(text: str) -> UUID:
     except ValueError:
         found = None
     if found is None or str(found) != text:
-        raise UnknownSubject(f"Patient/{text[:64]}: the id of a person is a UUID in lower case")
+        told = "人の id は小文字の UUID です。The id of a person is a UUID in lower case"
+        raise UnknownSubject(f"Patient/{text[:64]}: {told}")
     return found
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from consent.audit import Event
 from phr.records import body, definitions, store
@@ -40,6 +40,11 @@ WORDS = {
     "taken": ("この id は使えません。", "This id cannot be used."),
     "forbidden": ("この組織は書き込めません。", "This organisation may not write it."),
     "unprocessable": ("この組織の記録として保存できません。", "It cannot be stored as a record of this organisation."),
+    "patient-id": ("Patient の id は小文字の UUID です。", "The id of a Patient is a UUID in lower case."),
+    "patient-unknown": ("この Patient は登録されていません。", "The Patient it names is not known here."),
+    "patient-missing": ("どの Patient の記録かが必要です。", "It must name the Patient it is about."),
+    "patients-too-many": ("一つの資源は二人までです。", "It speaks of more than two Patients; split it."),
+    "conflict": ("他の記録と矛盾します。", "It does not fit what else is stored."),
     "too-large": ("資源が大きすぎます。", "The resource is too large."),
     "structure": ("構造が FHIR R4 と違います。", "Not the structure of FHIR R4."),
     "required": ("必須の要素がありません。", "A required element is missing."),
@@ -200,10 +205,13 @@ def _create(records: Records, given: Sequence[Given], out: Outcome) -> None:
     if not given:
         return
     try:
-        records.create_all([one.resource for one in given], keep_ids=True)
-    except Conflict:
+        with transaction.atomic():
+            records.create_all([one.resource for one in given], keep_ids=True)
+            _settled()
+    except (Conflict, IntegrityError) as error:
         if len(given) == 1:
-            out.problems.append(Problem(given[0].line, given[0].name[0], "taken"))
+            code = "taken" if isinstance(error, Conflict) else "conflict"
+            out.problems.append(Problem(given[0].line, given[0].name[0], code))
             return
         rest = list(given)
     except Rejected as error:
@@ -218,6 +226,13 @@ def _create(records: Records, given: Sequence[Given], out: Outcome) -> None:
     _create(records, rest[middle:], out)
 
 
+def _settled() -> None:
+    """Let the database say now what it would say at the COMMIT, where it undoes every line. Raises IntegrityError."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+
+
 def _told(one: Given, error: Rejected) -> Iterator[Problem]:
     match error:
         case Invalid(problems=problems):
@@ -225,8 +240,8 @@ def _told(one: Given, error: Rejected) -> Iterator[Problem]:
             yield from (Problem(one.line, place[:200], code) for place, code in list(counted)[:5])
         case TooLarge(expression=place):
             yield Problem(one.line, place, "too-large")
-        case Unprocessable(expression=place):
-            yield Problem(one.line, place, "unprocessable")
+        case Unprocessable(expression=place, reason=reason):
+            yield Problem(one.line, place, reason)
         case Forbidden():
             yield Problem(one.line, one.name[0], "forbidden")
         case _:

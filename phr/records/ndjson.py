@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, cast
 
+Text = BufferedReader | gzip.GzipFile
 GZIP, BOM = b"\x1f\x8b", b"\xef\xbb\xbf"
 STEP = 1 << 20
 
@@ -57,33 +58,33 @@ def batches(path: Path, *, offset: int, line: int, longest: int, most: int, most
     """The lines after a place, in batches of `most` lines or `most_bytes`. Raises Broken, OSError."""
     size = max(path.stat().st_size, 1)
     with path.open("rb") as raw, _unpacked(raw) as text:
-        batch, held, count = Batch(0), 0, 0
+        batch, begin, count = Batch(0), offset, 0
         for found in lines(text, offset=offset, line=line, longest=longest):
             if found.text != b"":
                 batch.lines.append(found)
-                held += len(found.text or b"")
             batch.end, batch.last, batch.fraction = found.end, found.number, min(raw.tell() / size, 1.0)
-            if len(batch.lines) >= most or held >= most_bytes:
+            # Also where nothing stands in them: how far the file is read is kept and shown batch by batch.
+            if len(batch.lines) >= most or found.end - begin >= most_bytes:
                 yield batch
                 count += 1
-                batch, held = Batch(count), 0
+                batch, begin = Batch(count), found.end
         if batch.last:
             yield batch
 
 
 @contextmanager
-def _unpacked(raw: BinaryIO) -> Iterator[BinaryIO]:
+def _unpacked(raw: BufferedReader) -> Iterator[Text]:
     packed = raw.read(2) == GZIP
     raw.seek(0)
     if not packed:
         yield raw
         return
     with gzip.GzipFile(fileobj=raw) as text:
-        yield cast(BinaryIO, text)
+        yield text
 
 
-def lines(text: BinaryIO, *, offset: int, line: int, longest: int) -> Iterator[Line]:
-    """Every line after a place. Raises Broken."""
+def lines(text: Text, *, offset: int, line: int, longest: int) -> Iterator[Line]:
+    """Every line after a place; of a run of empty ones the last. Raises Broken."""
     at, number = offset, line
     try:
         text.seek(offset)
@@ -96,6 +97,16 @@ def lines(text: BinaryIO, *, offset: int, line: int, longest: int) -> Iterator[L
                     at += len(part)
                 yield Line(number, at, None)
                 continue
+            if not whole:
+                empty = _empty(text)
+                at, number = at + len(empty), number + empty.count(b"\n")
             yield Line(number, at, whole.removeprefix(BOM) if number == 1 else whole)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise Broken(number, type(error).__name__) from None
+
+
+def _empty(text: Text) -> bytes:
+    """Read over the empty lines that stand in the buffer, all at once: there may be millions, packed into nothing."""
+    ahead = text.peek(STEP)
+    run = ahead[: len(ahead) - len(ahead.lstrip(b"\r\n"))]
+    return text.read(run.rfind(b"\n") + 1)

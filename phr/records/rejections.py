@@ -39,11 +39,15 @@ class Forbidden(Rejected):
 
 
 class Unprocessable(Rejected):
-    """Well formed, but not storable for this caller; `expression` names the element."""
+    """Well formed, but not storable for this caller; `expression` names the element.
 
-    def __init__(self, message: str, *, expression: str) -> None:
+    `reason`: a code for those who tell it in words of their own (`ingesting.WORDS`).
+    """
+
+    def __init__(self, message: str, *, expression: str, reason: str = "unprocessable") -> None:
         super().__init__(message)
         self.expression = expression
+        self.reason = reason
 
 
 class NotYours(Exception):

@@ -179,3 +179,25 @@ def test_nothing_comes_in_by_a_file(family: Neighbourhood, tmp_path: Path) -> No
         with pytest.raises(CommandError, match="Some lines were refused"):
             call_command("ingest", str(file), organization=OBSTETRIC.code, processes=1)
         assert rows() == before
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", ["alone", "batch", "transaction"])
+def test_what_the_commit_refuses_is_a_conflict_that_names_nobody(
+    family: Neighbourhood, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    monkeypatch.setattr(Records, "_enroll", lambda self, drafts: None)  # a bug, as one there was
+    before = rows()
+    if kind == "alone":
+        answer = family.clinic.create(human())
+        assert answer.status == 409, answer
+    else:
+        answer = family.clinic.bundle(kind, post(human()))
+        assert (answer.status, b'"status":"409"' in answer.content) == (
+            (200, True) if kind == "batch" else (409, False)
+        )
+    assert "nothing was changed" in answer.content.decode()
+    assert rows() == before
+    assert "phr_" in caplog.text, "the constraint"
+    assert not UUID_TEXT.search(caplog.text.encode())
+    assert not UUID_TEXT.search(answer.content)
