@@ -43,9 +43,6 @@ def standing(person: Person, subject: Subject, now: datetime) -> Capacity | None
     return entitled(in_force_between(person.pk, subject.pk, now=now), now)
 
 
-standing_in = entitled  # the same, from what is in force
-
-
 @transaction.atomic
 def link(
     *,

@@ -17,7 +17,6 @@ from phr.records.search.params import SearchParam, params_for
 from phr.smart.models import Application
 from tests.family import Neighbourhood, encoded, entry, pressure
 
-AMENDING = b'[{"op":"replace","path":"/status","value":"corrected"}]'
 # What a search value of each parameter type may look like
 SAMPLES = {"token": "x", "reference": "x", "date": "2026", "number": "1", "string": "mihon", "uri": "urn:x",
            "quantity": "5", "special": "35|139|1|km"}  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,8 +22,6 @@ from tests.family import (
     weight,
 )
 from tests.fhir.test_update_as_create import prefix
-
-SECOND = timedelta(seconds=1)
 
 
 def versions(answer: Answer) -> list[str]:
@@ -195,7 +192,7 @@ def test_a_page_link_is_its_callers_and_its_questions_own(family: Neighbourhood,
 def test_bad_questions_are_refused_with_their_place(
     family: Neighbourhood, past: dict[str, str], bad: str, level: str
 ) -> None:
-    answer = family.mother.get(f"{place(level, past)}_history?{bad}")
+    answer = family.mother.get(f"{place(level, past)}_history?{bad}", prefer="handling=strict")
     assert answer.status == 400, answer
     assert answer.issue["expression"] == [f"http.{bad.partition('=')[0]}"]
 

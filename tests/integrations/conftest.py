@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -56,9 +55,3 @@ def mother(family: People) -> Caller:
 @pytest.fixture
 def father(family: People, mother: Caller) -> Caller:
     return replace(mother, person=family.ichiro.pk)
-
-
-@pytest.fixture
-def as_hana() -> Callable[[bytes], bytes]:
-    """A sample notebook with Hana's own birth date in record 1."""
-    return lambda data: data.replace(b"S500401", b"H300601")

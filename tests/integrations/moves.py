@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -19,7 +18,6 @@ FULL = {
     "AllergyIntolerance": 2, "Binary": 1, "CareTeam": 1, "Communication": 6, "DocumentReference": 1,
     "MedicationDispense": 5, "MedicationStatement": 1, "Provenance": 3,
 }  # fmt: skip
-Recode = Callable[[bytes], bytes]
 
 
 def hanas(data: bytes) -> bytes:

@@ -39,9 +39,7 @@ def _verified(resource: Resource) -> str:
 
 
 def problem(resource: Resource, read: Read) -> list[str]:
-    state = _list(
-        [stated(code_of(resource.get("clinicalStatus"))), stated(code_of(resource.get("verificationStatus")))]
-    )
+    state = _verified(resource)
     ended = when(resource, "abatement")
     since = when(resource, "onset") or when(resource, "recorded")
     return [concept(resource.get("code")), state, _list([since, ended and f"→ {ended}"]), _notes(resource)]
@@ -49,9 +47,7 @@ def problem(resource: Resource, read: Read) -> list[str]:
 
 def allergy(resource: Resource, read: Read) -> list[str]:
     kind = _list([stated(resource.get("type")), *(stated(c) for c in resource.get("category", ()))])
-    state = _list(
-        [stated(code_of(resource.get("clinicalStatus"))), stated(code_of(resource.get("verificationStatus")))]
-    )
+    state = _verified(resource)
     return [
         concept(resource.get("code")), kind, stated(resource.get("criticality")),
         _list(map(_reaction, _reactions(resource))), state, when(resource, "onset") or when(resource, "recorded"),

@@ -55,31 +55,11 @@ def joined(system: str, code: str) -> str:
 # What the index stores
 
 
-def token_texts(type_name: str, name: str, system: str | None, code: str) -> tuple[str, ...]:
-    """Stored forms of one token, before hashing."""
-    return token_texts_below(type_name + "." + name + _SEP, system, code)
-
-
 def token_texts_below(start: str, system: str | None, code: str) -> tuple[str, ...]:
     """Stored forms of one token below any start: a (any system), and n (none), or c (with system), s (system)."""
     if not system:
         return (f"{start}a{_SEP}{code}", f"{start}n{_SEP}{code}")
     return f"{start}a{_SEP}{code}", f"{start}c{_SEP}{joined(system, code)}", f"{start}s{_SEP}{preferred(system)}"
-
-
-def token_terms(type_name: str, name: str, system: str | None, code: str, key: bytes) -> tuple[int, ...]:
-    """Stored forms of one token: any system; and either no system, or system with code and system alone."""
-    return tuple(hashed(text, key) for text in token_texts(type_name, name, system, code))
-
-
-def reference_terms(type_name: str, name: str, reference: str, key: bytes, *, wide: bool = False) -> tuple[int, ...]:
-    """Stored forms of a literal reference; `wide` (see WIDE) keeps the bare id also."""
-    terms = [reference_term(type_name, name, reference, key)]
-    if without_version(reference) != reference:
-        terms.append(version_term(type_name, name, reference, key))
-    if wide and (parts := literal(reference)):
-        terms.append(hashed(head(type_name, name, "i") + parts[2], key))
-    return tuple(terms)
 
 
 # What a search asks for

@@ -73,13 +73,6 @@ def refs(path: str, only: str | None = None) -> Callable[[Resource], list[Any]]:
     ]  # fmt: skip
 
 
-def name_parts(path: str) -> Callable[[Resource], list[Any]]:
-    def read(r: Resource) -> list[str]:
-        return [text for node in get(r, path) for key in ("family", "given") for text in _list(node.get(key))]
-
-    return read
-
-
 READ: dict[tuple[str, str], Callable[[Resource], list[Any]]] = {
     ("Patient", "family"): at("name.family"), ("Patient", "given"): at("name.given"),
     ("Patient", "gender"): codes("gender"),
