@@ -68,11 +68,6 @@ def age_on(birth_on: date, day: date) -> int:
     return day.year - birth_on.year - ((day.month, day.day) < (birth_on.month, birth_on.day))
 
 
-def reached_on(birth_on: date, age: int) -> date:
-    """The legal day on which `age` is reached: the last day of the younger age (1 April -> 31 March)."""
-    return first_day_of(birth_on, age) - timedelta(days=1)
-
-
 def first_day_of(birth_on: date, age: int) -> date:
     """The first whole day (in Japan) on which `age_on` gives `age`."""
     year = birth_on.year + age

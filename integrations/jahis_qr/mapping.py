@@ -52,25 +52,6 @@ class Mapped:
             self.authors.setdefault(author, (reference, []))[1].append(name)
 
 
-def to_resources(
-    notebook: Notebook, *, patient_id: str, now: datetime, source: Sequence[bytes] = (),
-    organizations: Mapping[str, str] | None = None, make_organizations: bool = True,
-) -> list[Resource]:  # fmt: skip
-    """Every resource of a notebook: Organizations, the records, then the originals and their Provenance.
-
-    `source`: the parts as they were read (Binary and DocumentReference are left out without them). `organizations`:
-    10-digit institution code -> id of an Organization that is already there; others are made, or, without
-    `make_organizations`, named by number and name only.
-    """
-    mapped = map_notebook(
-        notebook, patient_id=patient_id, now=now, organizations=organizations, make_organizations=make_organizations
-    )
-    originals = original(source, patient_id=patient_id, now=now)
-    document = originals[-1]["id"] if originals else None
-    trail = provenances(mapped, document=document, patient_id=patient_id, now=now)
-    return [*mapped.organizations, *mapped.clinical.values(), *originals, *trail]
-
-
 def map_notebook(
     notebook: Notebook, *, patient_id: str, now: datetime, organizations: Mapping[str, str] | None = None,
     make_organizations: bool = True,
@@ -238,9 +219,3 @@ def _agent(kind: str, who: Resource) -> Resource:
 
 def _instant(now: datetime) -> str:
     return now.isoformat(timespec="seconds")
-
-
-def to_bundle(resources: Sequence[Resource]) -> Resource:
-    """The resources as a collection Bundle, for people and golden files."""
-    entries = [{"fullUrl": f"{systems.OWN}/{r['resourceType']}/{r['id']}", "resource": r} for r in resources]
-    return {"resourceType": "Bundle", "type": "collection", "entry": entries}

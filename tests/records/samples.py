@@ -7,6 +7,7 @@ from typing import Any
 
 from phr.records import definitions
 from phr.records.definitions import Element, choice_key
+from phr.records.search.params import SearchParam, params_for
 
 HANA = "5f0c2c9e-0d6b-4c2a-9a43-0c5be9a0c111"
 YUKI = "7a1d3b44-1c1e-4a63-8f0e-3f4dbe2f9222"
@@ -99,3 +100,8 @@ def _value(element: Element, kind: str, targets: tuple[str, ...], depth: int) ->
     if kind == "Period":
         return {"start": "2026-04-01", "end": "2026-04-02"}
     return sample(kind, depth=depth)
+
+
+def all_params() -> list[SearchParam]:
+    """Every search parameter of every type."""
+    return [param for name in sorted(definitions.concrete_types()) for param in params_for(name).values()]

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from phr.records import definitions
-from phr.records.search.params import all_params, param_ids, params_for
+from phr.records.search.params import param_ids, params_for
 from phr.records.search.paths import BadExpression, resolve, split_by_base
+from tests.records.samples import all_params
 
 # These stand in the database: a change here is a change of every Range and Text row.
 STABLE = {"_id": 2, "birthdate": 54, "code": 73, "date": 122, "name": 254, "patient": 283, "subject": 405,

@@ -8,7 +8,7 @@ from functools import cache
 from types import MappingProxyType
 
 from consent.scope import OPEN_TYPES
-from phr.records.definitions import concrete_types, search_table
+from phr.records.definitions import search_table
 
 # Data types whose tokens have no system of their own in JSON
 _BARE = frozenset({"code", "boolean", "string", "id", "uri", "url", "canonical", "markdown", "Truth"})
@@ -84,8 +84,3 @@ def params_for(type_name: str) -> Mapping[str, SearchParam]:
 def param_ids() -> Mapping[str, int]:
     """Parameter name -> the small int that stands in Range and Text rows."""
     return MappingProxyType(search_table()["ids"])
-
-
-def all_params() -> list[SearchParam]:
-    """Every parameter of every type."""
-    return [param for name in sorted(concrete_types()) for param in params_for(name).values()]

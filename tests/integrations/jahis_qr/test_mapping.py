@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from integrations.jahis_qr.dispense import DISPENSE_KEY, PROFILE
 from integrations.jahis_qr.identity import mismatches
-from integrations.jahis_qr.mapping import map_notebook, to_bundle, to_resources
-from integrations.jahis_qr.parse import parse
+from integrations.jahis_qr.mapping import map_notebook, original, provenances
+from integrations.jahis_qr.parse import Notebook, parse
 from integrations.problems import Unreadable
 from phr.records import body
 from phr.records.systems import OWN
@@ -32,7 +32,22 @@ Resource = dict[str, Any]
 
 
 def resources(data: bytes, **options: Any) -> list[Resource]:
-    return to_resources(parse(data), patient_id="example", now=NOON, **options)
+    return to_resources(parse(data), **options)
+
+
+def to_resources(notebook: Notebook, *, source: Sequence[bytes] = (), **options: Any) -> list[Resource]:
+    """Every resource of a notebook, in one go: Organizations, the records, the originals and their Provenance."""
+    mapped = map_notebook(notebook, patient_id="example", now=NOON, **options)
+    originals = original(source, patient_id="example", now=NOON)
+    document = originals[-1]["id"] if originals else None
+    trail = provenances(mapped, document=document, patient_id="example", now=NOON)
+    return [*mapped.organizations, *mapped.clinical.values(), *originals, *trail]
+
+
+def to_bundle(found: Sequence[Resource]) -> Resource:
+    """The resources as a collection Bundle, as the golden files hold them."""
+    entries = [{"fullUrl": f"{OWN}/{r['resourceType']}/{r['id']}", "resource": r} for r in found]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
 def of_type(found: Iterable[Resource], type: str) -> list[Resource]:
@@ -275,7 +290,7 @@ def test_a_damaged_file_becomes_sound_resources_or_none(steps: list[tuple[str, i
         found = parse(data)
     except Unreadable:
         return
-    for resource in to_resources(found, patient_id="example", now=NOON, source=[data]):
+    for resource in to_resources(found, source=[data]):
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
 

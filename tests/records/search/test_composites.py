@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from phr.records.index import index_of
 from phr.records.search import composites
-from phr.records.search.params import all_params, params_for
+from phr.records.search.params import params_for
 from phr.records.search.query import BadSearch, Reference, Token, Value
-from tests.records.samples import LOINC, observation
+from tests.records.samples import LOINC, all_params, observation
 from tests.records.search.test_quantities import KEY, amount, meets, quantity
 
 SYSTOLIC, DIASTOLIC = "8480-6", "8462-4"
