@@ -97,7 +97,8 @@ _KEPT_ONLY = {
 _IDS = {
     True: "A client may give ids (PUT) below a beginning of its own; the refusal of any other new id names it. "
     "クライアントが付けられる id は、各自に決められた文字列で始まるものだけです。",
-    False: "Ids are given by the server. id はサーバーが付けます。",
+    False: "Ids are given by the server, and nothing is deleted here: to erase a record is a procedure of its own. "
+    "id はサーバーが付けます。削除はできません。記録の消去には別の手続きがあります。",
 }
 
 
@@ -109,14 +110,14 @@ def _resource(type: str) -> dict[str, Any]:
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
         "supportedProfile": profiles,
         "documentation": f"{_KEPT_ONLY[type]}\n{_IDS[named]}" if type in _KEPT_ONLY else _IDS[named],
-        "interaction": [{"code": code} for code in INTERACTIONS],
+        "interaction": [{"code": code} for code in INTERACTIONS if named or code != "delete"],
         "versioning": "versioned-update",
         "readHistory": True,
         "updateCreate": named,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "single",
+        "conditionalDelete": "single" if named else "not-supported",
         "searchInclude": ["*", f"{type}:*", *(f"{type}:{p.name}" for p in _references(type))],
         "searchRevInclude": list(_pointing_at(type)),
         "searchParam": [{"name": p.name, "type": p.type} for p in params_for(type).values() if searchable(p)],

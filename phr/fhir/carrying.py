@@ -17,9 +17,11 @@ _LETTERS = {"DELETE": "d", "POST": "c", "PUT": "u", "PATCH": "ur"}
 
 
 def admit(records: Records, entry: Entry) -> None:
-    """Raises Problem (403) where the token does not carry what the entry does."""
+    """Raises Problem (403) where the token does not carry what the entry does; Kept for what is never deleted."""
     for letter in _LETTERS[entry.method]:
         admitted(records, entry.type, letter)
+    if entry.method == "DELETE":
+        records.deletable(entry.type)
 
 
 def condition(records: Records, entry: Entry) -> Query | None:

@@ -39,6 +39,12 @@ class Issue:
         return issue | ({"expression": [self.expression]} if self.expression else {})
 
 
+KEPT = (
+    "Patient はこの API では削除できません。記録の消去には別の手続きがあります。"
+    "A Patient is not deleted through this API: to erase a record is a procedure of its own."
+)
+
+
 class Problem(Exception):
     """A refusal of the REST door itself: HTTP status and issue."""
 
@@ -122,6 +128,7 @@ _PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     gateway.Refused: (404, "not-found", "見つかりません。Not found."),
     gateway.NotFound: (404, "not-found", "見つかりません。Not found."),
     gateway.Gone: (410, "deleted", "削除されています。Deleted."),
+    gateway.Kept: (405, "not-supported", KEPT),
     gateway.Conflict: (409, "conflict", ""),
     gateway.PreconditionFailed: (412, "conflict", ""),
     gateway.Ambiguous: (412, "multiple-matches", ""),
@@ -147,6 +154,8 @@ def response(error: Exception) -> HttpResponse:
         answer["WWW-Authenticate"] = challenge
     if isinstance(error, gateway.NotYours):
         answer["Allow"] = "GET, HEAD"
+    if isinstance(error, gateway.Kept):
+        answer["Allow"] = "GET, HEAD, PUT, PATCH"
     if isinstance(error, CannotOpen):
         log.critical("a stored body does not open")
     if isinstance(error, Problem):

@@ -29,6 +29,7 @@ from phr.records.rejections import (
     Conflict,
     Forbidden,
     Invalid,
+    Kept,
     NotYours,
     OtherId,
     PreconditionFailed,
@@ -42,8 +43,8 @@ from phr.records.store import Stored
 from phr.records.streaming import Streaming
 
 __all__ = [
-    "ANY_VERSION", "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "Match", "NotFound", "NotYours", "OtherId",
-    "Page", "Past", "PreconditionFailed", "Records", "Refused", "Rejected", "Spoilt", "Stored", "TooCostly",
+    "ANY_VERSION", "Ambiguous", "Conflict", "Forbidden", "Gone", "Invalid", "Kept", "Match", "NotFound", "NotYours",
+    "OtherId", "Page", "Past", "PreconditionFailed", "Records", "Refused", "Rejected", "Spoilt", "Stored", "TooCostly",
     "TooLarge", "Unprocessable", "Versions",
 ]  # fmt: skip
 
@@ -264,7 +265,8 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
     def delete(
         self, type: str, id: str, *, if_match: Versions | int | None = None, match: Match | None = None
     ) -> Stored | None:
-        """Delete; every version stays readable by number. None where there was nothing to delete."""
+        """Delete; every version stays readable by number. None where there was nothing to delete. Raises Kept."""
+        self.deletable(type)
         current = self._there(type, id, letter="d")
         if current is None:
             if if_match is not None:
@@ -280,10 +282,17 @@ class Records(Conditions, Histories, Compartments, Linking, Streaming):
         self._log_written(Event.RECORD_DELETED, [gone])
         return gone
 
+    @staticmethod
+    def deletable(type: str) -> None:
+        """Raises Kept, whatever is there: without its Patient a record is closed to everyone, the person included."""
+        if type == "Patient":
+            raise Kept(type)
+
     @accountable
     @transaction.atomic
     def delete_where(self, condition: Query, *, if_match: Versions | None = None) -> Stored | None:
-        """Conditional delete of the one match (§3.1.0.7.1); None where nothing matches. Raises Ambiguous."""
+        """Conditional delete of the one match (§3.1.0.7.1); None where nothing matches. Raises Ambiguous, Kept."""
+        self.deletable(condition.type)
         self.hold([(condition, None)])
         found = self.matching(condition)
         if found is not None:

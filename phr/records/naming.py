@@ -18,8 +18,9 @@ _GIVEN = re.compile(rf"[a-z2-7]{{{LETTERS}}}-")
 
 
 def prefix_of(caller: Caller, *, author: int | None, key: bytes) -> str:
-    """What the ids that this caller gives begin with: the same for one client of one organisation or person."""
-    writer = f"person:{caller.person}" if author is None else f"org:{author}"
+    """What the ids begin with that this caller gives: its own for each client of an organisation, and for each
+    client of a person in each record she keeps, since a mother's app names things in hers and in her child's."""
+    writer = f"person:{caller.person}|{caller.subject}" if author is None else f"org:{author}"
     digest = blake2b(f"ids\x1f{writer}\x1f{caller.client}".encode(), digest_size=8, key=key).digest()
     return b32encode(digest).decode().lower()[:LETTERS] + "-"
 

@@ -61,6 +61,10 @@ class NotYours(Exception):
         self.prefix = prefix
 
 
+class Kept(Exception):
+    """Resources of this type are not deleted: a person's record ends by a procedure of its own."""
+
+
 class OtherId(Rejected):
     """A condition finds one resource, and the body names another; `expression` names the element."""
 

@@ -61,7 +61,9 @@ def test_a_client_gives_an_id(family: Neighbourhood) -> None:
 def test_every_writer_has_a_beginning_of_its_own(family: Neighbourhood) -> None:
     apps = [family.mother, family.father, family.clinic, family.of_clinic("9919000003"), family.stranger]
     assert len({prefix(app) for app in apps}) == len(apps)
-    assert prefix(family.mother) == prefix(family.app("mother", patient="hana"))
+    hana = family.app("mother", patient="hana")
+    assert prefix(hana) not in {prefix(app) for app in apps}, "one for each record that she keeps"
+    assert prefix(family.mother) == prefix(family.app("mother", scope="patient/*.cruds")), "whatever the token carries"
 
 
 @pytest.mark.spec("Trust rules", "E-10", "an id that is hidden and one that is absent are refused alike")
@@ -170,14 +172,16 @@ def test_what_comes_back_keeps_the_labels_that_were_not_shown(family: Neighbourh
 
 
 def test_a_name_taken_out_of_sight(family: Neighbourhood) -> None:
-    """Within its own beginning a writer may learn that it has used a name before, whoever it was about."""
+    """Names used in one person's record are not taken in another's: each record has a beginning of its own."""
     mother, hana = family.mother, family.app("mother", patient="hana")
-    id = prefix(mother) + "1"
+    id = prefix(hana) + "1"
     assert hana.put(weight(of=HANA) | {"id": id}).status == 201
     before = rows()
-    answer = mother.put(weight() | {"id": id})
-    assert (answer.status, answer.issue["code"]) == (409, "conflict")
+    taken, absent = mother.put(weight() | {"id": id}), mother.put(weight() | {"id": f"{prefix(hana)}2"})
+    assert (taken.status, taken.issue["code"]) == (405, "not-supported")
+    assert taken.told() == absent.told()
     assert rows() == before
+    assert mother.put(weight() | {"id": prefix(mother) + "1"}).status == 201
     assert mother.get(f"Observation/{id}").status == 404
 
 
