@@ -37,8 +37,10 @@ def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods
             answer: HttpResponseBase = _preflight(allowed) if request.method == "OPTIONS" else handle(request, place)
         except Exception as error:  # noqa: BLE001 - the one translator at the edge
             answer = outcome.response(error)
-        if "_pretty=true" in request.META.get("QUERY_STRING", ""):
+        if "pretty" in request.META.get("QUERY_STRING", "") and _pretty_wanted(request):
             _spread(answer)
+        if answer.status_code in (204, 304):
+            del answer["Content-Type"]  # there is no content to have one
         answer["X-Request-Id"] = request_id(request)
         answer["Cache-Control"] = "no-store"
         return cors.for_registered(request, answer) if "Origin" in request.headers else answer
@@ -53,6 +55,13 @@ def door(*, negotiate: Callable[[HttpRequest], None] = wire.negotiate, **methods
     made = functools.update_wrapper(view, next(iter(methods.values())))
     made.handle = handle  # type: ignore[attr-defined]  # for entries of a Bundle: refusals stay exceptions
     return made
+
+
+def _pretty_wanted(request: HttpRequest) -> bool:
+    try:
+        return ("_pretty", "true") in wire.asked(request)
+    except Problem:  # the answer says already what cannot be read
+        return False
 
 
 def _spread(answer: HttpResponseBase) -> None:

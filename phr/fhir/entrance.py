@@ -23,7 +23,8 @@ def entrance(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
         match = resolve(f"/{path.removeprefix(PREFIX)}", "phr.fhir.urls")
         request.resolver_match = match
         response: HttpResponse = match.func(request, *match.args, **match.kwargs)
-        if not response.streaming and "Content-Length" not in response:
+        bare = response.status_code in (204, 304)  # RFC 9110 §8.6: no length of what is not sent
+        if not bare and not response.streaming and "Content-Length" not in response:
             response["Content-Length"] = str(len(response.content))
         return response
 

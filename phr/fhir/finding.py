@@ -15,6 +15,7 @@ from phr.records.search import compartments, ranges
 
 MOST_VERSIONS = 100
 _WHOLE = re.compile(r"0*[1-9][0-9]{0,8}")
+_NOT_IN_HISTORY = ("_sort", "_list")  # defined by R4, and not done here
 _HISTORY = ("_count", "_since", "_at", "_page")
 
 
@@ -52,7 +53,7 @@ def _search(
         wire.json_wanted(asked)
         pretty = ("_pretty", "true") in asked
     admitted(records, types[0] if types else None, "s")
-    strict = wire.preference(request, "handling", "lenient") == "strict"
+    strict = wire.strict(request.headers.get("Prefer", ""))
     query = wire.query(types, asked, now=records.now, strict=strict, compartment=compartment)
     if compartment:
         records.stands(*compartment)
@@ -69,7 +70,7 @@ def history(request: HttpRequest, *, type: str | None = None, id: str | None = N
     """Of a resource, of a type, of everything this caller may see."""
     records = open_records(request)
     admitted(records, known(type) if type else None, "s" if id is None else "r")
-    asked = wire.asked(request)
+    asked = wire.understood(request, *_HISTORY, *_NOT_IN_HISTORY)
     told, form = _told(asked), shape.asked(asked)
     past = Past(type, id, _since(told.get("_since")), _at(told.get("_at")), _versions(told.get("_count")))
     page = records.history(past, cursor=told.get("_page"))
@@ -85,11 +86,11 @@ def _told(asked: wire.Pairs) -> dict[str, str]:
     for name, value in asked:
         if name in told:
             raise _wrong(name, "一度だけ使えます。May stand once only.")
+        if name in _NOT_IN_HISTORY:
+            text = f"{name} は履歴では使えません。Not supported on history."
+            raise Problem(400, "not-supported", text, f"http.{name}")
         if name in _HISTORY:
             told[name] = value
-        elif name not in wire.SHAPING:
-            text = f"{name[:64]} は履歴では使えません。Not supported on history."
-            raise Problem(400, "not-supported", text, f"http.{name[:64]}")
     return told
 
 

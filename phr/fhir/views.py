@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from functools import lru_cache
+
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse
+from django.utils.http import parse_etags
 from django.views.decorators.http import require_safe
 
 from phr.fhir import capability, outcome, shape, terminology_capability, wire
 from phr.fhir.door import admitted, known, nowhere, open_records
-from phr.fhir.outcome import FHIR_JSON
+from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.fhir.shape import WHOLE, Shape
-from phr.records.gateway import NotFound, Records, Stored
+from phr.records import body
+from phr.records.gateway import Records, Stored
 
 # -- instance ------------------------------------------------------------------------------------
 
@@ -23,7 +29,7 @@ def read(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
 
 
 def _shape(request: HttpRequest) -> Shape:
-    return shape.asked(wire.asked(request)) if request.META.get("QUERY_STRING") else WHOLE
+    return shape.asked(wire.understood(request)) if request.META.get("QUERY_STRING") else WHOLE
 
 
 def _read(request: HttpRequest, records: Records, found: Stored, form: Shape) -> HttpResponse:
@@ -36,20 +42,39 @@ def _read(request: HttpRequest, records: Records, found: Stored, form: Shape) ->
 def vread(request: HttpRequest, *, type: str, id: str, version: str) -> HttpResponse:
     records = open_records(request)
     admitted(records, known(type), "r")
-    if not (version.isascii() and version.isdigit() and len(version) < 10):
-        raise NotFound(f"{type}/{id}")
     form = _shape(request)
-    return _read(request, records, records.vread(type, id, int(version)), form)
+    return _read(request, records, records.vread(type, id, wire.version_of(type, id, version)), form)
 
 
 # -- system ------------------------------------------------------------------------------------------
 
 
+STATEMENTS: dict[str, Callable[[], bytes]] = {
+    "full": capability.statement,
+    "normative": capability.statement,  # a server may answer with the whole
+    "terminology": terminology_capability.statement,
+}
+
+
 def metadata(request: HttpRequest) -> HttpResponse:
-    """What is served; `mode=terminology`: which code systems are at hand (R4 http.html §3.1.0.10)."""
-    of_terminology = ("mode", "terminology") in wire.asked(request)
-    content = terminology_capability.statement() if of_terminology else capability.statement()
-    return HttpResponse(content, content_type=FHIR_JSON)
+    """What is served, as a whole or in part; `mode`: R4 http.html §3.1.0.10."""
+    asked = wire.understood(request, "mode")
+    modes = [value for name, value in asked if name == "mode"] or ["full"]
+    if len(modes) > 1 or modes[0] not in STATEMENTS:
+        text = f"mode は {', '.join(STATEMENTS)} のどれか一つです。Must be one of them."
+        raise Problem(400, "not-supported", text, "http.mode")
+    content, tag = _statement(STATEMENTS[modes[0]](), shape.asked(asked))
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    if "*" in known or tag in known or tag.removeprefix("W/") in known:  # RFC 9110 §13.1.2, weak comparison
+        return HttpResponse(status=304, headers={"ETag": tag})
+    return HttpResponse(content, content_type=FHIR_JSON, headers={"ETag": tag})
+
+
+@lru_cache(maxsize=8)
+def _statement(whole: bytes, form: Shape) -> tuple[bytes, str]:
+    """The part that is asked for, and a validator of it."""
+    content = whole if form.whole else body.write(shape.shaped(body.parse(whole), form))
+    return content, f'W/"{hashlib.sha256(content).hexdigest()[:16]}"'
 
 
 def nothing_here(request: HttpRequest, **place: str) -> HttpResponse:

@@ -17,7 +17,7 @@ from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
 from phr.fhir.resolve import relative
 from phr.fhir.shape import WHOLE, Shape, checked, shaped
 from phr.records import body
-from phr.records.gateway import Page, Stored
+from phr.records.gateway import NotFound, Page, Stored
 from phr.records.labels import removed as without_labels
 from phr.records.naming import given
 from phr.records.search.parse import BadSearch, Query, parse
@@ -127,6 +127,31 @@ def prefers(header: str, name: str, default: str) -> str:
     """One value of a `Prefer` header."""
     found = re.search(rf"\b{name}\s*=\s*\"?([A-Za-z]+)", header)
     return found[1] if found else default
+
+
+def strict(prefer: str, default: str = "lenient") -> bool:
+    """Whether what nobody knows is refused (`Prefer: handling=`; decisions/parameters-nobody-knows.md)."""
+    return prefers(prefer, "handling", default) == "strict"
+
+
+def understood(request: HttpRequest, *known: str) -> Pairs:
+    """The parameters of the query string that are known here, and those that shape any answer.
+
+    Raises Problem (400) for any other where the client asks for strict handling.
+    """
+    given = asked(request)
+    kept = [(name, value) for name, value in given if name in SHAPING or name in known]
+    if len(kept) < len(given) and strict(request.headers.get("Prefer", "")):
+        name = next(name for name, _ in given if name not in SHAPING and name not in known)[:64]
+        raise Problem(400, "not-supported", f"{name} はここでは使えません。Not supported here.", f"http.{name}")
+    return kept
+
+
+def version_of(type: str, id: str, text: str) -> int:
+    """The number of a version in a path. Raises NotFound for what is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotFound(f"{type}/{id}")
+    return int(text)
 
 
 def unchanged(request: HttpRequest, found: Stored) -> bool:

@@ -125,7 +125,7 @@ def _condition(request: HttpRequest, type: str, records: Records) -> Query:
 def _resource(request: HttpRequest, type: str) -> dict[str, Any]:
     resource = wire.json_body(request)
     if resource.get("resourceType") != type:
-        text = f"本文は {type} ではありません。The body is not a {type}."
+        text = f"本文は {type} ではありません。The body is no {type}."
         raise Problem(400, "invalid", text, f"{type}.resourceType")
     return resource
 

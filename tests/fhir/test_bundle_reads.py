@@ -102,7 +102,7 @@ def test_reading_comes_last(family: Neighbourhood) -> None:
         (entry("GET", f"Observation/{uuid4()}"), 404, "Bundle.entry[1]"),
         (entry("HEAD", f"Observation/{uuid4()}"), 404, "Bundle.entry[1]"),
         (entry("GET", "Observation?date=zzz"), 400, "Bundle.entry[1].request"),
-        (entry("GET", "Observation/x/_history?nonsense=1"), 400, "Bundle.entry[1].request"),
+        (entry("GET", "Observation/x/_history?_since=nonsense"), 400, "Bundle.entry[1].request"),
         (entry("GET", "Observation?_format=xml"), 406, "Bundle.entry[1].request"),
         (entry("GET", "nothing"), 404, "Bundle.entry[1]"), (entry("GET", "Observation/x/y/z"), 404, "Bundle.entry[1]"),
         (entry("GET", "Nothing/x"), 400, "Bundle.entry[1].request.url"),

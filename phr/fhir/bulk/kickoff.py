@@ -127,7 +127,7 @@ def _accepted(records: Records, ask: Ask, level: str, within: list[UUID] | None)
     if not _ASYNC.search(prefer):
         text = "Prefer: respond-async が必要です。An export is asynchronous: send Prefer: respond-async."
         raise Problem(400, "required", text)
-    asked = _plan(records, ask, level, within, Faults(wire.prefers(prefer, "handling", "strict") == "lenient"))
+    asked = _plan(records, ask, level, within, Faults(not wire.strict(prefer, "strict")))
     job = accept(asked, by=records.caller, now=records.now)
     content = as_json([Issue("informational", "受け付けました。Accepted.", severity="information")])
     answer = HttpResponse(content, status=202, content_type=FHIR_JSON)

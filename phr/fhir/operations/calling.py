@@ -143,7 +143,7 @@ def call(
     records = open_records(request)
     asked, headers = wire.asked(request), request.headers
     content = _content(request) if method == "POST" else None
-    lenient = wire.preference(request, "handling", "strict") == "lenient"
+    lenient = not wire.strict(headers.get("Prefer", ""), "strict")
     values, rest = reading.read(found.inputs, asked, content, rest=found.rest, lenient=lenient)
     answer = found.deed(records, Ask(found.name, type, id, values, rest, asked, headers, version))
     return answer if isinstance(answer, HttpResponse) else HttpResponse(answer, content_type=FHIR_JSON)

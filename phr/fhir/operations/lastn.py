@@ -61,7 +61,7 @@ def _query(records: Records, ask: Ask) -> Query:
     if "category" not in names and not any("code" in name for name in names):
         text = "category か code のどちらかが必要です。A category or a code is required."
         raise Problem(400, "required", text, "http.category")
-    strict = wire.prefers(ask.headers.get("Prefer", ""), "handling", "strict") == "strict"
+    strict = wire.strict(ask.headers.get("Prefer", ""), "strict")
     asked = [(name, value) for name, value in ask.rest if name != "max"]
     query = wire.query("Observation", [*asked, ("_sort", "-date")], now=records.now, strict=strict)
     about = compiler.bound_to(query) or records.scope.subjects

@@ -21,7 +21,7 @@ from phr.fhir.operations.everything import sole_patient
 from phr.fhir.operations.inputs import In
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import body, definitions
-from phr.records.gateway import NotFound, Records, Stored, TooCostly
+from phr.records.gateway import Records, Stored, TooCostly
 
 MOST = 5000  # resources that are summed up
 LABELS = ("tag", "security")
@@ -80,9 +80,7 @@ def _changed(records: Records, ask: Ask, change: Callable[[Meta, Meta], Meta]) -
 def _read(records: Records, type: str, id: str, version: str | None) -> Stored:
     if version is None:
         return records.read(type, id)
-    if not (version.isascii() and version.isdigit() and len(version) < 10):
-        raise NotFound(f"{type}/{id}")
-    return records.vread(type, id, int(version))
+    return records.vread(type, id, wire.version_of(type, id, version))
 
 
 def _labels_are_theirs(records: Records, found: Stored, *, adding: bool) -> bool:

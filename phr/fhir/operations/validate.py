@@ -68,7 +68,7 @@ def _judged(
     kind = resource.get("resourceType")
     if isinstance(kind, str) and kind != ask.type:
         text = f"{ask.type} ではありません。"
-        yield Issue("invalid", f"{text} The resource is not a {ask.type}.", "resourceType")
+        yield Issue("invalid", f"{text} The resource is no {ask.type}.", "resourceType")
     if mode == "update" and ask.id is not None and resource.get("id") != ask.id:
         text = "id が URL と違います。"
         yield Issue("invalid", f"{text} Its id is not the one in the URL.", f"{ask.type}.id")
