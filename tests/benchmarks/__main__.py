@@ -38,7 +38,8 @@ def server(target: str, env: dict[str, str], logs: Path, ready: str) -> Iterator
     port = free_port()
     argv = [
         str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "2", "--blocking-threads", "4", "--no-ws", "--log-level", "warning", target,
+        "--workers", "2", "--blocking-threads", "4", "--no-ws", "--log-level", "warning",
+        "--respawn-failed-workers", target,
     ]  # fmt: skip
     program = supervise.Program(target, argv, logs / "web.log")
     with supervise.running([program], env=env, cwd=ROOT) as [child]:

@@ -94,6 +94,7 @@ def programs_for(folder: Path, port: int) -> list[supervise.Program]:
         "web": [
             str(bin_ / "granian"), "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
             "--workers", "2", "--blocking-threads", "4", "--no-ws", "--log-level", "warning",
+            "--respawn-failed-workers",
             "--static-path-route", "/static", "--static-path-mount", str(folder / "static"), "phr.wsgi:application",
         ],
     }  # fmt: skip
