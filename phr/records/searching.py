@@ -85,11 +85,14 @@ class Searching(Including):
         """One row more than a page, if there are as many, or as far as its bytes go."""
         p = Params()
         rows: list[Any] = []
-        for sql in compiler.page_sql(
+        for turn in compiler.page_sql(
             query, self._scopes(letter, p, known), p, mark, key=vault.index_key(), terms=self.granular,
             persons=self.scope.subjects or compiler.NOBODY,
         ):  # fmt: skip
-            rows += fetch(bounded(sql), p)
+            found = fetch(bounded(turn.sql), p)
+            if turn.unmoved and (not found or found[0][-2]):
+                found = fetch(bounded(turn.unmoved), p)
+            rows += found
             if len(rows) > query.count or (rows and rows[-1][-1] >= PAGE_BYTES):
                 break
         return rows
@@ -112,7 +115,7 @@ class Searching(Including):
 
     def _mark(self, mark: paging.Mark | None, last: Sequence[Any]) -> paging.Mark:
         """Where the next page goes on, after the row `last`."""
-        *values, high_water, _ = last[store.WIDTH :]
+        *values, high_water, _, _ = last[store.WIDTH :]
         return paging.Mark(high_water, (*values, last[0]), mark.began if mark else self.now.isoformat())
 
     def _count(self, query: Query, known: Known | None) -> int:

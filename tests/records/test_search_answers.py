@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.db import connection
@@ -16,7 +16,7 @@ from phr.records.search.query import Query
 from tests.conftest import NOON
 from tests.records.search import naive
 from tests.records.search.asking import drafted, page, pages, stored, total
-from tests.records.search.world import FILTERS, SEARCHES, SORTS, patient_id, world
+from tests.records.search.world import DAYS, FILTERS, SEARCHES, SORTS, patient_id, world
 
 FEW = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 MANY = settings(FEW, max_examples=1500)
@@ -172,7 +172,7 @@ def test_a_compartment_is_what_refers_to_its_patient(all_of_it: naive.World) -> 
 
 
 def again(resource: naive.Resource, version: int, *, seconds: float) -> None:
-    """Store a resource anew, unchanged but for its moment."""
+    """Store a resource anew."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM phr_resource WHERE type || '/' || fhir_id = %s", [naive.name(resource)])
         [pk] = cursor.fetchone()
@@ -181,13 +181,22 @@ def again(resource: naive.Resource, version: int, *, seconds: float) -> None:
     store.replace(current, draft, now=NOON + timedelta(seconds=seconds))
 
 
-@settings(FEW, max_examples=20)
+def redated(resource: naive.Resource, day: date | None) -> naive.Resource:
+    rest = {name: value for name, value in resource.items() if not name.startswith("effective")}
+    return rest | ({"effectiveDateTime": day.isoformat()} if day else {})
+
+
+MOVING = ["_lastUpdated", "-_lastUpdated", "-_lastUpdated,_id", "date", "-date", "-date,-_lastUpdated", "date,_id",
+          "-_lastUpdated,date", "-patient.birthdate,date", "_id,-date"]  # fmt: skip
+
+
+@settings(FEW, max_examples=40)
 @given(st.data())
 @pytest.mark.spec(
-    "FHIR R4", "3.1.1.5.1", "pages by _lastUpdated: nothing is lost or met twice while resources are updated"
+    "FHIR R4", "3.1.1.5.1", "pages by _lastUpdated or date: nothing is lost or met twice while both change"
 )
 def test_updates_between_pages_move_nothing(all_of_it: naive.World, data: st.DataObject) -> None:
-    sort = data.draw(st.sampled_from(["_lastUpdated", "-_lastUpdated", "-_lastUpdated,_id"]))
+    sort = data.draw(st.sampled_from(MOVING))
     size, few = data.draw(st.sampled_from([1, 3, 5])), data.draw(st.booleans())
     query = parse("Observation", [("_sort", sort), ("_count", str(size)), ("status", "final,amended")], now=NOON)
     observations = [r for r in all_of_it.resources if r["resourceType"] == "Observation"]
@@ -201,7 +210,7 @@ def test_updates_between_pages_move_nothing(all_of_it: naive.World, data: st.Dat
             began += 1
             for r in data.draw(st.lists(st.sampled_from(observations), max_size=3, unique_by=lambda r: str(r["id"]))):
                 versions[r["id"]] += 1
-                again(r, versions[r["id"]], seconds=began)
+                again(redated(r, data.draw(st.sampled_from([*DAYS, None]))), versions[r["id"]], seconds=began)
             more, mark = page(query, few=few, mark=mark)
             found += more
         assert found == before

@@ -69,9 +69,9 @@ def plan(text: str, now: Any) -> str:
     pairs = [tuple(part.split("=")) for part in text.split("&")]
     query = parse("Observation", pairs, now=now)  # type: ignore[arg-type]
     p = Params()
-    [sql] = page_sql(query, lambda alias, *, same=False, common=True: "TRUE", p, None, key=vault.index_key())
+    [turn] = page_sql(query, lambda alias, *, same=False, common=True: "TRUE", p, None, key=vault.index_key())
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {sql}", p.values)
+        cursor.execute(f"EXPLAIN {turn.sql}", p.values)
         return "\n".join(row[0] for row in cursor.fetchall())
 
 

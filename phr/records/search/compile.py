@@ -7,6 +7,7 @@ what decides is always the index (`phr_range`). Conditions stand in `where`, ord
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from consent.scope import OPEN_TYPES
@@ -15,15 +16,28 @@ from phr.records.definitions import concrete_types
 from phr.records.scoping import SQL, Params
 from phr.records.search.asking import Asking, Row, Scopes
 from phr.records.search.cursor import Mark
-from phr.records.search.order import Order, Part, order_of, parts
+from phr.records.search.order import Order, Part, as_of_then, order_of, parts
 from phr.records.search.query import Condition, Query
 from phr.records.search.single import CLINICAL, main, subjects
 from phr.records.search.where import holds, within
 
-__all__ = ["CLINICAL", "Scopes", "bound_to", "count_sql", "page_sql"]
+__all__ = ["CLINICAL", "Scopes", "Turn", "bound_to", "count_sql", "page_sql"]
 
 NOBODY: frozenset[UUID] = frozenset()
 _HIGHEST = "(SELECT max(id) FROM phr_resource)"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One statement of a page. Its last column says whether rows were stored again since the search began: then, and
+    where it finds nothing at all, `unmoved` is asked instead.
+
+    So a page costs what the first does while nothing changes: most of a page's time goes into planning its scope, and
+    `unmoved` has it twice.
+    """
+
+    sql: SQL
+    unmoved: SQL | None = None
 
 
 def page_sql(
@@ -35,11 +49,11 @@ def page_sql(
     key: bytes,
     terms: bool = False,
     persons: frozenset[UUID] = NOBODY,
-) -> tuple[SQL, ...]:
+) -> tuple[Turn, ...]:
     """The statements of a page, to be asked in turn until there is one row more than a page holds.
 
-    The sort values and the high-water mark follow the columns of `store.select`. `scope` says for an alias what the
-    caller may touch of it. `persons`: those the caller is bound to, if any.
+    The sort values, the high-water mark and whether rows have moved follow the columns of `store.select`. `scope` says
+    for an alias what the caller may touch of it. `persons`: those the caller is bound to, if any.
     """
     a = _asking(query, scope, p, key, persons)
     order = order_of(query, a)
@@ -48,15 +62,29 @@ def page_sql(
         where.append(f"r.id <= {p(mark.high_water)}")
     high_water = p(mark.high_water) if mark else _HIGHEST
     limit = f" LIMIT {p(query.count + 1)}"
+    moves = mark is not None and mark.began is not None and order.moves
+    changed = _changed(query, mark, a) if mark is not None and moves else "FALSE"
     found = []
     for part in parts(order, mark, a):
-        if mark is not None and mark.began is not None and order.moves:
-            found.append(_unmoved(order, part, where, high_water, mark, limit, a, terms=terms))
-        else:
-            values = "".join(f", {k.sql}" for k in order.keys)
-            head = store.select(terms=terms, extra=f"{values}, {high_water}")
-            found.append(f"{head} WHERE {' AND '.join([*where, *part.where])} ORDER BY {part.by}{limit}")
+        values = "".join(f", {k.sql}" for k in order.keys)
+        head = store.select(terms=terms, extra=f"{values}, {high_water}, {changed}")
+        plain = f"{head} WHERE {' AND '.join([*where, *part.where])} ORDER BY {part.by}{limit}"
+        unmoved = _unmoved(order, part, where, high_water, mark, limit, a, terms=terms) if mark and moves else None
+        found.append(Turn(plain, unmoved))
     return tuple(found)
+
+
+def _changed(query: Query, mark: Mark, a: Asking) -> SQL:
+    """Whether a resource that was there has been stored again since the search began: one look at an index.
+
+    Nothing is told of it but which statement is asked. Of one record, what happens to others does not count.
+    """
+    asked = _of_types(query.types, a)
+    asked += [f"r.updated_at > {a.p(mark.began)}::timestamptz", f"r.id <= {a.p(mark.high_water)}"]
+    if a.about:
+        persons = f"ANY({a.p(sorted(a.about))}::uuid[])"
+        asked.append(f"(r.subject_id = {persons} OR r.subject2_id = {persons} OR r.subject_id IS NULL)")
+    return f"EXISTS (SELECT 1 FROM phr_resource r WHERE {' AND '.join(asked)})"
 
 
 def _unmoved(
@@ -67,24 +95,27 @@ def _unmoved(
     Such rows are found by the index of `updated_at`, and are few; the rest is walked as ever.
     """
     began = f"{a.p(mark.began)}::timestamptz"
-    then = f"(SELECT max(v.updated_at) FROM phr_version v WHERE v.resource_id = r.id AND v.updated_at <= {began})"
-    rest = [k.sql for k in order.keys[1:]]
     names = [f"k{i}" for i in range(len(order.keys))]
 
-    def head(first: SQL) -> SQL:
-        shown = "".join(f", {sql} AS {name}" for sql, name in zip([first, *rest], names, strict=True))
-        return store.select(terms=terms, extra=f"{shown}, {high_water} AS high")
+    def head(values: list[SQL]) -> SQL:
+        shown = "".join(f", {sql} AS {name}" for sql, name in zip(values, names, strict=True))
+        return store.select(terms=terms, extra=f"{shown}, {high_water} AS high, FALSE AS changed")
 
     still = [*where, *part.where, f"r.updated_at <= {began}"]
-    # An id beyond the high-water mark, or a first version, was not there: most of what is new is put aside cheaply.
-    moved = [*where, f"r.updated_at > {began}", "r.version > 1", f"{then} IS NOT NULL"]
-    moved += [condition.replace("r.updated_at", then) for condition in part.where]
+    # The version of then; a first version was not there: what is new is put aside cheaply.
+    then = (
+        " CROSS JOIN LATERAL (SELECT v.updated_at, v.clinical_low FROM phr_version v WHERE v.resource_id = r.id"
+        f" AND v.updated_at <= {began} ORDER BY v.version DESC LIMIT 1) was"
+    )
+    moved = [*where, f"r.updated_at > {began}", "r.version > 1", *(as_of_then(sql) for sql in part.where)]
     ways = ["DESC" if k.descending else "ASC" for k in order.keys]
     by = ", ".join([f"{n} {way} NULLS LAST" for n, way in zip(names, ways, strict=True)])
     by += f", id {'ASC' if order.rising else 'DESC'}"
+    values = [k.sql for k in order.keys]
+    stood = head([as_of_then(sql) for sql in values])
     return (
-        f"SELECT * FROM (({head('r.updated_at')} WHERE {' AND '.join(still)} ORDER BY {part.by}{limit})"
-        f" UNION ALL (SELECT * FROM ({head(then)} WHERE {' AND '.join(moved)}) m ORDER BY {by}{limit})) q"
+        f"SELECT * FROM (({head(values)} WHERE {' AND '.join(still)} ORDER BY {part.by}{limit})"
+        f" UNION ALL (SELECT * FROM ({stood}{then} WHERE {' AND '.join(moved)}) m ORDER BY {by}{limit})) q"
         f" ORDER BY {by}{limit}"
     )
 

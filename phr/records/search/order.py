@@ -4,8 +4,9 @@ Values first, then what has none; ties by row id. Where the first key is a colum
 begins in the words of an index (`(low, id) < (…)`), so that any page costs what the first does; a page may then be two
 statements: the rows with a value, and those without.
 
-`_lastUpdated` changes under the feet of whoever turns pages. Each row keeps the place it had when the search began
-(`Mark.began`): what was stored again since is put where its version of then stood. Nothing is lost or met twice.
+`_lastUpdated` and the clinical date change under the feet of whoever turns pages. Each row keeps the place it had when
+the search began (`Mark.began`): what was stored again since is put where its version of then stood. Nothing is lost or
+met twice. Of other keys earlier versions keep no value.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from phr.records.search.where import keys, reached
 
 _UPDATED = "r.updated_at"
 _ALWAYS = ("r.fhir_id", _UPDATED)  # columns that are never empty
-_COLUMNS = (*_ALWAYS, "r.clinical_low")
+_CLINICAL = "r.clinical_low"
+_COLUMNS = (*_ALWAYS, _CLINICAL)
+_KEPT = {_UPDATED: "was.updated_at", _CLINICAL: "was.clinical_low"}  # what `phr_version` keeps of the order
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,15 @@ class Order:
 
     @property
     def moves(self) -> bool:
-        """Whether an update moves a row: by `_lastUpdated` first."""
-        return bool(self.keys) and self.keys[0].sql == _UPDATED
+        """Whether an update moves a row in a way that earlier versions tell of."""
+        return any(key.sql in _KEPT for key in self.keys)
+
+
+def as_of_then(sql: SQL) -> SQL:
+    """An order's key or condition, of the version `was` in place of the current one."""
+    for now, then in _KEPT.items():
+        sql = sql.replace(now, then)
+    return sql
 
 
 def order_of(query: Query, a: Asking) -> Order:
@@ -157,7 +167,7 @@ def _key(k: SortKey, query: Query, a: Asking) -> Key:
     if k.param.name == "_lastUpdated":
         return Key(_UPDATED, k.descending, _cast(k))
     if len(query.types) == 1 and CLINICAL.get(query.types[0]) == k.param.name:
-        return Key("r.clinical_low", k.descending, "::timestamptz")
+        return Key(_CLINICAL, k.descending, "::timestamptz")
     return Key(f"(SELECT {_picked(k)} FROM {_rows(k, a)} AND x.resource_id = r.id)", k.descending)
 
 

@@ -51,19 +51,26 @@ def page(
         return f"({alias}.type || '/' || {alias}.fhir_id <> ALL ({p(sorted(hidden))}::text[]))"
 
     rows: list[tuple[object, ...]] = []
-    for sql in page_sql(query, scope, p, mark, key=vault.index_key(), persons=EVERYBODY if few else NOBODY):
-        with connection.cursor() as cursor:
-            cursor.execute(sql, p.values)
-            rows += cursor.fetchall()
+    for turn in page_sql(query, scope, p, mark, key=vault.index_key(), persons=EVERYBODY if few else NOBODY):
+        found = _run(turn.sql, p)
+        if turn.unmoved and (not found or found[0][-1]):
+            found = _run(turn.unmoved, p)
+        rows += found
         if len(rows) > query.count:
             break
     names = [f"{row[1]}/{row[2]}" for row in rows[: query.count]]
     if len(rows) <= query.count:
         return names, None
     last = rows[query.count - 1]
-    *values, high = last[store.WIDTH :]
+    *values, high, _ = last[store.WIDTH :]
     told = tuple(v.isoformat() if hasattr(v, "isoformat") else v for v in values)
     return names, Mark(int(str(high)), (*told, last[0]), mark.began if mark else began)
+
+
+def _run(sql: SQL, p: Params) -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, p.values)
+        return list(cursor.fetchall())
 
 
 def pages(query: Query, *, hidden: frozenset[str] = NONE, few: bool = False) -> list[str]:
