@@ -90,7 +90,6 @@ INSTALLED_APPS = [
     "consent",
     "phr",
     "integrations",
-    "rest_framework",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
