@@ -43,7 +43,6 @@ def _operation(name: str, place: str, section: str, why: str) -> Item:
 
 
 ELSEWHERE = "not part of a personal health record"
-LATER = "not built yet"
 
 NOT_SUPPORTED = (
     # -- formats --
@@ -81,7 +80,8 @@ NOT_SUPPORTED = (
          "a patch needs places: names, indexes, where, ofType, extension, first, last",
          method="PATCH", body=b'{"resourceType":"Parameters","parameter":[{"name":"operation","part":['
          b'{"name":"type","valueCode":"delete"},{"name":"path","valueString":"Observation.note.combine(x)"}]}]}'),
-    Item("Subscription", "subscription.html", "Subscription", 422, "must name the Patient", LATER,
+    Item("Subscription", "subscription.html", "Subscription", 422, "must name the Patient",
+         "nothing is sent out unasked: an app asks _history?_since for what is new",
          method="POST", body=b'{"resourceType":"Subscription","status":"requested","reason":"x",'
          b'"criteria":"Observation","channel":{"type":"rest-hook","endpoint":"https://example.org"}}'),
     Item("_sort in a history", "http.html 3.1.0.9", "_history?_sort=_lastUpdated", 400, "_sort",
@@ -151,7 +151,8 @@ NOT_SUPPORTED = (
     _operation("merge", "Patient", "patient merge (R5)", "a person's record is joined by the municipality's desk"),
     # -- parameters of operations that are offered --
     Item("$expand in the context of an element", "ValueSet-operation-expand",
-         "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&context=x", 400, "context", LATER),
+         "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&context=x", 400, "context",
+         "a context only leads to a ValueSet: ask for that by its url"),
     Item("$expand as of a date", "ValueSet-operation-expand",
          "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&date=2020-01-01", 400, "date",
          "the definitions at hand are the present ones; name versions instead"),
