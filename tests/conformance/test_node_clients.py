@@ -44,5 +44,5 @@ def test_every_step_holds(live: Live, client: str) -> None:
     told = {"BASE": live.base, "TOKEN": live.family.mother.token, "PATIENT": str(YUKI)}
     environment = {"PATH": os.environ["PATH"], "SAMPLE": encoded(weight()).decode()} | told
     script = [NODE or "", str(HERE / f"{client}.mjs")]
-    ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(script, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert (ran.stdout.splitlines(), ran.returncode) == (STEPS[client], 0), ran.stdout + ran.stderr[-3000:]

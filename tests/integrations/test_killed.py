@@ -49,7 +49,7 @@ def test_a_killed_run_goes_on_and_ends_with_each_row_once(family: People, mother
     before = (Resource.objects.count(), Change.objects.count())
     killed = subprocess.run(
         [sys.executable, "-c", WORKER, str(run.pk), moment],
-        env={**os.environ, "DATABASE_URL": own_database()}, cwd=Path(__file__).parents[2], check=False, timeout=60,
+        env={**os.environ, "DATABASE_URL": own_database()}, cwd=Path(__file__).parents[2], check=False, timeout=300,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
     run.refresh_from_db()

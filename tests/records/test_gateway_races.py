@@ -29,7 +29,7 @@ def together(ask: Callable[[App, int], Answer], token: str) -> list[Answer]:
     def one(number: int) -> Answer:
         app = App(token)
         try:
-            gate.wait(10)
+            gate.wait(300)
             return ask(app, number)
         finally:
             connection.close()

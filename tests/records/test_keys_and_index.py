@@ -157,13 +157,13 @@ def test_a_late_commit_is_read_later_never_skipped() -> None:
             with transaction.atomic():
                 family.mother.made(pressure())
                 written.set()
-                assert go.wait(20)
+                assert go.wait(300)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(slow)
-        assert written.wait(20)
+        assert written.wait(300)
         quick = family.mother.made(weight())
         assert changes.after(start) == []  # committed, but behind a transaction that still runs
         go.set()
@@ -178,7 +178,7 @@ def test_a_late_commit_is_read_later_never_skipped() -> None:
 
 def _all_after(mark: changes.Mark) -> list[changes.Changed]:
     """Both changes, once the transactions of tests beside this one have ended."""
-    for _ in range(600):
+    for _ in range(3000):
         if len(found := changes.after(mark)) == 2:
             return found
         Event().wait(0.1)

@@ -66,7 +66,7 @@ def test_a_killed_export_goes_on(export_folder: Path, moment: str) -> None:
     accepted = kick_off(family.clinic, "$export?_type=Observation")
     killed = subprocess.run(
         [sys.executable, "-c", EXPORTER, str(job_of(accepted)), moment, str(export_folder)],
-        env={**os.environ, "DATABASE_URL": own_database()}, cwd=ROOT, check=False, timeout=120,
+        env={**os.environ, "DATABASE_URL": own_database()}, cwd=ROOT, check=False, timeout=300,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL
     job = ExportJob.objects.get()
@@ -135,7 +135,7 @@ def test_a_killed_ingest_goes_on(tmp_path: Path, moment: str, processes: int) ->
     before = Resource.objects.count()
     killed = subprocess.run(
         [sys.executable, "-c", INGESTER, str(file), moment, OBSTETRIC.code, str(processes)],
-        env={**os.environ, "DATABASE_URL": own_database()}, cwd=ROOT, check=False, timeout=120, capture_output=True,
+        env={**os.environ, "DATABASE_URL": own_database()}, cwd=ROOT, check=False, timeout=300, capture_output=True,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     work = Ingest.objects.get()

@@ -29,7 +29,7 @@ def broker(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def ended(count: int) -> bool:
-    for _ in range(300):
+    for _ in range(3000):
         if ExportJob.objects.filter(state="done").count() == count:
             return True
         time.sleep(0.1)
