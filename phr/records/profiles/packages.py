@@ -20,7 +20,7 @@ import zstandard
 from django.db import connection, transaction
 from django.db.models import Count
 
-from phr.records.profiles import archive, bundled
+from phr.records.profiles import archive, bundled, standing
 from phr.records.profiles.models import Canonical, Package
 
 STALE_AFTER = 1.0  # seconds
@@ -70,6 +70,7 @@ class Loaded:
 def load(packed: bytes, *, now: datetime) -> Loaded:
     """Load a package, all of it or nothing; one of the same name is replaced. Raises archive.Unloadable."""
     contents = archive.read(packed)
+    standing.check(contents.found)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('load_ig', 0))")
         before = Package.objects.filter(name=contents.name).first()
