@@ -49,3 +49,8 @@ def test_who_may_delete_nothing_is_told_so_first(family: Neighbourhood) -> None:
     reader = family.app("mother", scope="patient/*.rs")
     for way in WAYS.values():
         assert way(reader, str(YUKI)).status == 403
+
+
+def test_validate_says_so(family: Neighbourhood) -> None:
+    answer = family.mother.get(f"Patient/{YUKI}/$validate?mode=delete")
+    assert (answer.status, answer.issue["code"], answer.issue["severity"]) == (200, "not-supported", "error")

@@ -13,7 +13,7 @@ from phr.fhir import wire
 from phr.fhir.door import admitted
 from phr.fhir.operations.calling import Ask, operation
 from phr.fhir.operations.inputs import In, refused
-from phr.fhir.outcome import Issue, as_json
+from phr.fhir.outcome import KEPT, Issue, as_json
 from phr.records import body
 from phr.records.gateway import Records
 from phr.records.profiles import judging
@@ -55,11 +55,13 @@ def _stored(records: Records, ask: Ask) -> dict[str, Any] | None:
 
 
 def _reach(records: Records, ask: Ask, mode: str | None) -> Iterator[Issue]:
-    """What stands in the way of the interaction before its content counts: the token does not carry it."""
+    """What stands in the way before its content counts: the token does not carry it, or it is never done."""
     letter = LETTERS.get(mode or "", "")
     if letter and not any(letter in d.letters and d.type in ("*", ask.type) for d in records.scope.doors):
         text = "このトークンの範囲外です。"
         yield Issue("forbidden", f"{text} The token does not cover {ask.type} '{letter}'.", str(ask.type))
+    if mode == "delete" and ask.type == "Patient":
+        yield Issue("not-supported", KEPT, "Patient")
 
 
 def _judged(
