@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 import shlex
@@ -9,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 
@@ -45,11 +47,37 @@ def test_the_first_screen_says_it_in_both_languages() -> None:
     assert "One health record" in "\n".join(first)
 
 
-def test_the_request_that_is_followed_passes_through_five_files() -> None:
-    trace = next(line for line in project.text("README.md").splitlines() if line.count("→") == 4)
-    files = re.findall(r"`([^`]+)`", trace)
-    assert len(files) == 5
-    assert all((project.ROOT / file).is_file() for file in files)
+def _traces() -> list[list[str]]:
+    """The files of each line that follows a request."""
+    told = project.text("README.md").partition("## Follow one request\n")[2].partition("\n## ")[0]
+    return [re.findall(r"`([^`]+\.py)`", line) for line in told.splitlines() if "→" in line]
+
+
+def _named_in(file: str) -> set[str]:
+    """Every module a file imports, and every one it names in a string (as middleware names URLs)."""
+    found = set()
+    for node in ast.walk(ast.parse(project.text(file))):
+        match node:
+            case ast.Import(names=names):
+                found |= {name.name for name in names}
+            case ast.ImportFrom(module=str(module), names=names):
+                found |= {module} | {f"{module}.{name.name}" for name in names}
+            case ast.Constant(value=str(text)):
+                found.add(text)
+    return found
+
+
+def test_the_request_that_is_followed_goes_that_way() -> None:
+    asked, seen = _traces()
+    assert f"{asked[0].removesuffix('.py').replace('/', '.')}.entrance" in settings.MIDDLEWARE
+    assert seen[0] in asked
+    assert asked[-1].startswith("phr/smart/")
+    assert seen[-1] == "consent/decide.py"
+
+
+@pytest.mark.parametrize(("file", "next_"), [pair for trace in _traces() for pair in itertools.pairwise(trace)])
+def test_each_file_on_the_way_leads_to_the_next(file: str, next_: str) -> None:
+    assert next_.removesuffix(".py").replace("/", ".") in _named_in(file)
 
 
 def _commands() -> list[str]:
