@@ -69,15 +69,22 @@ def _any_of(told: Iterable[str], values: Iterable[Value], modifier: str | None) 
 
 
 def _matches(text: str, asked: Iterable[Text], modifier: str | None) -> bool:
-    if modifier == "exact":
-        return any(text == value.exact for value in asked)
     folded = whole(text)
-    test: Callable[[str], bool] = {
-        "contains": folded.__contains__,
-        "eq": folded.__eq__,
-        "ends": folded.endswith,
-    }.get(modifier or "", folded.startswith)
-    return any(test(value.folded) for value in asked)
+    test: Callable[[Text], bool]
+    match modifier:
+        case None | "text":
+            test = lambda value: folded.startswith(value.folded)  # noqa: E731 - one line for each modifier
+        case "exact":
+            test = lambda value: text == value.exact  # noqa: E731
+        case "contains":
+            test = lambda value: value.folded in folded  # noqa: E731
+        case "eq":
+            test = lambda value: folded == value.folded  # noqa: E731
+        case "ends":
+            test = lambda value: folded.endswith(value.folded)  # noqa: E731
+        case _:
+            raise TypeError(f"no comparison of text for :{modifier}")
+    return any(test(value) for value in asked)
 
 
 # -- what is said ------------------------------------------------------------------------------------

@@ -54,7 +54,9 @@ def condition(param: SearchParam, name: str, modifier: str, text: str, asked: As
         return _missing(param, name, text)
     kind = modifier if param.type == "reference" and modifier in concrete_types() else None
     if modifier and not kind and not _understood(param, modifier):
-        raise BadSearch(name, f"modifier :{modifier[:40]} is not supported here")
+        allowed = [f":{m}" for m in MODIFIERS[param.type] if m == "missing" or _understood(param, m)]
+        here = [] if param.name in COLUMNS or param.name in FULL_TEXT else allowed
+        raise BadSearch(name, f"modifier :{modifier[:40]} is not supported here; allowed: {', '.join(here) or 'none'}")
     if kind and param.targets and kind not in param.targets:
         raise BadSearch(name, f"{param.name} does not point to {kind}")
     texts = split(text, ",")

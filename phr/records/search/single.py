@@ -36,7 +36,7 @@ def all_of(conditions: Sequence[SQL]) -> SQL:
 def looked_up(c: Condition, found: Cover, row: Row, a: Asking, *, walk: bool = True) -> SQL:
     """The terms of `found` are met, or (a modifier says so) are not. `walk`: where the condition names a person whom
     a match must be about, her record is walked."""
-    negated = c.missing is True or c.modifier in ("not", "not-in")
+    negated = c.missing is True or _negates(c)
     if not any(all(way) for way in found):
         return "TRUE" if negated else "FALSE"
     sql = any_of([all_of([meets(row.alias, some, a.p) for some in way]) for way in found if all(way)])
@@ -47,6 +47,16 @@ def looked_up(c: Condition, found: Cover, row: Row, a: Asking, *, walk: bool = T
     if record:
         return f"{record} AND CASE WHEN {sql} THEN TRUE ELSE FALSE END"
     return f"CASE WHEN {sql} THEN TRUE ELSE FALSE END" if row.walked else sql
+
+
+def _negates(c: Condition) -> bool:
+    """Raises TypeError for a modifier of which nobody has said what it means here."""
+    match c.modifier:
+        case "not" | "not-in":
+            return True
+        case None | "exact" | "identifier" | "in" | "above" | "below" | "of-type":
+            return False  # said by the terms themselves
+    raise TypeError(f"no lookup for :{c.modifier}")
 
 
 def meets(r: str, hashes: Sequence[int], p: Params) -> SQL:
@@ -163,12 +173,18 @@ def in_span(v: Span, low: SQL, high: SQL, p: Params, *, moments: bool = False) -
 def _in_text(v: Text, c: Condition, r: str, p: Params) -> SQL:
     if c.param.name in FULL_TEXT:
         return words.holds(v, c.param, r, p)
-    if c.modifier == "eq":
-        test = f"x.text = {p(v.folded)}"
-    else:
-        escaped = v.folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        before = "%" if c.modifier in ("contains", "ends") else ""
-        test = f"x.text LIKE {p(before + escaped + ('' if c.modifier == 'ends' else '%'))}"
+    escaped = v.folded.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    match c.modifier:
+        case None | "text":
+            test = f"x.text LIKE {p(escaped + '%')}"
+        case "contains":
+            test = f"x.text LIKE {p('%' + escaped + '%')}"
+        case "ends":
+            test = f"x.text LIKE {p('%' + escaped)}"
+        case "eq":
+            test = f"x.text = {p(v.folded)}"
+        case _:
+            raise TypeError(f"no comparison of text for :{c.modifier}")
     return (
         f"EXISTS (SELECT 1 FROM phr_text x WHERE x.resource_id = {r}.id"
         f" AND x.param = ANY({p(list(kept_ids(c.param)))}::smallint[]) AND {test})"

@@ -10,6 +10,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
+from phr.records.search.conditions import MODIFIERS
+
 LOINC, UCUM, CATEGORY = "http://loinc.org", "http://unitsofmeasure.org", "urn:test:category"
 CODES = ["29463-7", "8302-2", "8867-4"]
 NAMES = ["abe", "baba", "chiba", "abiko"]
@@ -133,14 +135,18 @@ def _pair(names: str | list[str], values: st.SearchStrategy[str]) -> st.SearchSt
     return st.tuples(st.sampled_from([names] if isinstance(names, str) else names), values)
 
 
+# The table's own modifiers: what is added there is asked here
+_STRINGS = ["", *(f":{modifier}" for modifier in MODIFIERS["string"] if modifier != "missing")]
+
+
 _ORGANIZATION = (
-    _pair(["name", "name:exact", "name:contains"], _names) | _pair(["active", "active:not"], _bool)
+    _pair([f"name{modifier}" for modifier in _STRINGS], _names) | _pair(["active", "active:not"], _bool)
     | _pair(["partof", "partof:Organization"], st.sampled_from(["org-0", "org-2", "org-2,org-3"]))
     | _pair(["partof:missing", "active:missing", "_tag:missing"], _bool) | _pair(["_tag", "_tag:not"], _tags)
     | _pair("_id", st.sampled_from(["org-0", "org-1,org-2", "x"]))
 )  # fmt: skip
 _PATIENT = (
-    _pair(["family", "given", "family:contains"], _names)
+    _pair(["given", *(f"family{modifier}" for modifier in _STRINGS)], _names)
     | _pair(["gender", "gender:not"], st.sampled_from(["male", "female"]))
     | _pair("birthdate", _days)
     | _pair("organization", _organizations)
