@@ -213,7 +213,7 @@ def _unclassifiable(error: facts.Unclassifiable, type: str) -> Unprocessable:
         place = "Patient.id" if type == "Patient" else f"{type}.{subject_element(type)}"
         return Unprocessable(str(error), expression=place, reason="patient-id")
     reason = "patients-too-many" if isinstance(error, facts.TooManySubjects) else "unprocessable"
-    return Unprocessable(str(error), expression=type, reason=reason)
+    return Unprocessable(str(error), expression=error.place or type, reason=reason)
 
 
 def _unknown(fact: Facts, lost: UUID) -> Unprocessable:

@@ -8,21 +8,24 @@ level 3: a wrong guess must hide, never show. How a resource is classified:
   codes stand beside standard ones; every component of an Observation must be known by itself;
 * any coding anywhere in the resource that carries a label (HIV, PSY …) adds the label;
 * what a person measured at home is HOME, whatever the device wrote beside it;
-* `meta.security` R raises the level to 3, V to 4; sensitivity codes add labels.
+* `meta.security` R raises the level to 3, V to 4; sensitivity codes add labels;
+* what it contains counts: a resource is also of the categories, and about the persons, of its `contained`; and
+  whoever it refers to anywhere is a person it is about (decisions/whoever-is-named-is-asked.md).
 
 Sources: design of the trust rules (Facts), FHIR R4 patient compartment, `classes.csv`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from consent.scope import LABELS, LISTS, OPEN_TYPES, Category, Facts, Mark, level_of
 from phr.records import classes, systems
-from phr.records.definitions import fields, patient_compartment
+from phr.records.commons import fault_of, person_in
+from phr.records.definitions import concrete_types, fields, patient_compartment
 from phr.records.fact_dates import clinical_time
 from phr.records.index import Walk, walker
 from phr.records.search.params import params_for
@@ -61,11 +64,19 @@ _MARKS = {"minor-confidential": Mark.MINOR_CONFIDENTIAL, "child-protection": Mar
 
 
 class Unclassifiable(ValueError):
-    """The resource cannot be given Facts, so it cannot be kept."""
+    """The resource cannot be given Facts, so it cannot be kept. `place`: what is at fault, as FHIRPath, if known."""
+
+    def __init__(self, told: str, *, place: str | None = None) -> None:
+        super().__init__(told)
+        self.place = place
 
 
 class TooManySubjects(Unclassifiable):
     """The resource speaks of more than two persons; each must be asked, and a row has room for two."""
+
+
+class TellsOfSomeone(Unclassifiable):
+    """A resource of a type that belongs to nobody, and is open to all, tells of a person."""
 
 
 class UnknownSubject(Unclassifiable):
@@ -78,11 +89,14 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
     Raises Unclassifiable. `terms` stays empty: they come from the index.
     """
     kind = resource["resourceType"]
+    if kind in OPEN_TYPES and (place := fault_of(resource)):
+        told = "この型はだれのものでもなく、だれでも読めます。This type belongs to nobody and is open to all"
+        raise TellsOfSomeone(f"{told}; {place} tells of a person, or of what must be hidden", place=place)
     seen = _Seen(resource)
-    categories = _categories(kind, resource, seen)
+    categories = _categories(kind, resource, seen) | _contained_categories(resource)
     low, high = clinical_time(resource)
     marks = seen.marks | (Mark.LOCATION if kind in _PLACED_TYPES else 0)
-    subjects = () if kind in LISTS and author is not None else subjects_of(resource)
+    subjects = () if kind in LISTS and author is not None else subjects_of(resource, named=seen.persons)
     return Facts(
         type=kind, id=resource.get("id", ""), subjects=subjects, categories=categories,
         level=level_of(categories, declared=seen.declared), low=low, high=high, author=author, marks=int(marks),
@@ -92,23 +106,34 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
 # Subjects
 
 
-def subjects_of(resource: Mapping[str, Any]) -> tuple[UUID, ...]:
+def subjects_of(resource: Mapping[str, Any], *, named: Iterable[UUID]) -> tuple[UUID, ...]:
     """The persons a resource speaks of, the main one first: its subject or patient, of a Patient itself.
 
-    Raises TooManySubjects, UnknownSubject.
+    `named`: whoever it refers to anywhere. They do not make a subject of what has none of its own: it must say whom
+    it is about. Raises TooManySubjects, UnknownSubject.
     """
     kind = resource["resourceType"]
     itself = _uuid(resource.get("id", "")) if kind == "Patient" else None
-    found = {itself} if itself else set()
-    for key, walk in _subject_walks(kind):
+    own = _pointed_persons(resource) | ({itself} if itself else set())
+    for inner in _dicts(resource.get("contained")):
+        _pointed_persons(inner)  # whom they are about stands in `named`; here an id that cannot be is refused
+    found = own.union(named) if own else own
+    if len(found) > 2:
+        raise TooManySubjects(f"一つの資源は二人までです。{kind} speaks of {len(found)} persons; split it")
+    main = itself or _patient(resource.get("subject") or resource.get("patient"))
+    return tuple(sorted(found, key=lambda subject: (subject != main, subject not in own, subject)))
+
+
+def _pointed_persons(resource: Mapping[str, Any]) -> set[UUID]:
+    """Whom the elements point to that make a Patient a subject of this type."""
+    found = set()
+    kind = resource.get("resourceType")
+    for key, walk in _subject_walks(kind) if isinstance(kind, str) and kind in concrete_types() else ():
         if key in resource:
             for node in walk(resource[key]):
                 if subject := _patient(node):
                     found.add(subject)
-    if len(found) > 2:
-        raise TooManySubjects(f"一つの資源は二人までです。{kind} speaks of {len(found)} persons; split it")
-    main = itself or _patient(resource.get("subject") or resource.get("patient"))
-    return tuple(sorted(found, key=lambda subject: (subject != main, subject)))
+    return found
 
 
 def _patient(node: Any) -> UUID | None:
@@ -161,6 +186,18 @@ def _categories(kind: str, resource: Mapping[str, Any], seen: _Seen) -> int:
     return found
 
 
+def _contained_categories(resource: Mapping[str, Any]) -> int:
+    """What the contained resources are, each by its own type: the resource around them is that too."""
+    found = 0
+    for inner in _dicts(resource.get("contained")):
+        kind = inner.get("resourceType")
+        if not isinstance(kind, str):
+            continue
+        seen = _Seen(inner)
+        found |= seen.medicines if kind in OPEN_TYPES else _categories(kind, inner, seen)
+    return found
+
+
 def _by_code(kind: str, resource: Mapping[str, Any]) -> int:
     if kind == "QuestionnaireResponse":
         canonical = resource.get("questionnaire")
@@ -210,21 +247,27 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 class _Seen:
-    """One walk over the whole resource: labels of any coding, names of medicines, places, declared security."""
+    """One walk over the whole resource: labels of any coding, medicines, places, persons, declared security."""
 
-    __slots__ = ("declared", "labels", "marks", "medicines")
+    __slots__ = ("declared", "labels", "marks", "medicines", "persons")
 
     def __init__(self, resource: Mapping[str, Any]) -> None:
         self.declared, self.labels, self.medicines, self.marks = 0, 0, 0, 0
-        medicine = resource["resourceType"] in _MEDICINES
+        self.persons: set[UUID] = set()
+        medicine = resource["resourceType"] in _MEDICINES or resource["resourceType"] == "Medication"
         stack: list[Any] = [resource]
         while stack:
             node = stack.pop()
             if isinstance(node, list):
-                stack += [entry for entry in node if isinstance(entry, (dict, list))]
-                continue
-            self._node(node, medicine)
-            stack += [value for value in node.values() if isinstance(value, (dict, list))]
+                inner: Iterable[Any] = node
+            else:
+                self._node(node, medicine)
+                inner = node.values()
+            for value in inner:
+                if isinstance(value, (dict, list)):
+                    stack.append(value)
+                elif isinstance(value, str) and value.startswith("Patient/") and (person := person_in(value)):
+                    self.persons.add(person)
 
     def _node(self, node: dict[str, Any], medicine: bool) -> None:
         system, code = node.get("system"), node.get("code")
