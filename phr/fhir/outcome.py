@@ -81,7 +81,8 @@ def explain(error: Exception) -> tuple[int, Sequence[Issue]]:
         case gateway.NotYours():
             return 405, [Issue("not-supported", _ids(error.prefix))]
         case BadSearch():
-            return 400, [Issue("invalid", str(error), f"http.{error.parameter}")]
+            told = f"パラメータ {error.parameter} の指定は受け付けられません。{error}"
+            return 400, [Issue("invalid", told, f"http.{error.parameter}")]
         case IntegrityError():
             return 409, [Issue("conflict", _unkept(error))]
     for kind, (status, code, text) in _PLAIN.items():

@@ -25,6 +25,7 @@ from phr.records.search.parse import BadSearch, Query, parse
 _JSON = {"json", "application/json", "application/fhir+json", "text/json"}
 _ETAGS = re.compile(r'(?:^|,)\s*(?:W/)?"(\d{1,9})"\s*(?=,|$)')
 
+MOST_FIELDS = 100  # of a query string or form
 
 Pairs = list[tuple[str, str]]
 SHAPING = frozenset({"_format", "_pretty", "_summary", "_elements"})  # how to answer, not what to look for
@@ -90,8 +91,11 @@ def form(request: HttpRequest) -> Pairs:
 
 def pairs(text: str) -> Pairs:
     """A query string or form as its parameters. Raises Problem (400)."""
+    if text.count("&") >= MOST_FIELDS:
+        several = f"パラメータは{MOST_FIELDS}個までです。More than {MOST_FIELDS} parameters."
+        raise Problem(400, "too-costly", several)
     try:
-        return parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=100)
+        return parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict")
     except (UnicodeDecodeError, ValueError):
         raise Problem(400, "invalid", "検索の文字列を読めません。The query string cannot be read.") from None
 

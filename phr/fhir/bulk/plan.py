@@ -18,6 +18,7 @@ from phr.records.exporting import Part
 from phr.records.search.parse import BadSearch, Query, parse
 
 SLICE = 50  # persons of one walk
+MOST_FIELDS = 50  # of one `_typeFilter`
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +115,9 @@ def query(type: str, text: str, *, now: datetime, base: str) -> Query:
 
 def pairs(text: str) -> list[tuple[str, str]]:
     """Raises BadSearch for a query string that cannot be read."""
+    if text.count("&") >= MOST_FIELDS:
+        raise BadSearch("_typeFilter", f"more than {MOST_FIELDS} parameters")
     try:
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50)
+        return parse_qsl(text, keep_blank_values=True, errors="strict")
     except ValueError:
         raise BadSearch("_typeFilter", "cannot be read") from None
