@@ -14,6 +14,9 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import CommandError
 
+from consent.audit import AuditUnavailable
+from phr.fhir import outcome
+from phr.settings import database  # noqa: TID251 - its reader of addresses
 from tests.architecture import project
 
 DOCUMENTS = ["README.md", "deploy/README.md"]
@@ -154,3 +157,13 @@ def test_decisions_stand_beside_the_code_they_bind() -> None:
     notes = [path for path in project.files() if "decisions" in path.parts]
     assert notes
     assert all(path.parts[0] in (*project.APPS, "tests", "deploy") and path.suffix == ".md" for path in notes)
+
+
+def test_the_run_book_bounds_how_long_a_migration_waits() -> None:
+    [ending] = re.findall(r"`(\?options=[^`]+)`", project.text("deploy/README.md"))
+    assert "-c lock_timeout=4s" in database(f"postgresql://tsumugi@db/tsumugi{ending}")["OPTIONS"]["options"]
+
+
+def test_the_run_book_quotes_the_server() -> None:
+    [said] = re.findall(r'503 with "([^"]+)"', project.text("deploy/README.md"))
+    assert said in outcome.response(AuditUnavailable()).content.decode()
