@@ -77,6 +77,7 @@ class Evaluation:
         self._left = MOST_STEPS
         self._path: list[str] = []
         self._listed: dict[int, tuple[Resource, Members]] = {}
+        self._taken: dict[str, Members] = {}
 
     # -- listing --------------------------------------------------------------------------------
 
@@ -125,10 +126,13 @@ class Evaluation:
         return found
 
     def _union(self, parts: list[Any]) -> Members:
-        found = Members()
+        found, seen = Members(), dict[int, Members]()
         for part in parts:
             self._spend(PER_FILTER)
             more = self._part(part)
+            if id(more) in seen:
+                continue
+            seen[id(more)] = more  # kept, so that no other gets its id
             for key, entry in more.entries.items():
                 found.entries.setdefault(key, entry)
             found.unclosed |= more.unclosed
@@ -143,6 +147,7 @@ class Evaluation:
             raise BadFilter("include には system か valueSet が要ります。An include needs a system or a value set.")
         first = parts[0]
         for other in parts[1:]:
+            self._spend(len(first.entries))
             entries = {k: e for k, e in first.entries.items() if k in other.entries}
             first = Members(entries, first.unclosed | other.unclosed, first.systems | other.systems)
         return first
@@ -155,6 +160,12 @@ class Evaluation:
             raise _not_bundled(url)
         if "concept" in part:
             return self._listed_codes(url, part)
+        asked = repr([part.get(key) for key in ("system", "version", "filter")])
+        if asked not in self._taken:  # the same again is looked at once
+            self._taken[asked] = self._selected(url, part)
+        return self._taken[asked]
+
+    def _selected(self, url: str, part: Mapping[str, Any]) -> Members:
         system = self._system(url, part)
         found = Members(systems={_pinned(system)})
         if not system.enumerable:

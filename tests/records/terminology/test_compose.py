@@ -305,3 +305,31 @@ def test_a_definition_of_any_shape_is_answered_or_refused(compose: dict[str, Any
             question({"url": "urn:v", "compose": compose})
         except (BadFilter, NotExpandable, TooLarge):
             pass
+
+
+# -- the same again -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [{}, {"filter": [{"property": "code", "op": "regex", "value": "[a-d]"}]}])
+def test_the_same_system_again_is_looked_at_once(more: dict[str, Any]) -> None:
+    """Nine hundred includes of one system cost about what one costs."""
+    concepts = [{"code": f"{letter}{n}"} for n in range(250) for letter in CODES]
+    system = {"resourceType": "CodeSystem", "url": "urn:s:0", "content": "complete", "concept": concepts}
+    part = {"system": "urn:s:0"} | more
+    again = {"url": "urn:v", "compose": {"include": [part | {"id": str(n)} for n in range(900)]}}
+    library = Library((Shelf([system]),))
+    once = Evaluation(library).members({"url": "urn:v", "compose": {"include": [part]}})
+    assert Evaluation(library).members(again).entries == once.entries
+    apart = {"url": "urn:v", "compose": {"include": [part | {"version": str(n)} for n in range(900)]}}
+    versions = [system | {"version": str(n)} for n in range(900)]
+    with pytest.raises(TooLarge):
+        Evaluation(Library((Shelf(versions),))).members(apart)
+
+
+def test_what_two_conditions_share_is_counted() -> None:
+    concepts = [{"code": f"{letter}{n}"} for n in range(250) for letter in CODES]
+    system = {"resourceType": "CodeSystem", "url": "urn:s:0", "content": "complete", "concept": concepts}
+    whole = {"resourceType": "ValueSet", "url": "urn:all", "compose": {"include": [{"system": "urn:s:0"}]}}
+    part = {"system": "urn:s:0", "valueSet": ["urn:all"]}
+    with pytest.raises(TooLarge):
+        Evaluation(Library((Shelf([system, whole]),))).members({"url": "urn:v", "compose": {"include": [part] * 400}})
