@@ -209,8 +209,15 @@ def test_supported_profiles_are_those_of_the_project(family: Neighbourhood, told
     assert listed and listed <= own
     for url in sorted(listed):
         type = next(r["type"] for r in told["rest"][0]["resource"] if url in r.get("supportedProfile", []))
-        answer = family.mother.ask("POST", f"{type}/$validate?profile={url}", encoded({"resourceType": type}))
-        assert answer.json["resourceType"] == "OperationOutcome" and "profile" not in str(answer.issue.get("code"))
+        assert "not-found" not in _said_of(family, type, url)
+        assert "not-found" in _said_of(family, type, f"{url}-that-nobody-wrote")
+
+
+def _said_of(family: Neighbourhood, type: str, profile: str) -> set[str]:
+    """The codes of what is said of an empty resource under a profile; an unknown profile is `not-found`."""
+    answer = family.mother.ask("POST", f"{type}/$validate?profile={profile}", encoded({"resourceType": type}))
+    assert (answer.status, answer.json["resourceType"]) == (200, "OperationOutcome"), answer
+    return {issue["code"] for issue in answer.json["issue"]}
 
 
 def test_the_release_is_told_alike_everywhere(told: dict[str, Any]) -> None:
