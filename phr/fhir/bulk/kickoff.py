@@ -49,7 +49,7 @@ INPUTS = (
     In("_elements", "string", max=None, commas=True),
     In("_typeFilter", "string", max=None),
     In("includeAssociatedData", "string", max=None, commas=True),
-    # One manifest, whole: a server may always answer so.
+    # A leave, not a wish: the answer is always one manifest, whole, so this is read nowhere.
     In("allowPartialManifests", "boolean"),
 )
 PATIENT = In("patient", "Reference", max=None)
