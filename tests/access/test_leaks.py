@@ -145,6 +145,12 @@ QUESTIONS: dict[str, Question] = {
         "transaction", entry("DELETE", "Observation/{}"), entry("DELETE", f"Observation?{IDENTIFIER}")
     ),
     "transaction reference": lambda app, x: app.bundle("transaction", post(refers(x))),
+    "contained of another": lambda app, x: app.create(
+        pressure(contained=[pressure(KAI, id="o")], hasMember=[{"reference": "#o"}])
+    ),
+    "contained that refers to it": lambda app, x: app.create(
+        pressure(contained=[refers(x) | {"id": "o"}], hasMember=[{"reference": "#o"}])
+    ),
     # counting and finding
     "search": lambda app, x: app.search("Observation"),
     "total": lambda app, x: app.search("Observation", _total="accurate", _count="2"),

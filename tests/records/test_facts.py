@@ -114,7 +114,7 @@ def test_a_label_anywhere_in_the_resource_counts() -> None:
         C.CARE | C.CHECKUP
     )
     inside = {"resourceType": "Immunization", "contained": [{"resourceType": "Condition", "code": coded(ICD10, "O03")}]}
-    assert categories(inside) == C.IMMUNIZATION | C.PREGNANCY | C.LOSS  # and all that the contained one is
+    assert categories(inside) == C.IMMUNIZATION | C.PROBLEM | C.PREGNANCY | C.LOSS  # all of the contained
 
 
 @pytest.mark.parametrize(
