@@ -122,6 +122,8 @@ NOT_SUPPORTED = (
          "_summary", "everything is whole; a search may be summed up"),
     Item("$everything by elements", "Patient-operation-everything", "Patient/{patient}/$everything?_elements=code", 400,
          "_elements", "as above"),
+    Item("files of an export by resource (organizeOutputBy)", "bulkdata export", "$export?organizeOutputBy=Patient",
+         400, "organizeOutputBy", "files are by type", headers={"Prefer": "respond-async"}, of_clinic=True),
     Item("_sort by a code", "search.html 3.1.1.5.1", "Observation?_sort=code", 400, "code",
          "codes stand as keyed hashes in the index"),
     Item("text inside clinical resources, over many records", "search.html 3.1.1.4.6",

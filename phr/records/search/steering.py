@@ -73,7 +73,7 @@ def _key(types: Sequence[str], name: str, descending: bool) -> SortKey:
     params = [params_for(type).get(name) for type in types]
     first = params[0]
     if first is None or not all(p and _ordered(p) and kept_ids(p) == kept_ids(first) for p in params):
-        raise BadSearch("_sort", f"cannot sort by {name[:60]!r}: only dates, numbers and names have an order here")
+        raise BadSearch("_sort", f"cannot sort by {name[:60]!r}: only dates and names have an order here")
     return SortKey(first, descending)
 
 
