@@ -40,7 +40,8 @@ def test_the_link_to_itself_holds_only_what_counted(family: Neighbourhood, path:
 
 
 @pytest.mark.parametrize("path", [f"Patient/{YUKI}?_summary=nonsense", f"Patient/{YUKI}/_history?_count=x",
-                                  "_history?_sort=date", "_history?_list=x", "Observation?_contained=true"])  # fmt: skip
+                                  "_history?_sort=date", "_history?_list=x", "Observation?_contained=true"]
+)  # fmt: skip
 def test_what_is_known_and_unreadable_is_refused_all_the_same(family: Neighbourhood, path: str) -> None:
     assert family.mother.get(path, prefer="handling=lenient").status == 400
 
