@@ -36,23 +36,22 @@ def person_in(text: str) -> UUID | None:
 
 def fault_of(resource: Mapping[str, Any]) -> str | None:
     """The first place of a resource of OPEN_TYPES that tells of a person, as FHIRPath; None: there is none."""
-    kind = resource["resourceType"]
-    for place, node in _nodes(resource, kind):
-        kind = node.get("resourceType", kind) if place.endswith("]") else kind  # of what is contained
+    for place, node, kind in _nodes(resource, resource["resourceType"], None):
         if told := _told(node, kind, place):
             return told
     return None
 
 
-def _nodes(value: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object, in the order of the text, with its place."""
+def _nodes(value: Any, place: str, kind: Any) -> Iterator[tuple[str, dict[str, Any], Any]]:
+    """Every object, in the order of the text, with its place and the type of the resource it is part of."""
     if isinstance(value, dict):
-        yield place, value
+        kind = value.get("resourceType", kind)
+        yield place, value, kind
         for key, inner in value.items():
-            yield from _nodes(inner, f"{place}.{key}")
+            yield from _nodes(inner, f"{place}.{key}", kind)
     elif isinstance(value, list):
         for at, inner in enumerate(value):
-            yield from _nodes(inner, f"{place}[{at}]")
+            yield from _nodes(inner, f"{place}[{at}]", kind)
 
 
 def _told(node: dict[str, Any], kind: Any, place: str) -> str | None:

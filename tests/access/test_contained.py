@@ -53,6 +53,11 @@ OPEN: dict[str, tuple[dict[str, Any], str]] = {
     "extension": (organization() | {"extension": TO_YUKI}, "Organization.extension[0].valueReference.reference"),
     "uri": (organization() | {"extension": [{"url": "https://example.org/x", "valueUri": f"Patient/{YUKI}"}]},
             "Organization.extension[0].valueUri"),
+    "label after a definition": (
+        {"resourceType": "Organization", "contained": [{"resourceType": "ValueSet", "id": "x", "status": "draft"}],
+         "name": "見本産院", "type": [{"coding": [B20]}]},
+        "Organization.type[0].coding[0]",
+    ),
     "label": (organization() | {"type": [{"coding": [B20]}]}, "Organization.type[0].coding[0]"),
     "label in an extension": (
         {"resourceType": "Medication", "extension": [{"url": "https://example.org/x", "valueCoding": B20}]},
