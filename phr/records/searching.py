@@ -56,7 +56,8 @@ class Searching(Including):
         if query.opening:
             self._bound_for_opening(query)
             return [found for _, found in islice(self._candidates(query, None, None, letter=letter), limit)]
-        return self._opened(self._rows(query, None, letter=letter, known=None)[:limit], letter=letter)
+        rows = self._rows(replace(query, count=limit), None, letter=letter, known=None)
+        return self._opened(rows[:limit], letter=letter)
 
     def stands(self, type: str, id: str) -> None:
         """Whether the owner of a compartment is there for this caller, whatever types the token names. Raises NotFound.

@@ -14,6 +14,8 @@ from consent.models import Subject
 from phr.fhir import matching
 from phr.fhir.matching import compare
 from phr.populate.cast import HANA, YUKI
+from phr.populate.store import for_organization
+from phr.records.gateway import Records
 from phr.smart import launches
 from phr.smart.models import AccessToken, Application
 from tests.family import KAI, Answer, App, Neighbourhood, audit_lines, encoded, pressure
@@ -157,6 +159,17 @@ def test_it_tells_nothing_the_asker_did_not_say(family: Neighbourhood) -> None:
         k: asked[k] for k in ("identifier", "name", "birthDate")
     }
     assert told["meta"]["tag"][0]["code"] == "SUBSETTED"
+
+
+def test_she_is_found_among_many_of_her_name_and_birthday(family: Neighbourhood) -> None:
+    """Candidates are narrowed by name and birthday; what tells her apart is looked at in all of them."""
+    records = Records.opened_by(for_organization(family.demo.organizations["9949000005"].pk), now=timezone.now())
+    namesake = asking(active=True)
+    phone = [{"system": "phone", "value": "03-1234-5678"}]
+    first = records.create(namesake | {"telecom": phone})
+    records.create_all([namesake] * 60)
+    answer = ask(linker(family), namesake | {"telecom": phone})
+    assert [entry["resource"]["id"] for entry in answer.json["entry"]] == [first.id]
 
 
 @SPEC("FHIR R4", MATCH, "onlyCertainMatches, count, and an empty set where nobody matches")
