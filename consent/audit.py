@@ -178,11 +178,15 @@ def _who(by: Caller | Person | None) -> tuple[int | None, int | None, str, str, 
 
 
 def _detail(detail: Detail | None) -> str:
-    if not detail:
-        return "{}"
-    if not detail.keys() <= DETAIL:
-        raise UndeclaredDetail(f"undeclared detail keys: {sorted(detail.keys() - DETAIL)}")
-    return json.dumps({k: _value(k, v) for k, v in detail.items()}, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(checked(detail), ensure_ascii=False, separators=(",", ":")) if detail else "{}"
+
+
+def checked(detail: Detail | None) -> dict[str, object]:
+    """A detail as it may be kept. Raises UndeclaredDetail for a key outside `DETAIL`."""
+    told = detail or {}
+    if not told.keys() <= DETAIL:
+        raise UndeclaredDetail(f"undeclared detail keys: {sorted(told.keys() - DETAIL)}")
+    return {k: _value(k, v) for k, v in told.items()}
 
 
 def _value(key: str, value: object) -> object:

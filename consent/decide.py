@@ -46,6 +46,9 @@ class Caller:
     subject: UUID | None = None
     request: str = ""  # X-Request-Id
     token: str = ""  # a reference to the token, never the token
+    acr: str = ""  # how well the person proved who she is: "aal1", "aal2", "aal3"; empty for systems
+    authenticated_at: datetime | None = None  # when she last did
+    rights: frozenset[str] = frozenset()  # what a token opens beside the record: trust.read, trust.write
 
     @property
     def actors(self) -> frozenset[str]:

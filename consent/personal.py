@@ -53,6 +53,10 @@ DECLARED: Declaration = {
         "organization": PERSONAL, "client": PERSONAL, "capacity": PERSONAL, "purpose": PERSONAL,
         "request": PERSONAL, "salt": PERSONAL, "detail": PERSONAL,
     },
+    "Notice": {
+        "id": PLAIN, "kind": PERSONAL, "person": PERSONAL, "organization": PLAIN, "subject": PERSONAL, "at": PERSONAL,
+        "detail": PERSONAL, "acknowledged_at": PERSONAL,
+    },
     "AuditBatch": {
         "sequence": PLAIN, "sealed_at": PLAIN, "entries": PLAIN, "leaves": PLAIN, "root": PLAIN,
         "previous_root": PLAIN, "signature": PLAIN, "key_id": PLAIN, "last_xid": PLAIN, "last_entry": PLAIN,

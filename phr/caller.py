@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from consent.decide import Caller, Capacity, InForce
 from phr.records import vault
-from phr.smart.scopes import doors_of
+from phr.smart.scopes import doors_of, rights_of
 from phr.smart.tokens import bearer
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9.\-]{1,36}")
@@ -47,6 +47,9 @@ def caller_and_standing(request: HttpRequest, *, now: datetime) -> tuple[Caller,
         subject=found.subject,
         request=request_id(request),
         token=str(found.launch),
+        acr=found.acr,
+        authenticated_at=found.authenticated_at,
+        rights=rights_of(found.scope),
     )
     return caller, found.in_force
 

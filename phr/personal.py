@@ -41,7 +41,8 @@ DECLARED: Declaration = {
         " may_introspect may_link is_active",
     ),
     "Launch": _fields(
-        personal="id person subject guardianship capacity purpose scope created_at ends_at revoked_at",
+        personal="id person subject guardianship capacity purpose scope acr authenticated_at created_at ends_at"
+        " revoked_at",
         plain="application organization",
     ),
     "AuthorizationRequest": _fields(personal="id person parameters created_at used_at", plain="application"),

@@ -85,11 +85,16 @@ PHR_AUDIT_KEY = secret("PHR_AUDIT_KEY")
 # RSA private key (PEM) that signs ID tokens.
 PHR_OIDC_KEY = secret("PHR_OIDC_KEY")
 
+# How well a person must have proved who she is, within five minutes, before a deed of weight: aal2 or aal3.
+PHR_ACR_DEEDS = text("PHR_ACR_DEEDS", "aal2")
+
 INSTALLED_APPS = [
     "oauth2_provider",  # before ours: phr.admin takes its pages away
     "consent",
     "phr",
     "integrations",
+    "rest_framework",
+    "drf_spectacular",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -175,6 +180,21 @@ SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("PHR_BEHIND_PROXY") else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "EXCEPTION_HANDLER": "phr.api.frame.refused",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PERMISSION_CLASSES": [],  # phr.api.frame admits
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tsumugi: the trust",
+    "DESCRIPTION": "同意・提供・履歴・請求のためのAPI。For consents, provisions, their history and requests.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/trust",
+    "PREPROCESSING_HOOKS": ["phr.api.openapi.only_the_trust"],
+}
 
 # All six models are ours from the first migration on (phr/smart/models.py).
 OAUTH2_PROVIDER_APPLICATION_MODEL = "phr.Application"

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("phr.smart.urls")),
     path("", include("phr.web.urls")),
     path("fhir", include("phr.fhir.urls")),
+    path("api/trust/", include("phr.api.urls")),
     path("api/", include("integrations.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -12,9 +12,10 @@ from phr.populate.cast import HANA, ICHIRO, OBSTETRIC, REN, YUKI
 from phr.smart import demo
 
 PATIENTS = {"yuki": YUKI, "ichiro": ICHIRO, "hana": HANA, "ren": REN}
-OWN = "launch/patient patient/*.cruds"
-OFFICE = "user/*.cruds"
-SYSTEM = "system/*.cruds"
+TRUST = "trust.read trust.write"
+OWN = f"launch/patient patient/*.cruds {TRUST}"
+OFFICE = f"user/*.cruds {TRUST}"
+SYSTEM = f"system/*.cruds {TRUST}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Persona:
 PEOPLE = {
     "mother": Persona("yuki", OWN, YUKI),
     "father": Persona("ichiro", OWN, HANA),
-    "aunt": Persona("mei", "user/*.rs"),
+    "aunt": Persona("mei", f"user/*.rs {TRUST}"),
     "nurse": Persona("ken", OFFICE),
     "obstetrician": Persona("mori", OFFICE),
     "paediatrician": Persona("kodama", OFFICE),

@@ -25,7 +25,7 @@ from phr.smart.scopes import ScopeError, split
 APP, CLINIC, RESOURCE_SERVER = "tsumugi-app", "clinic", "resource-server"
 CALLBACK = "http://127.0.0.1:8000/demo/callback"  # any port: RFC 8252 section 7.3
 OPERATOR = "0000000000"
-CLINIC_SCOPES = "system/*.cruds"
+CLINIC_SCOPES = "system/*.cruds trust.read trust.write"
 
 
 class NoToken(Exception):

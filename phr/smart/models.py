@@ -138,6 +138,8 @@ class Launch(models.Model):
     capacity = models.CharField(max_length=10)
     purpose = models.CharField(max_length=16)
     scope = models.TextField()  # what was agreed to: the most any token of this launch may carry
+    acr = models.CharField(max_length=8, blank=True)  # how well the person had proved who she is: aal1, aal2, aal3
+    authenticated_at = models.DateTimeField(null=True)  # when she last had
     created_at = models.DateTimeField()
     ends_at = models.DateTimeField()  # the absolute cap of the refresh family
     revoked_at = models.DateTimeField(null=True)

@@ -19,7 +19,8 @@ from phr.smart.narrowing import is_type, terms_for
 LAUNCH = frozenset({"launch", "launch/patient"})
 IDENTITY = frozenset({"openid", "fhirUser", "profile"})
 REFRESH = frozenset({"offline_access", "online_access"})
-PLAIN = LAUNCH | IDENTITY | REFRESH
+TRUST = frozenset({"trust.read", "trust.write"})  # our own: the trust's API (phr/api)
+PLAIN = LAUNCH | IDENTITY | REFRESH | TRUST
 CONTEXTS = ("patient", "user", "system")
 V1 = {"read": "rs", "write": "cud", "*": LETTERS}
 
@@ -120,6 +121,12 @@ def _door(given: Permission, index_key: bytes, terms: Terms) -> Door:
     except ValueError as error:
         raise ScopeError(str(given), str(error)) from error
     return Door(given.type, given.letters, choices)
+
+
+@lru_cache(maxsize=4096)
+def rights_of(text: str) -> frozenset[str]:
+    """What a token opens beside the record."""
+    return TRUST & frozenset(text.split())
 
 
 @lru_cache(maxsize=4096)

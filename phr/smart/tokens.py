@@ -24,6 +24,8 @@ class Bearer:
     subject: UUID | None
     capacity: str
     purpose: str
+    acr: str
+    authenticated_at: datetime | None
     in_force: InForce
 
 
@@ -31,11 +33,11 @@ class Bearer:
 # (guardianship, grants) is for the decision, from current rows read along with it (consent.in_force).
 _FIND = f"""
 SELECT c.client_id, c.scope, c.expires, c.launch, c.person, c.organization, c.subject,
-       c.capacity, c.purpose, {in_force.COLUMNS}
+       c.capacity, c.purpose, c.acr, c.authenticated_at, {in_force.COLUMNS}
   FROM (
     SELECT a.client_id, t.scope, t.expires, l.id AS launch, l.person_id AS person,
            l.organization_id AS organization, l.subject_id AS subject,
-           l.capacity, l.purpose, l.capacity = 'guardian' AS link,
+           l.capacity, l.purpose, l.acr, l.authenticated_at, l.capacity = 'guardian' AS link,
            CASE WHEN l.capacity IN ('self', 'guardian') THEN NULL
                 WHEN l.capacity = 'proxy' THEN ARRAY['person:' || l.person_id]
                 ELSE ARRAY['', 'person:' || l.person_id, 'org:' || l.organization_id, '{THIRD_PARTY}'] END AS names

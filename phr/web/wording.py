@@ -44,6 +44,8 @@ _PLAIN = {
     "fhirUser": gettext_noop("あなたがだれかを確かめる（ログインに使う）"),
     "profile": gettext_noop("あなたの名前を知る"),
     "offline_access": gettext_noop("アプリを開いていないときも使い続ける"),
+    "trust.read": gettext_noop("あなたの同意・提供の履歴・お知らせを見る"),
+    "trust.write": gettext_noop("あなたに代わって同意の変更や請求を出す"),
     "online_access": gettext_noop("アプリを開いている間、使い続ける"),
 }
 _VALUES = {

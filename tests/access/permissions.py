@@ -7,32 +7,8 @@ Each persona carries a bearer token (its demo token) and, if it is a person, a s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-PERSONAS = ("anonymous", "mother", "father", "aunt", "clinic", "officer")
-
-FORM = "application/x-www-form-urlencoded"
-FHIR = "application/fhir+json"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`told`: one status per persona. `body`: a form text, or the name of a body that the test makes."""
-
-    route: str
-    method: str
-    path: str
-    told: str
-    body: str | dict[str, Any] | None = None
-
-    @property
-    def statuses(self) -> dict[str, int]:
-        return dict(zip(PERSONAS, map(int, self.told.split()), strict=True))
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
+from tests.access import rows_trust
+from tests.access.row import Row
 
 # fmt: off
 TABLE = (
@@ -161,5 +137,6 @@ TABLE = (
 
     # -- Django's own site, for operators --
     Row("admin", "GET", "/admin/",                                "302 302 302 302 302 302"),
+    *rows_trust.ROWS,
 )
 # fmt: on

@@ -21,7 +21,8 @@ from phr.fhir.bulk import running
 from phr.populate import demo, personas
 from phr.populate.cast import HANA, YUKI
 from phr.smart.models import Application, AuthorizationRequest, Launch
-from tests.access.permissions import FHIR, FORM, PERSONAS, TABLE, Row
+from tests.access.permissions import TABLE
+from tests.access.row import FHIR, FORM, JSON, PERSONAS, Row
 from tests.family import KAI, Neighbourhood, encoded, pressure, secret
 
 PATCH = {
@@ -33,6 +34,7 @@ PATCH = {
     ],
 }  # fmt: skip
 TAGGED = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"tag": [{"code": "x"}]}}]}
+TRUST = "/api/trust/"  # open to our pages too
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # Django's set_language sends every other method back where it came from, having done nothing.
 HARMLESS = {("language", method, 302) for method in METHODS}
@@ -73,16 +75,19 @@ class World:
 
     def send(self, client: Client, row: Row, token: str, method: str = "") -> int:
         """Ask, and take back what it changed; returns the status."""
-        content, kind = self._content(row.body)
+        content, kind = self._content(row)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         with transaction.atomic():
             answer = client.generic(method or row.method, self.path(row), content, content_type=kind, headers=headers)
             transaction.set_rollback(True)
         return answer.status_code
 
-    def _content(self, body: Any) -> tuple[bytes, str]:
-        if body in self.bodies:
-            return encoded(self.bodies[body]), FHIR
+    def _content(self, row: Row) -> tuple[bytes, str]:
+        body = row.body
+        if isinstance(body, str) and body in self.bodies:
+            return encoded(self.bodies[body]), JSON if row.path.startswith(TRUST) else FHIR
+        if isinstance(body, dict):
+            return encoded(body), JSON
         return (b"" if body is None else str(body).encode()), FORM
 
 
@@ -172,8 +177,9 @@ def test_methods_without_a_row_are_refused(family: Neighbourhood, world: World) 
 
 @pytest.mark.parametrize("persona", [p for p in PERSONAS if p not in ("anonymous", "clinic")])
 def test_a_session_is_no_token(family: Neighbourhood, world: World, persona: str) -> None:
-    """Signing in opens pages, never the REST door."""
-    rows = [row for row in TABLE if row.path.startswith(("/fhir/", "/api/")) and row.statuses["anonymous"] == 401]
+    """Signing in opens pages and the trust's API, never the REST door."""
+    doors = [row for row in TABLE if row.path.startswith(("/fhir/", "/api/")) and not row.path.startswith(TRUST)]
+    rows = [row for row in doors if row.statuses["anonymous"] == 401]
     assert rows
     assert {world.send(_client(persona), row, "") for row in rows} == {401}
 

@@ -71,7 +71,7 @@ CLOCK = re.compile(r"\btimezone\.now\(|\bdate\.today\(|\btime\.time\(|\blocaltim
 # Doors may ask what time it is: they hand it down as `now`.
 DOORS = re.compile(
     r"/(views|tasks|door|admin|caller|middleware|desk|pages|health)\.py$|/views/|/pages/|/web/|/management/"
-    r"|/municipal/|/embedded/|/fhir/|/smart/"
+    r"|/municipal/|/embedded/|/fhir/|/api/|/smart/"
 )
 
 

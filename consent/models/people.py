@@ -1,4 +1,4 @@
-"""Who is who, and who allowed what. Each field is declared personal or plain in `consent/personal.py`."""
+"""Who is who: persons, whose records, organisations, and who acts for whom."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import uuid
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import F, Q
 
 
 class Subject(models.Model):
@@ -120,98 +119,3 @@ class Guardianship(models.Model):
             models.UniqueConstraint(fields=["person", "subject"], condition=~Q(state="ended"), name="one_open_link"),
             models.CheckConstraint(condition=~Q(person=F("verified_by")), name="guardian_never_verifies_self"),
         ]
-
-
-class Grant(models.Model):
-    """One normalised consent: a tree of Clauses as JSON. A version is never changed but for its ending."""
-
-    class State(models.TextChoices):
-        PROPOSED = "proposed"
-        ACTIVE = "active"
-        INACTIVE = "inactive"
-
-    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="grants")
-    given_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
-    capacity = models.CharField(max_length=10)  # in which capacity it was given: self, guardian
-    version = models.PositiveIntegerField(default=1)
-    supersedes = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT)
-    state = models.CharField(max_length=8, choices=State.choices, default=State.ACTIVE)
-    root = models.JSONField()
-    given_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True, blank=True)
-    ended_reason = models.CharField(max_length=200, blank=True)
-
-
-class EffectiveGrant(models.Model):
-    """Grants flattened to rows that searches join; see `consent.scope.GrantRow` for the meaning."""
-
-    grant = models.ForeignKey(Grant, on_delete=models.CASCADE, related_name="rows")
-    path = models.CharField(max_length=64)
-    permit = models.BooleanField()
-    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, db_index=False)
-    grantee = models.CharField(max_length=64)  # the first of `grantees`, "" = anyone: what the index finds
-    grantees = ArrayField(models.CharField(max_length=64))
-    purpose = models.CharField(max_length=16, null=True)
-    action = models.CharField(max_length=10, null=True)
-    category_masks = ArrayField(models.BigIntegerField())
-    label_masks = ArrayField(models.BigIntegerField())
-    level = models.SmallIntegerField()
-    data_low = models.DateTimeField(null=True)
-    data_high = models.DateTimeField(null=True)
-    author = models.BigIntegerField(null=True)
-    item = models.CharField(max_length=128, null=True)
-    valid_from = models.DateTimeField(null=True)
-    valid_to = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["subject", "grantee"], name="effective_by_subject"),
-            models.Index(fields=["grantee", "subject"], name="effective_by_grantee"),
-        ]
-
-
-class CurrentTransaction(Func):
-    """The id of the writing transaction; readers stop at the oldest one still running."""
-
-    template = "pg_current_xact_id()::text::bigint"
-    arity = 0
-    output_field = models.BigIntegerField()
-
-
-class AuditEntry(models.Model):
-    """One line of the log. Append-only (trigger and role), no foreign keys, no clinical content."""
-
-    id = models.BigAutoField(primary_key=True)
-    xid = models.BigIntegerField(db_default=CurrentTransaction())
-    at = models.DateTimeField()
-    event = models.CharField(max_length=32)  # subject:verb, e.g. record:read
-    subject = models.UUIDField(null=True)
-    person = models.BigIntegerField(null=True)
-    organization = models.BigIntegerField(null=True)
-    client = models.CharField(max_length=100, blank=True)
-    capacity = models.CharField(max_length=10, blank=True)
-    purpose = models.CharField(max_length=16, blank=True)
-    request = models.CharField(max_length=36, blank=True)
-    salt = models.BinaryField(max_length=16)
-    detail = models.JSONField(default=dict)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["subject", "at"], name="audit_by_subject"),
-            models.Index(fields=["xid", "id"], name="audit_in_commit_order"),
-        ]
-
-
-class AuditBatch(models.Model):
-    """A sealed run of entries: an RFC 6962 Merkle tree whose head is signed with the previous root."""
-
-    sequence = models.BigIntegerField(primary_key=True)
-    sealed_at = models.DateTimeField()
-    entries = ArrayField(models.BigIntegerField())  # AuditEntry ids, in leaf order
-    leaves = models.BinaryField()  # 32 bytes each
-    root = models.BinaryField(max_length=32)
-    previous_root = models.BinaryField(max_length=32)
-    signature = models.BinaryField(max_length=64)
-    key_id = models.CharField(max_length=32)
-    last_xid = models.BigIntegerField()
-    last_entry = models.BigIntegerField()

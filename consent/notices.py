@@ -1,0 +1,81 @@
+"""Telling people: an inbox that apps and pages show. Written in the transaction of the deed it tells about.
+
+A notice about a record is shown only while its reader stands to that record: a guardian who was frozen since
+does not see the old ones either (G-07).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from consent import audit
+from consent.decide import entitled
+from consent.in_force import in_force_between
+from consent.models import Guardianship, Notice, Organization, Person, Subject
+
+
+class Kind(StrEnum):
+    """What is told. Add, never rename."""
+
+    GRANT_PROPOSED = "grant:proposed"  # somebody sent a consent that waits for the person
+    GRANT_ENDED = "grant:ended"  # to a recipient: what was permitted is so no more
+    CLASS_ENTERED = "class:entered"  # a recipient enters a class that was permitted; it waits
+    PROVISION_ASKED = "provision:asked"  # ask-each-time: the person must answer
+    PROVISION_MADE = "provision:made"
+    BENEFIT_CAME = "benefit:came"
+    GLASS_BROKEN = "glass:broken"  # somebody opened the record in an emergency
+    GLASS_REVIEWED = "glass:reviewed"
+    ADULTHOOD_NEAR = "adulthood:near"
+    ADULTHOOD_REACHED = "adulthood:reached"
+    GUARDIANS_DISAGREE = "guardians:disagree"  # to staff
+    JOINT_ACT_ASKED = "joint-act:asked"  # the other guardian must agree
+    PROXIES_TO_CONFIRM = "proxies:to-confirm"
+    CASE_ANSWERED = "case:answered"
+    RECORD_ERASED = "record:erased"
+    INCIDENT = "incident:leak"
+
+
+def tell(
+    kind: Kind, *, to: Iterable[Person], subject: UUID | None, now: datetime, detail: audit.Detail | None = None
+) -> None:
+    """Put one notice into the inbox of each. In the caller's transaction."""
+    told = audit.checked(detail)
+    Notice.objects.bulk_create(
+        Notice(kind=kind.value, person=person, subject_id=subject, at=now, detail=told) for person in to
+    )
+
+
+def tell_organization(
+    kind: Kind, *, to: Organization, subject: UUID | None, now: datetime, detail: audit.Detail | None = None
+) -> Notice:
+    """Put one notice before an organisation; `acknowledge` keeps when it was taken note of."""
+    told = audit.checked(detail)
+    return Notice.objects.create(kind=kind.value, organization=to, subject_id=subject, at=now, detail=told)
+
+
+def family_of(subject: Subject, *, now: datetime) -> list[Person]:
+    """Who is told about a record: the person herself, and each guardian whose link stands (never a frozen one)."""
+    linked = Guardianship.objects.filter(subject=subject, state=Guardianship.State.ACTIVE).values("person_id")
+    people = Person.objects.filter(Q(own_subject=subject) | Q(pk__in=linked), is_active=True).distinct()
+    return [p for p in people.order_by("pk") if entitled(in_force_between(p.pk, subject.pk, now=now), now)]
+
+
+def inbox(person: Person, *, now: datetime) -> list[Notice]:
+    """The notices this person may read now, newest first, at most 200."""
+    rows = Notice.objects.filter(person=person).order_by("-at", "-pk")[:200]
+    standing: dict[UUID, bool] = {}
+    for row in rows:
+        about = row.subject_id
+        if about is not None and about not in standing:
+            standing[about] = entitled(in_force_between(person.pk, about, now=now), now) is not None
+    return [row for row in rows if row.subject_id is None or standing[row.subject_id]]
+
+
+def acknowledge(rows: QuerySet[Notice], *, now: datetime) -> int:
+    """Keep when these were taken note of; those that were stay as they are. Returns how many changed."""
+    return rows.filter(acknowledged_at=None).update(acknowledged_at=now)

@@ -1,0 +1,13 @@
+"""Routes of the trust's API. Each area keeps its own list beside its views."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+from drf_spectacular.views import SpectacularAPIView
+
+from phr.api import notices
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
+    *notices.urlpatterns,
+]

@@ -1,0 +1,47 @@
+"""How well, and how lately, somebody must have proved who she is before a deed of weight.
+
+Levels are those of NIST SP 800-63: aal1 password, aal2 passkey or password and TOTP, aal3 the national card.
+Sources: OpenID Connect Core §2 (acr, auth_time), §3.1.2.1 (acr_values, max_age); RFC 9470 (the challenge to apps).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.http import HttpRequest
+
+LEVELS = ("aal1", "aal2", "aal3")
+FRESH = timedelta(minutes=5)
+
+
+class StepUpNeeded(Exception):
+    """The person must prove again who she is: `acr` the level asked, `max_age` seconds since she did."""
+
+    def __init__(self, acr: str, max_age: int) -> None:
+        super().__init__("本人確認が必要です / authentication of a higher level, or a fresh one, is needed")
+        self.acr, self.max_age = acr, max_age
+
+
+def reaches(acr: str, wanted: str) -> bool:
+    """Whether one level is another or higher. An unknown level reaches nothing."""
+    return acr in LEVELS and LEVELS.index(acr) >= LEVELS.index(wanted)
+
+
+def require_fresh(*, acr: str, authenticated_at: datetime | None, now: datetime) -> None:
+    """Before consent for provision, guardian linking, erasure, export, break-glass. Raises StepUpNeeded."""
+    wanted = settings.PHR_ACR_DEEDS
+    late = authenticated_at is None or now - authenticated_at > FRESH
+    if late or not reaches(acr, wanted):
+        raise StepUpNeeded(wanted, int(FRESH.total_seconds()))
+
+
+def of_session(request: HttpRequest) -> tuple[str, datetime | None]:
+    """What a page's session knows: the level, and when it was reached."""
+    at = request.session.get("authenticated_at")
+    return request.session.get("acr", ""), datetime.fromtimestamp(at, UTC) if isinstance(at, int | float) else None
+
+
+def keep(request: HttpRequest, acr: str, *, now: datetime) -> None:
+    """The person has just proved who she is."""
+    request.session["acr"], request.session["authenticated_at"] = acr, int(now.timestamp())
