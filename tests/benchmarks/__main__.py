@@ -83,7 +83,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     import django
 
     django.setup()
-    from tests.benchmarks import complete, measurements
+    from tests.benchmarks import complete, measurements, trust
 
     manage(env, "grant_roles")
     random.seed(1)
@@ -93,6 +93,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     with server("phr.wsgi:application", web, folder, "/readyz") as port:
         bench = measurements.Bench(port, options)
         complete.complete(bench, web, folder)
+        trust.trust(bench, web, folder, server)
         measurements.ours(bench, drf)
 
 
