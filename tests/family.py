@@ -250,6 +250,10 @@ def at_home() -> Neighbourhood:
         later = timezone.now() + timedelta(minutes=15)
         cursor.execute("UPDATE phr_accesstoken SET expires = %s", [later])
         cursor.execute("UPDATE phr_launch SET ends_at = %s", [later])
+        # As lately as when the token was made: a proof of who one is goes stale within minutes.
+        cursor.execute(
+            "UPDATE phr_launch SET authenticated_at = %s WHERE authenticated_at IS NOT NULL", [timezone.now()]
+        )
     return Neighbourhood(_home[0].now, _home[0].demo, dict(_home[0].apps))
 
 
@@ -334,7 +338,7 @@ def entry(method: str, url: str, resource: Mapping[str, Any] | None = None, **re
     return made | ({"resource": resource} if resource is not None else {})
 
 
-TABLES = ("phr_resource", "phr_version", "phr_range", "phr_text", "phr_change", "consent_subject", "phr_datakey")
+TABLES = ("phr_resource", "phr_version", "phr_range", "phr_text", "phr_change", "consent_subject", "consent_datakey")
 
 
 def rows() -> dict[str, int]:

@@ -19,7 +19,7 @@ from oauthlib.oauth2.rfc6749.errors import FatalClientError, OAuth2Error
 
 from consent.models import Person
 from phr.smart import launches
-from phr.smart.launches import Role
+from phr.smart.launches import Proof, Role
 from phr.smart.models import Application, AuthorizationRequest
 from phr.smart.provider import FHIR_URL, server
 
@@ -160,7 +160,7 @@ def roles(asked: AuthorizationRequest, *, now: datetime) -> tuple[Role, ...]:
 
 
 @transaction.atomic
-def approve(id: UUID, *, role: str, by: Person, now: datetime) -> str:
+def approve(id: UUID, *, role: str, by: Person, proof: Proof, now: datetime) -> str:
     """Open a launch in the chosen role and give the app its code. Returns where to send the browser.
 
     Raises Fatal, also for a role that is not (or no longer) hers.
@@ -170,7 +170,9 @@ def approve(id: UUID, *, role: str, by: Person, now: datetime) -> str:
     if chosen is None:
         raise Fatal("この記録は選べません。/ This record cannot be chosen.")
     _used(asked, now)
-    launch = launches.begin(application=asked.application, by=by, role=chosen, scope=asked.parameters["scope"], now=now)
+    launch = launches.begin(
+        application=asked.application, by=by, role=chosen, scope=asked.parameters["scope"], proof=proof, now=now
+    )  # fmt: skip
     credentials = {**asked.parameters, "user": by, "standing": launch}
     try:
         headers, _, _ = server().create_authorization_response(

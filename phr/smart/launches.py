@@ -39,6 +39,17 @@ PURPOSES: dict[str, tuple[Purpose, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """How somebody proved who she is: the level (`phr.smart.step_up.LEVELS`), and when she last did."""
+
+    acr: str = ""
+    at: datetime | None = None
+
+
+UNPROVED = Proof()
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """One thing a person may act as. `key` is what the picker's form sends back; it is checked again."""
 
@@ -107,11 +118,14 @@ def acts(person: Person, subject: UUID, *, now: datetime) -> Capacity | None:
     return entitled(in_force_between(person.pk, subject, now=now), now)
 
 
-def begin(*, application: Application, by: Person, role: Role, scope: str, now: datetime) -> Launch:
-    """Open the launch a person agreed to."""
+def begin(
+    *, application: Application, by: Person, role: Role, scope: str, proof: Proof = UNPROVED, now: datetime
+) -> Launch:
+    """Open the launch a person agreed to. `proof`: how well, and when, she had proved who she is."""
     return Launch.objects.create(
         application=application, person=by, organization=role.organization, subject_id=role.subject,
         guardianship_id=role.guardianship, capacity=role.capacity, purpose=role.purpose, scope=scope,
+        acr=proof.acr, authenticated_at=proof.at,
         created_at=now, ends_at=now + life(scope),
     )  # fmt: skip
 

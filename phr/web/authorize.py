@@ -16,9 +16,9 @@ from django.views.decorators.http import require_http_methods
 
 from consent.models import Person
 from phr.smart import authorize as deeds
-from phr.smart import launches
+from phr.smart import launches, step_up
 from phr.smart.authorize import Fatal, Sent
-from phr.smart.launches import Role
+from phr.smart.launches import Proof, Role
 from phr.smart.models import AuthorizationRequest
 from phr.web import wording
 from phr.web.names import born, name_of
@@ -66,7 +66,7 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
         if request.method == "POST":
             allowed = request.POST.get("decision") == "allow"
             url = (
-                deeds.approve(id, role=request.POST.get("role", ""), by=person, now=now)
+                deeds.approve(id, role=request.POST.get("role", ""), by=person, proof=_proof(request), now=now)
                 if allowed
                 else deeds.deny(id, by=person, now=now)
             )
@@ -74,6 +74,11 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
         return _show(request, deeds.pending(id, by=person, now=now), person)
     except Fatal as fatal:
         return problem(request, _("この依頼は続けられません。"), status=400, detail=str(fatal))
+
+
+def _proof(request: HttpRequest) -> Proof:
+    """How well the person at this browser has proved who she is."""
+    return Proof(*step_up.of_session(request))
 
 
 def _show(request: HttpRequest, asked: AuthorizationRequest, person: Person) -> HttpResponse:

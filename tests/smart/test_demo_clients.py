@@ -48,6 +48,12 @@ def test_persons_and_systems_get_tokens(stage: Family) -> None:
     assert AuditEntry.objects.filter(event="token:issued").count() == 4
 
 
+def test_the_demos_people_have_just_proved_who_they_are(stage: Family) -> None:
+    told = found(token(stage.yuki))
+    assert told.acr == "aal3" and told.authenticated_at is not None
+    assert timezone.now() - told.authenticated_at < timedelta(minutes=1)
+
+
 def test_they_went_through_the_real_doors(stage: Family) -> None:
     token(stage.yuki)
     demo.system_token(demo.CLINIC, scope="system/*.cruds", now=timezone.now())
