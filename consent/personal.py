@@ -53,6 +53,7 @@ DECLARED: Declaration = {
         "organization": PERSONAL, "client": PERSONAL, "capacity": PERSONAL, "purpose": PERSONAL,
         "request": PERSONAL, "salt": PERSONAL, "detail": PERSONAL,
     },
+    "DataKey": {"id": PLAIN, "subject": PERSONAL, "version": PLAIN, "kek": PLAIN, "wrapped": PERSONAL},
     "Notice": {
         "id": PLAIN, "kind": PERSONAL, "person": PERSONAL, "organization": PLAIN, "subject": PERSONAL, "at": PERSONAL,
         "detail": PERSONAL, "acknowledged_at": PERSONAL,

@@ -1,7 +1,7 @@
 """The phr app's tables, gathered for Django."""
 
 from phr.records.jobs import ExportFile, ExportJob, Ingest
-from phr.records.models import Change, DataKey, Range, Resource, Text, Version, Words
+from phr.records.models import Change, Range, Resource, Text, Version, Words
 from phr.records.profiles.models import Canonical, Package
 from phr.smart.models import (
     AccessToken,
@@ -18,7 +18,7 @@ from phr.smart.models import (
 )
 
 __all__ = [
-    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "Change", "DataKey",
+    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "Change",
     "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "Launch", "Package", "Range", "RefreshToken",
     "Resource", "SignInFailure", "Text", "UsedAssertion", "UsedCode", "Version",
     "Words",

@@ -20,7 +20,6 @@ DECLARED: Declaration = {
     "Text": _fields(personal="resource text", plain="id param"),
     "Words": _fields(personal="pk resource words", plain="param"),
     "Change": _fields(personal="resource", plain="id xid version method"),
-    "DataKey": _fields(personal="subject wrapped", plain="id version kek"),
     "Package": _fields(plain="id name version digest loaded_at"),
     "Canonical": _fields(plain="id package url version type content"),
     "ExportJob": _fields(

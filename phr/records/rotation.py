@@ -43,7 +43,7 @@ def rewrap_exports() -> int:
 
 def _owners() -> list[UUID | None]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT subject_id FROM phr_datakey")
+        cursor.execute("SELECT DISTINCT subject_id FROM consent_datakey")
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -59,7 +59,7 @@ def _renew(subject: UUID | None) -> int:
     wrapped = vault.wrap(AESGCM.generate_key(256), subject=subject, version=newest + 1, kek=kek)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO phr_datakey (subject_id, version, kek, wrapped) VALUES (%s, %s, %s, %s)",
+            "INSERT INTO consent_datakey (subject_id, version, kek, wrapped) VALUES (%s, %s, %s, %s)",
             [subject, newest + 1, kek, wrapped],
         )
     return newest + 1

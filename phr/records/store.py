@@ -67,7 +67,7 @@ def select(*, terms: bool = False, extra: str = "", bodies: bool = True) -> str:
     state = STATE.format(r="r") if bodies else STATE.format(r="r").replace("r.body", "NULL::bytea AS body")
     return (
         f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='r')}, {state}, k.kek, k.wrapped{extra}"
-        " FROM phr_resource r LEFT JOIN phr_datakey k ON k.subject_id = r.subject_id AND k.version = r.key_version"
+        " FROM phr_resource r LEFT JOIN consent_datakey k ON k.subject_id = r.subject_id AND k.version = r.key_version"
     )
 
 
@@ -77,7 +77,7 @@ def select_versions(*, terms: bool = False) -> str:
     return (
         f"SELECT r.id, r.type, r.fhir_id, {FACTS.format(r='v')}, {STATE.format(r='v')}, k.kek, k.wrapped{extra}"
         " FROM phr_version v JOIN phr_resource r ON r.id = v.resource_id"
-        " LEFT JOIN phr_datakey k ON k.subject_id = v.subject_id AND k.version = v.key_version"
+        " LEFT JOIN consent_datakey k ON k.subject_id = v.subject_id AND k.version = v.key_version"
     )
 
 

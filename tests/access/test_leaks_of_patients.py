@@ -109,7 +109,7 @@ def test_a_hidden_person_is_named_in_vain(family: Neighbourhood, name: str) -> N
     status, _, _, grown = asked
     if name not in ("batch", "$validate"):
         assert status == 422
-    assert grown["consent_subject"] == grown["phr_datakey"] == (1 if "adds a link" in name else 0)
+    assert grown["consent_subject"] == grown["consent_datakey"] == (1 if "adds a link" in name else 0)
 
 
 @pytest.mark.parametrize("name", ["create", "transaction", "observation"])

@@ -116,11 +116,11 @@ def test_transactions_in_each_others_way_never_break(family: Neighbourhood) -> N
 def test_a_first_key_made_at_once(family: Neighbourhood) -> None:
     """Two first writers of one record make one data key."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM phr_datakey")
+        cursor.execute("SELECT count(*) FROM consent_datakey")
         before = cursor.fetchone()[0]
     hana = family.app("mother", patient="hana")
     body = encoded(weight(of=HANA))
     answers = together(lambda app, n: app.ask("POST", "Observation", body), hana.token)
     assert {a.status for a in answers} == {201}
     assert all(hana.get(f"Observation/{a.id}").status == 200 for a in answers)
-    assert rows()["phr_datakey"] == before
+    assert rows()["consent_datakey"] == before

@@ -73,11 +73,11 @@ def test_either_key_opens_what_is_about_two(family: Neighbourhood) -> None:
     for shredded in made.facts.subjects:
         with transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("DELETE FROM phr_datakey WHERE subject_id = %s", [shredded])
+                cursor.execute("DELETE FROM consent_datakey WHERE subject_id = %s", [shredded])
             assert reader.read("Observation", made.id).body == made.body
             transaction.set_rollback(True)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM phr_datakey WHERE subject_id = ANY(%s)", [list(made.facts.subjects)])
+        cursor.execute("DELETE FROM consent_datakey WHERE subject_id = ANY(%s)", [list(made.facts.subjects)])
     with pytest.raises(vault.CannotOpen):
         reader.read("Observation", made.id)
 

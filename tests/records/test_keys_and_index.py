@@ -81,7 +81,7 @@ def test_data_keys_move_to_the_new_key(family: Neighbourhood, settings: Settings
     out = StringIO()
     call_command("rotate_keys", stdout=out)
     assert "new-1" in out.getvalue()
-    assert one("SELECT count(*) FROM phr_datakey WHERE kek <> 'new-1'") == 0
+    assert one("SELECT count(*) FROM consent_datakey WHERE kek <> 'new-1'") == 0
     settings.PHR_KEYS = NEW  # the old one is gone for good
     vault.unwrap.cache_clear()
     assert everything() == before

@@ -240,7 +240,7 @@ def test_what_was_exported_comes_into_an_empty_record_as_it_was(family: Neighbou
     files = [bring.file(*lines, name=f"{kind}.ndjson") for kind, lines in own.items()]
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("TRUNCATE phr_resource, phr_version, phr_range, phr_text, phr_change, phr_datakey CASCADE")
+        cursor.execute("TRUNCATE phr_resource, phr_version, phr_range, phr_text, phr_change, consent_datakey CASCADE")
         cursor.execute("DELETE FROM phr_ingest")
     _, err, fine = bring(*reversed(files))
     assert fine, err
