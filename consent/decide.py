@@ -8,97 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from enum import StrEnum
-from uuid import UUID
+from datetime import datetime
 
 from consent import rules
-from consent.scope import Basis, Category, Door, Mark, Purpose, Scope
+from consent.asking import FAMILY, THIRD_PARTY, Caller, Capacity, Contract, Glass, InForce, Link, Provided
+from consent.scope import Basis, Category, Mark, Purpose, Scope
 
-
-class Capacity(StrEnum):
-    """In which role somebody acts. One token has exactly one."""
-
-    SELF = "self"
-    GUARDIAN = "guardian"
-    PROXY = "proxy"
-    STAFF = "staff"
-    RESEARCHER = "researcher"
-    SYSTEM = "system"
-
-
-FAMILY = frozenset({Capacity.SELF, Capacity.GUARDIAN})
-THIRD_PARTY = "class:third-party"  # an actor everybody but the person herself and her guardians has
+__all__ = [
+    "FAMILY", "THIRD_PARTY", "Caller", "Capacity", "Contract", "Deny", "Glass", "InForce", "Link", "Permit", "Provided",
+    "actors_of", "decide", "decide_link", "entitled",
+]  # fmt: skip
 OPEN_LETTERS_PERSON = "rs"
 OPEN_LETTERS_ORGANIZATION = "rscu"  # the gateway lets an organisation change only what it authored
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks, in which capacity, for what. `subject` is the patient in the token's context."""
-
-    client: str
-    capacity: Capacity
-    purpose: str
-    doors: tuple[Door, ...]
-    person: int | None = None
-    organization: int | None = None
-    subject: UUID | None = None
-    request: str = ""  # X-Request-Id
-    token: str = ""  # a reference to the token, never the token
-    acr: str = ""  # how well the person proved who she is: "aal1", "aal2", "aal3"; empty for systems
-    authenticated_at: datetime | None = None  # when she last did
-    rights: frozenset[str] = frozenset()  # what a token opens beside the record: trust.read, trust.write
-
-    @property
-    def actors(self) -> frozenset[str]:
-        """What a Grant may call this caller, as far as the token tells; `actors_of` adds the classes."""
-        names = set()
-        if self.person is not None:
-            names.add(f"person:{self.person}")
-        if self.organization is not None and self.capacity not in FAMILY | {Capacity.PROXY}:
-            names.add(f"org:{self.organization}")
-        if self.capacity not in FAMILY:
-            names.add(THIRD_PARTY)
-        return frozenset(names)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A Guardianship as decide() needs it. It stands while starts_on <= today < ends_on and up to review_on."""
-
-    id: int
-    state: str
-    starts_on: date
-    ends_on: date | None
-    review_on: date
-
-    def fault(self, today: date) -> str | None:
-        """Why it gives nothing today; None = it stands."""
-        if self.state != "active":
-            return self.state
-        if today < self.starts_on:
-            return "not begun"
-        if self.ends_on is not None and today >= self.ends_on:
-            return "ended"
-        return "review overdue" if today > self.review_on else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InForce:
-    """What the database says about one Caller at one moment. None = there is no such row."""
-
-    subject_state: str | None = None
-    birth_on: date | None = None
-    location_hidden: bool = False
-    epoch: int = 0
-    person_active: bool = False
-    person_organization: int | None = None  # the organisation the person is staff of
-    own: bool = False  # the subject is the person's own record
-    guardianship: Link | None = None
-    organization_state: str | None = None
-    organization_kind: str = ""
-    grants: bool = False  # there are permit rows that may concern this caller
 
 
 @dataclass(frozen=True, slots=True)
