@@ -85,8 +85,24 @@ PHR_AUDIT_KEY = secret("PHR_AUDIT_KEY")
 # RSA private key (PEM) that signs ID tokens.
 PHR_OIDC_KEY = secret("PHR_OIDC_KEY")
 
+# Sign-in with a card at an OpenID provider (デジタル認証アプリ); off while there is no issuer (phr/smart/oidc_login.py).
+PHR_CARD_ISSUER = text("PHR_CARD_ISSUER").rstrip("/")
+PHR_CARD_CLIENT_ID = text("PHR_CARD_CLIENT_ID")
+# The private key (PEM, P-256 or RSA) that signs our client assertions there, and the name of its public half there.
+PHR_CARD_KEY = secret("PHR_CARD_KEY")
+PHR_CARD_KEY_ID = text("PHR_CARD_KEY_ID")
+# What is asked for there.
+PHR_CARD_SCOPE = text("PHR_CARD_SCOPE", "openid")
+PHR_CARD_ACR = text("PHR_CARD_ACR", "aal3")
+# Authorization endpoint, token endpoint and key set, separated by spaces; empty: the provider's discovery document.
+PHR_CARD_ENDPOINTS = text("PHR_CARD_ENDPOINTS").split()
+# Direct verification of card signatures (公的個人認証): the CA's certificates and CRLs (PEM files). Off while empty.
+PHR_JPKI_CA = text("PHR_JPKI_CA")
+PHR_JPKI_CRL = text("PHR_JPKI_CRL")
 # How well a person must have proved who she is, within five minutes, before a deed of weight: aal2 or aal3.
-PHR_ACR_DEEDS = text("PHR_ACR_DEEDS", "aal2")
+PHR_ACR_DEEDS = text("PHR_ACR_DEEDS") or ("aal3" if PHR_CARD_ISSUER else "aal2")
+# And before pages and apps show anything: aal1, or aal2 where every account has a second factor.
+PHR_ACR_READ = text("PHR_ACR_READ") or "aal1"
 
 INSTALLED_APPS = [
     "oauth2_provider",  # before ours: phr.admin takes its pages away
@@ -175,6 +191,8 @@ AUTH_PASSWORD_VALIDATORS = [
 _HTTPS = PHR_BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_AGE = 60 * 60
+# However busy, a session ends so long after signing in (hours).
+PHR_SESSION_HOURS = int(text("PHR_SESSION_HOURS", "12"))
 SECURE_SSL_REDIRECT = _HTTPS and flag("PHR_SSL_REDIRECT", True)
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("PHR_BEHIND_PROXY") else None

@@ -7,6 +7,7 @@ Sources: OpenID Connect Core §2 (acr, auth_time), §3.1.2.1 (acr_values, max_ag
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -36,6 +37,33 @@ def require_fresh(*, acr: str, authenticated_at: datetime | None, now: datetime)
         raise StepUpNeeded(wanted, int(FRESH.total_seconds()))
 
 
+def wanted(acr_values: str) -> str:
+    """The level asked by `acr_values` (levels in the order of preference, any of them satisfies): the first we know.
+
+    Empty when none is known: acr_values is a wish (OpenID Connect Core §5.5.1.1), not a condition.
+    """
+    return next((level for level in acr_values.split() if level in LEVELS), "")
+
+
+def page_url(*, acr: str, max_age: int | None, next: str) -> str:
+    """The page that asks for what is missing and then leads to `next`, a path of this site."""
+    asked = {"acr_values": acr, "max_age": "" if max_age is None else str(max_age), "next": next}
+    return "/sign-in?" + urlencode({name: value for name, value in asked.items() if value})
+
+
+def satisfied(request: HttpRequest, *, acr: str, max_age: int | None, now: datetime) -> bool:
+    """Whether the person of this session has proved who she is so well ("" = in whichever way) and so lately (seconds).
+
+    Nobody signed in satisfies nothing. A moment in the future satisfies no `max_age`.
+    """
+    if not request.user.is_authenticated:
+        return False
+    level, at = of_session(request)
+    if acr and not reaches(level, acr):
+        return False
+    return max_age is None or (at is not None and timedelta(0) <= now - at <= timedelta(seconds=max_age))
+
+
 def of_session(request: HttpRequest) -> tuple[str, datetime | None]:
     """What a page's session knows: the level, and when it was reached."""
     at = request.session.get("authenticated_at")
@@ -43,5 +71,5 @@ def of_session(request: HttpRequest) -> tuple[str, datetime | None]:
 
 
 def keep(request: HttpRequest, acr: str, *, now: datetime) -> None:
-    """The person has just proved who she is."""
+    """The person has just proved who she is. What was proved last counts."""
     request.session["acr"], request.session["authenticated_at"] = acr, int(now.timestamp())
