@@ -26,7 +26,7 @@ DECLARED: Declaration = {
         "id": PERSONAL, "birth_on": PERSONAL, "state": PERSONAL, "location_hidden": PERSONAL, "consent_epoch": PLAIN,
         "created_at": PLAIN,
     },
-    "Organization": {"id": PLAIN, "name": PLAIN, "kind": PLAIN, "code": PLAIN, "state": PLAIN},
+    "Organization": {"id": PLAIN, "name": PLAIN, "kind": PLAIN, "code": PLAIN, "state": PLAIN, "class_from": PLAIN},
     "Person": {
         "id": PERSONAL, "username": PERSONAL, "name": PERSONAL, "kana": PERSONAL, "password": PERSONAL,
         "own_subject": PERSONAL, "organization": PERSONAL, "last_login": PERSONAL, "is_active": PLAIN,
@@ -61,6 +61,81 @@ DECLARED: Declaration = {
     "AuditBatch": {
         "sequence": PLAIN, "sealed_at": PLAIN, "entries": PLAIN, "leaves": PLAIN, "root": PLAIN,
         "previous_root": PLAIN, "signature": PLAIN, "key_id": PLAIN, "last_xid": PLAIN, "last_entry": PLAIN,
+    },
+    "Terms": {
+        "id": PLAIN, "version": PLAIN, "text_ja": PLAIN, "text_en": PLAIN, "sha256_ja": PLAIN, "sha256_en": PLAIN,
+        "published_at": PLAIN, "published_by": PERSONAL,
+    },
+    "Mandate": {
+        "id": PLAIN, "person": PERSONAL, "subject": PERSONAL, "terms": PLAIN, "capacity": PERSONAL, "locale": PLAIN,
+        "sha256": PLAIN, "accepted_at": PERSONAL, "ended_at": PERSONAL,
+    },
+    "Recipient": {
+        "id": PLAIN, "organization": PLAIN, "legal_name": PLAIN, "legal_number": PLAIN, "address": PLAIN,
+        "representative": PERSONAL, "contract_ref": PLAIN, "contract_ends_on": PLAIN, "certification": PLAIN,
+        "certified_until": PLAIN, "purposes": PLAIN, "profiling": PLAIN, "state": PLAIN, "state_reason": PLAIN,
+        "processor_of": PLAIN, "report_months": PLAIN, "consent_epoch": PLAIN, "registered_at": PLAIN,
+        "registered_by": PERSONAL,
+    },
+    "OnwardException": {
+        "id": PLAIN, "giver": PLAIN, "taker": PLAIN, "basis": PLAIN, "valid_until": PLAIN, "listed_at": PLAIN,
+        "listed_by": PERSONAL,
+    },
+    "Program": {
+        "id": PLAIN, "title_ja": PLAIN, "title_en": PLAIN, "recipients": PLAIN, "purpose": PLAIN, "duo": PLAIN,
+        "categories": PLAIN, "level": PLAIN, "use_class": PLAIN, "benefit_ja": PLAIN, "benefit_en": PLAIN,
+        "profiling": PLAIN, "onward": PLAIN, "data_low": PLAIN, "data_high": PLAIN, "state": PLAIN,
+        "approval": PLAIN, "proposed_at": PLAIN, "proposed_by": PERSONAL, "ended_at": PLAIN, "flagged_at": PLAIN,
+        "consent_epoch": PLAIN,
+    },
+    "EthicsDecision": {
+        "id": PLAIN, "program": PLAIN, "recipient": PLAIN, "terms": PLAIN, "outcome": PLAIN, "reasons": PLAIN,
+        "decided_at": PLAIN, "valid_until": PLAIN, "recorded_by": PERSONAL,
+    },
+    "BoardMember": {
+        "id": PLAIN, "decision": PLAIN, "person": PERSONAL, "role": PLAIN,
+    },
+    "ProvisionRequest": {
+        "id": PLAIN, "recipient": PLAIN, "asked_by": PLAIN, "client": PLAIN, "reference": PLAIN, "sha256": PLAIN,
+        "program": PLAIN, "purpose": PLAIN, "categories": PLAIN, "level": PLAIN, "data_low": PLAIN,
+        "data_high": PLAIN, "profiling": PLAIN, "onward": PLAIN, "intended": PLAIN, "until": PLAIN,
+        "asked_at": PLAIN,
+    },
+    "Provision": {
+        "id": PLAIN, "request": PLAIN, "program": PLAIN, "recipient": PLAIN, "subject": PERSONAL, "grant": PERSONAL,
+        "grant_version": PERSONAL, "mandate": PERSONAL, "judgement": PERSONAL, "state": PERSONAL, "purpose": PLAIN,
+        "categories": PERSONAL, "level": PERSONAL, "data_low": PERSONAL, "data_high": PERSONAL, "items": PERSONAL,
+        "made_at": PERSONAL, "answered_at": PERSONAL, "answered_by": PERSONAL, "delivered_at": PERSONAL,
+        "until": PERSONAL, "ended_at": PERSONAL, "ended_reason": PERSONAL,
+    },
+    "Benefit": {
+        "id": PLAIN, "program": PLAIN, "provision": PERSONAL, "kind": PLAIN, "text_ja": PLAIN, "text_en": PLAIN,
+        "yen": PLAIN, "came_at": PLAIN, "recorded_by": PLAIN,
+    },
+    "UsageReport": {
+        "id": PLAIN, "recipient": PLAIN, "period_from": PLAIN, "period_to": PLAIN, "due_on": PLAIN,
+        "submitted_at": PLAIN, "body": PLAIN,
+    },
+    "DeletionCertificate": {
+        "id": PLAIN, "provision": PERSONAL, "due_on": PLAIN, "submitted_at": PERSONAL, "method": PLAIN,
+        "signed_by": PERSONAL,
+    },
+    "Incident": {
+        "id": PLAIN, "kind": PLAIN, "recipient": PLAIN, "happened_from": PLAIN, "happened_to": PLAIN,
+        "categories": PLAIN, "summary_ja": PLAIN, "summary_en": PLAIN, "found_at": PLAIN, "reported_by": PERSONAL,
+        "provisions": PERSONAL, "preliminary_due_at": PLAIN, "final_due_at": PLAIN, "commission_told_at": PLAIN,
+        "persons_told_at": PLAIN, "closed_at": PLAIN,
+    },
+    "Complaint": {
+        "id": PLAIN, "person": PERSONAL, "subject": PERSONAL, "provision": PERSONAL, "kind": PERSONAL,
+        "text": PERSONAL, "answer": PERSONAL, "state": PERSONAL, "received_at": PERSONAL, "review_due_at": PLAIN,
+        "answer_due_at": PLAIN, "reviewed_at": PERSONAL, "answered_at": PERSONAL, "closed_at": PERSONAL,
+        "handled_by": PERSONAL,
+    },
+    "Confirmation": {
+        "id": PLAIN, "provider": PLAIN, "address": PLAIN, "organization": PLAIN, "acquired": PLAIN,
+        "subject": PERSONAL, "run": PLAIN, "sha256": PLAIN, "categories": PERSONAL, "resources": PERSONAL,
+        "received_at": PERSONAL,
     },
 }  # fmt: skip
 

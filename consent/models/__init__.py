@@ -5,8 +5,21 @@ from consent.models.keys import DataKey
 from consent.models.log import AuditBatch, AuditEntry, CurrentTransaction
 from consent.models.notices import Notice
 from consent.models.people import Guardianship, Organization, Person, PersonManager, Subject
+from consent.models.provisions import (
+    Benefit,
+    Complaint,
+    Confirmation,
+    DeletionCertificate,
+    Incident,
+    Provision,
+    ProvisionRequest,
+    UsageReport,
+)
+from consent.models.trust import BoardMember, EthicsDecision, Mandate, OnwardException, Program, Recipient, Terms
 
 __all__ = [
-    "AuditBatch", "AuditEntry", "CurrentTransaction", "DataKey", "EffectiveGrant", "Grant", "Guardianship", "Notice",
-    "Organization", "Person", "PersonManager", "Subject",
+    "AuditBatch", "AuditEntry", "Benefit", "BoardMember", "Complaint", "Confirmation", "CurrentTransaction",
+    "DataKey", "DeletionCertificate", "EffectiveGrant", "EthicsDecision", "Grant", "Guardianship", "Incident",
+    "Mandate", "Notice", "OnwardException", "Organization", "Person", "PersonManager", "Program", "Provision",
+    "ProvisionRequest", "Recipient", "Subject", "Terms", "UsageReport",
 ]  # fmt: skip

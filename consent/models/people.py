@@ -47,6 +47,8 @@ class Organization(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     code = models.CharField(max_length=10, unique=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
+    # From when on a permit to its class ("class:clinic") counts for it (IT-03). None: since before there was a trust.
+    class_from = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name
