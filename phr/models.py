@@ -11,6 +11,7 @@ from phr.smart.models import (
     DeviceGrant,
     IDToken,
     Launch,
+    LaunchContext,
     RefreshToken,
     SignInFailure,
     UsedAssertion,
@@ -19,7 +20,6 @@ from phr.smart.models import (
 
 __all__ = [
     "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "Change",
-    "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "Launch", "Package", "Range", "RefreshToken",
-    "Resource", "SignInFailure", "Text", "UsedAssertion", "UsedCode", "Version",
-    "Words",
+    "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "Launch", "LaunchContext", "Package", "Range",
+    "RefreshToken", "Resource", "SignInFailure", "Text", "UsedAssertion", "UsedCode", "Version", "Words",
 ]  # fmt: skip

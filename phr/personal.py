@@ -40,11 +40,14 @@ DECLARED: Declaration = {
         " may_introspect may_link is_active",
     ),
     "Launch": _fields(
-        personal="id person subject guardianship capacity purpose scope acr authenticated_at created_at ends_at"
-        " revoked_at",
+        personal="id person subject guardianship capacity purpose scope encounter context business acr"
+        " authenticated_at created_at ends_at revoked_at",
         plain="application organization",
     ),
-    "AuthorizationRequest": _fields(personal="id person parameters created_at used_at", plain="application"),
+    "LaunchContext": _fields(
+        personal="digest person subject encounter context created_at expires_at used_at", plain="organization"
+    ),
+    "AuthorizationRequest": _fields(personal="id person parameters launched created_at used_at", plain="application"),
     "AuthorizationCode": _fields(
         personal="user code scope nonce claims launch code_challenge created updated expires",
         plain="id application redirect_uri code_challenge_method resource",

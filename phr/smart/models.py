@@ -138,11 +138,32 @@ class Launch(models.Model):
     capacity = models.CharField(max_length=10)
     purpose = models.CharField(max_length=16)
     scope = models.TextField()  # what was agreed to: the most any token of this launch may carry
+    encounter = models.CharField(max_length=64, blank=True)  # the FHIR id of the one in context
+    context = models.JSONField(default=dict)  # what else the token response tells (SMART App Launch 2.2 §2.1.5.1)
+    business = models.JSONField(default=dict)  # what a system signed about its purpose (UDAP `hl7-b2b`)
     acr = models.CharField(max_length=8, blank=True)  # how well the person had proved who she is: aal1, aal2, aal3
     authenticated_at = models.DateTimeField(null=True)  # when she last had
     created_at = models.DateTimeField()
     ends_at = models.DateTimeField()  # the absolute cap of the refresh family
     revoked_at = models.DateTimeField(null=True)
+
+
+class LaunchContext(models.Model):
+    """What an EHR has open when it starts an app. The app gets an opaque value; its SHA-256 is kept, once for use.
+
+    For staff of one organisation, or one person of it; `context` holds what the token response tells beside the
+    patient and the encounter.
+    """
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    subject = models.ForeignKey(Subject, null=True, on_delete=models.CASCADE, related_name="+")
+    encounter = models.CharField(max_length=64, blank=True)
+    context = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
 
 
 class AuthorizationRequest(models.Model):
@@ -152,6 +173,7 @@ class AuthorizationRequest(models.Model):
     application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="+")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     parameters = models.JSONField()
+    launched = models.ForeignKey(LaunchContext, null=True, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
 
