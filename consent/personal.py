@@ -58,6 +58,25 @@ DECLARED: Declaration = {
         "id": PLAIN, "kind": PERSONAL, "person": PERSONAL, "organization": PLAIN, "subject": PERSONAL, "at": PERSONAL,
         "detail": PERSONAL, "acknowledged_at": PERSONAL,
     },
+    "LegalHold": {
+        "id": PLAIN, "subject": PERSONAL, "kind": PERSONAL, "reason": PERSONAL, "until": PERSONAL, "organization": PLAIN,
+        "placed_by": PERSONAL, "placed_at": PERSONAL, "lifted_by": PERSONAL, "lifted_at": PERSONAL,
+    },
+    "Erasure": {
+        "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "state": PLAIN,
+        "asked_at": PERSONAL, "due_at": PERSONAL, "ended_at": PERSONAL,
+    },
+    "Correction": {
+        "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "organization": PERSONAL,
+        "type": PERSONAL, "fhir_id": PERSONAL, "version": PLAIN, "state": PLAIN, "asked": PERSONAL, "asked_key": PLAIN,
+        "asked_at": PERSONAL, "answer": PERSONAL, "answer_key": PLAIN, "answered_by": PERSONAL,
+        "answered_at": PERSONAL, "amended_version": PLAIN,
+    },
+    "Transfer": {
+        "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "to": PERSONAL,
+        "state": PLAIN, "asked_at": PERSONAL, "packed_at": PERSONAL, "manifest": PERSONAL, "receipt": PERSONAL,
+        "confirmed_at": PERSONAL,
+    },
     "AuditBatch": {
         "sequence": PLAIN, "sealed_at": PLAIN, "entries": PLAIN, "leaves": PLAIN, "root": PLAIN,
         "previous_root": PLAIN, "signature": PLAIN, "key_id": PLAIN, "last_xid": PLAIN, "last_entry": PLAIN,

@@ -15,11 +15,13 @@ from consent.models.provisions import (
     ProvisionRequest,
     UsageReport,
 )
+from consent.models.rights import Correction, Erasure, LegalHold, Transfer
 from consent.models.trust import BoardMember, EthicsDecision, Mandate, OnwardException, Program, Recipient, Terms
 
 __all__ = [
-    "AuditBatch", "AuditEntry", "Benefit", "BoardMember", "Complaint", "Confirmation", "CurrentTransaction",
-    "DataKey", "DeletionCertificate", "EffectiveGrant", "EthicsDecision", "Grant", "Guardianship", "Incident",
-    "Mandate", "Notice", "OnwardException", "Organization", "Person", "PersonManager", "Program", "Provision",
-    "ProvisionRequest", "Recipient", "Subject", "Terms", "UsageReport",
+    "AuditBatch", "AuditEntry", "Benefit", "BoardMember", "Complaint", "Confirmation", "Correction",
+    "CurrentTransaction", "DataKey", "DeletionCertificate", "EffectiveGrant", "Erasure", "EthicsDecision", "Grant",
+    "Guardianship", "Incident", "LegalHold", "Mandate", "Notice", "OnwardException", "Organization", "Person",
+    "PersonManager", "Program", "Provision", "ProvisionRequest", "Recipient", "Subject", "Terms", "Transfer",
+    "UsageReport",
 ]  # fmt: skip
