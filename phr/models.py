@@ -3,6 +3,17 @@
 from phr.records.jobs import ExportFile, ExportJob, Ingest
 from phr.records.models import Change, Range, Resource, Text, Version, Words
 from phr.records.profiles.models import Canonical, Package
+from phr.smart.login_models import (
+    CardAccount,
+    CardCertificate,
+    KnownDevice,
+    Passkey,
+    RecoveryCode,
+    RecoveryTicket,
+    SignInFailure,
+    Totp,
+    UsedChallenge,
+)
 from phr.smart.models import (
     AccessToken,
     Application,
@@ -13,13 +24,13 @@ from phr.smart.models import (
     Launch,
     LaunchContext,
     RefreshToken,
-    SignInFailure,
     UsedAssertion,
     UsedCode,
 )
 
 __all__ = [
-    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "Change",
-    "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "Launch", "LaunchContext", "Package", "Range",
-    "RefreshToken", "Resource", "SignInFailure", "Text", "UsedAssertion", "UsedCode", "Version", "Words",
+    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "CardAccount",
+    "CardCertificate", "Change", "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "KnownDevice",
+    "Launch", "LaunchContext", "Package", "Passkey", "Range", "RecoveryCode", "RecoveryTicket", "RefreshToken",
+    "Resource", "SignInFailure", "Text", "Totp", "UsedAssertion", "UsedChallenge", "UsedCode", "Version", "Words",
 ]  # fmt: skip

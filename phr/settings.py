@@ -85,7 +85,7 @@ PHR_AUDIT_KEY = secret("PHR_AUDIT_KEY")
 # RSA private key (PEM) that signs ID tokens.
 PHR_OIDC_KEY = secret("PHR_OIDC_KEY")
 
-# Sign-in with a card at an OpenID provider (デジタル認証アプリ); off while there is no issuer (phr/smart/oidc_login.py).
+# Sign-in with a card at an OpenID provider (デジタル認証アプリ); off without an issuer (phr/smart/oidc_login.py).
 PHR_CARD_ISSUER = text("PHR_CARD_ISSUER").rstrip("/")
 PHR_CARD_CLIENT_ID = text("PHR_CARD_CLIENT_ID")
 # The private key (PEM, P-256 or RSA) that signs our client assertions there, and the name of its public half there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from phr.smart.models import SignInFailure
+from phr.smart.login_models import SignInFailure
 
 MOST = 10
 WINDOW = timedelta(minutes=15)

@@ -242,13 +242,3 @@ class DeviceGrant(AbstractDeviceGrant):
 
     class Meta(AbstractDeviceGrant.Meta):
         pass
-
-
-class SignInFailure(models.Model):
-    """A wrong password: counted per name for a quarter of an hour, then forgotten. The name is hashed."""
-
-    digest = models.BinaryField(max_length=32)
-    failed_at = models.DateTimeField()
-
-    class Meta:
-        indexes = [models.Index(fields=["digest", "failed_at"], name="sign_in_failures")]

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from phr.smart.models import AuthorizationRequest, IDToken, Launch, SignInFailure, UsedAssertion
+from phr.smart.login_models import KnownDevice, SignInFailure, UsedChallenge
+from phr.smart.models import AuthorizationRequest, IDToken, Launch, UsedAssertion
 
 KEPT = timedelta(days=31)  # an ended launch stays this long, so that a replayed code or refresh token is known
 BATCH = 5000  # launches removed at a time
@@ -17,6 +18,8 @@ def forget(*, now: datetime) -> int:
     UsedAssertion.objects.filter(expires_at__lt=now).delete()
     AuthorizationRequest.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
     SignInFailure.objects.filter(failed_at__lt=now - timedelta(days=1)).delete()
+    KnownDevice.objects.filter(ends_at__lt=now).delete()
+    UsedChallenge.objects.filter(ends_at__lt=now).delete()
     with transaction.atomic():
         ended = list(Launch.objects.filter(ends_at__lt=now - KEPT).values_list("pk", flat=True)[:BATCH])
         Launch.objects.filter(pk__in=ended).delete()

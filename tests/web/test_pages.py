@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from consent.models import AuditEntry
-from phr.smart.models import Launch, SignInFailure
+from phr.smart.login_models import SignInFailure
+from phr.smart.models import Launch
 from phr.smart.tokens import bearer
 from tests.smart.conftest import PASSWORD, Family, Phone
 
