@@ -47,7 +47,7 @@ class Organization(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     code = models.CharField(max_length=10, unique=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.ACTIVE)
-    # From when on a permit to its class ("class:clinic") counts for it (IT-03). None: since before there was a trust.
+    # From when on a permit to its class ("class:clinic") counts for it (IT-03). None: not at all.
     class_from = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
