@@ -23,7 +23,7 @@ Declaration: TypeAlias = Mapping[str, Mapping[str, Kind]]  # model -> field -> k
 
 DECLARED: Declaration = {
     "Subject": {
-        "id": PERSONAL, "birth_on": PERSONAL, "state": PERSONAL, "location_hidden": PERSONAL, "consent_epoch": PLAIN,
+        "id": PERSONAL, "birth_on": PERSONAL, "state": PERSONAL, "location_hidden": PERSONAL, "died_on": PERSONAL, "consent_epoch": PLAIN,
         "created_at": PLAIN,
     },
     "Organization": {"id": PLAIN, "name": PLAIN, "kind": PLAIN, "code": PLAIN, "state": PLAIN, "class_from": PLAIN},
@@ -35,7 +35,7 @@ DECLARED: Declaration = {
     "Guardianship": {
         "id": PERSONAL, "person": PERSONAL, "subject": PERSONAL, "kind": PERSONAL, "state": PERSONAL,
         "evidence": PERSONAL, "verified_by": PERSONAL, "starts_on": PERSONAL, "ends_on": PERSONAL,
-        "review_on": PERSONAL,
+        "review_on": PERSONAL, "sole": PERSONAL, "release_asked_by": PERSONAL,
     },
     "Grant": {
         "id": PERSONAL, "subject": PERSONAL, "given_by": PERSONAL, "capacity": PERSONAL, "version": PLAIN,
@@ -78,6 +78,23 @@ DECLARED: Declaration = {
         "state": PLAIN, "asked_at": PERSONAL, "packed_at": PERSONAL, "manifest": PERSONAL, "receipt": PERSONAL,
         "confirmed_at": PERSONAL,
     },
+    "JointAct": {
+        "id": PERSONAL, "subject": PERSONAL, "kind": PERSONAL, "grant": PERSONAL, "detail": PERSONAL, "asked_by": PERSONAL,
+        "asked_at": PERSONAL, "expires_at": PERSONAL, "state": PERSONAL, "settled_at": PERSONAL,
+    },
+    "JointAnswer": {"id": PLAIN, "act": PERSONAL, "person": PERSONAL, "at": PERSONAL},
+    "ProtectionCase": {
+        "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "opened_at": PERSONAL, "closed_by": PERSONAL,
+        "closed_at": PERSONAL, "outcome": PERSONAL,
+    },
+    "Birth": {
+        "id": PERSONAL, "mother": PERSONAL, "child": PERSONAL, "born_on": PERSONAL, "order": PERSONAL,
+        "delivered_by": PERSONAL, "recorded_by": PERSONAL, "at": PERSONAL,
+    },
+    "Silence": {"id": PLAIN, "subject": PERSONAL, "about": PERSONAL, "since": PERSONAL},
+    "Milestone": {"id": PLAIN, "subject": PERSONAL, "name": PERSONAL, "at": PERSONAL},
+    "Adoption": {"id": PERSONAL, "old": PERSONAL, "new": PERSONAL, "recorded_by": PERSONAL, "at": PERSONAL},
+    "Suspension": {"id": PLAIN, "grant": PERSONAL, "why": PERSONAL, "since": PERSONAL},
     "AuditBatch": {
         "sequence": PLAIN, "sealed_at": PLAIN, "entries": PLAIN, "leaves": PLAIN, "root": PLAIN,
         "previous_root": PLAIN, "signature": PLAIN, "key_id": PLAIN, "last_xid": PLAIN, "last_entry": PLAIN,

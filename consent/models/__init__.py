@@ -1,6 +1,16 @@
 """Who is who, and who allowed what. Each field is declared personal or plain in `consent/personal.py`."""
 
 from consent.models.grants import EffectiveGrant, Grant
+from consent.models.guardianship import (
+    Adoption,
+    Birth,
+    JointAct,
+    JointAnswer,
+    Milestone,
+    ProtectionCase,
+    Silence,
+    Suspension,
+)
 from consent.models.keys import DataKey
 from consent.models.log import AuditBatch, AuditEntry, CurrentTransaction
 from consent.models.notices import Notice
@@ -19,9 +29,9 @@ from consent.models.rights import Correction, Erasure, LegalHold, Transfer
 from consent.models.trust import BoardMember, EthicsDecision, Mandate, OnwardException, Program, Recipient, Terms
 
 __all__ = [
-    "AuditBatch", "AuditEntry", "Benefit", "BoardMember", "Complaint", "Confirmation", "Correction",
-    "CurrentTransaction", "DataKey", "DeletionCertificate", "EffectiveGrant", "Erasure", "EthicsDecision", "Grant",
-    "Guardianship", "Incident", "LegalHold", "Mandate", "Notice", "OnwardException", "Organization", "Person",
-    "PersonManager", "Program", "Provision", "ProvisionRequest", "Recipient", "Subject", "Terms", "Transfer",
-    "UsageReport",
+    "Adoption", "AuditBatch", "AuditEntry", "Benefit", "Birth", "BoardMember", "Complaint", "Confirmation",
+    "Correction", "CurrentTransaction", "DataKey", "DeletionCertificate", "EffectiveGrant", "Erasure", "EthicsDecision",
+    "Grant", "Guardianship", "Incident", "JointAct", "JointAnswer", "LegalHold", "Mandate", "Milestone", "Notice",
+    "OnwardException", "Organization", "Person", "PersonManager", "Program", "ProtectionCase", "Provision",
+    "ProvisionRequest", "Recipient", "Silence", "Subject", "Suspension", "Terms", "Transfer", "UsageReport",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ class Subject(models.Model):
     birth_on = models.DateField(null=True, blank=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.ACTIVE)
     location_hidden = models.BooleanField(default=False)
+    died_on = models.DateField(null=True, blank=True)
     consent_epoch = models.BigIntegerField(default=0)
     created_at = models.DateTimeField()
 
@@ -115,6 +116,8 @@ class Guardianship(models.Model):
     starts_on = models.DateField()
     ends_on = models.DateField(null=True, blank=True)
     review_on = models.DateField()
+    sole = models.BooleanField(default=False)  # the register knows no other guardian (単独親権)
+    release_asked_by = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         constraints = [
