@@ -60,6 +60,31 @@ class Event(StrEnum):
     EXPORT_DELETED = "export:deleted"
     RECORD_EXPORTED = "record:exported"  # left in a file of an export
     KEYS_ROTATED = "keys:rotated"
+    TERMS_PUBLISHED = "terms:published"
+    MANDATE_ACCEPTED = "mandate:accepted"
+    MANDATE_ENDED = "mandate:ended"
+    RECIPIENT_REGISTERED = "recipient:registered"
+    RECIPIENT_CHANGED = "recipient:changed"
+    RECIPIENT_SUSPENDED = "recipient:suspended"
+    CLASS_ENTERED = "class:entered"
+    PROGRAM_PROPOSED = "program:proposed"
+    PROGRAM_CHANGED = "program:changed"
+    BOARD_DECIDED = "board:decided"
+    PROVISION_ASKED = "provision:asked"  # by a recipient's system, for a program
+    PROVISION_TURNED_AWAY = "provision:turned-away"  # before any person was looked at
+    PROVISION_JUDGED = "provision:judged"
+    PROVISION_ANSWERED = "provision:answered"
+    PROVISION_DELIVERED = "provision:delivered"
+    PROVISION_ENDED = "provision:ended"
+    PROVISION_DISCARDED = "provision:discarded"  # the record of it, after its three years
+    BENEFIT_RECORDED = "benefit:recorded"
+    REPORT_SUBMITTED = "report:submitted"
+    DELETION_CERTIFIED = "deletion:certified"
+    COMPLAINT_RECEIVED = "complaint:received"
+    COMPLAINT_CHANGED = "complaint:changed"
+    INCIDENT_REPORTED = "incident:reported"
+    INCIDENT_TOLD = "incident:told"
+    CONFIRMATION_KEPT = "confirmation:kept"
 
 
 # The only keys a detail may have. Values are ids, codes, counts and our own words, never a resource's content,
@@ -69,6 +94,8 @@ DETAIL = frozenset({
     "grant", "grant_version", "supersedes", "guardianship", "evidence", "kind", "reason", "second", "capacity",
     "scope", "token_ref", "grant_type", "client",
     "run", "connector", "file_sha256", "rows", "created", "updated", "unchanged", "problems",
+    "terms", "mandate", "recipient", "program", "provision", "decision", "outcome", "codes", "state", "benefit",
+    "complaint", "incident", "items", "purpose", "organization", "until",
     "key_id", "old_key_id", "resources", "categories", "level",
 })  # fmt: skip
 LONGEST = 200  # characters of one value
