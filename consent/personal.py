@@ -49,6 +49,12 @@ DECLARED: Declaration = {
         "label_masks": PERSONAL, "level": PERSONAL, "data_low": PERSONAL, "data_high": PERSONAL, "author": PERSONAL,
         "item": PERSONAL, "valid_from": PERSONAL, "valid_to": PERSONAL,
     },
+    "EmergencyAccess": {
+        "id": PLAIN, "person": PERSONAL, "organization": PERSONAL, "subject": PERSONAL, "purpose": PERSONAL,
+        "step": PERSONAL, "reason": PERSONAL, "text": PERSONAL, "full_reason": PERSONAL, "full_text": PERSONAL,
+        "opened_at": PERSONAL, "full_at": PERSONAL, "ends_at": PERSONAL, "closed_at": PERSONAL,
+        "review_due_at": PLAIN, "reviewed_by": PERSONAL, "reviewed_at": PERSONAL, "outcome": PERSONAL,
+    },
     "AuditEntry": {
         "id": PLAIN, "xid": PLAIN, "at": PERSONAL, "event": PERSONAL, "subject": PERSONAL, "person": PERSONAL,
         "organization": PERSONAL, "client": PERSONAL, "capacity": PERSONAL, "purpose": PERSONAL,

@@ -40,7 +40,7 @@ DECLARED: Declaration = {
         " may_introspect may_link is_active",
     ),
     "Launch": _fields(
-        personal="id person subject guardianship capacity purpose scope encounter context business acr"
+        personal="id person subject guardianship glass capacity purpose scope encounter context business acr"
         " authenticated_at created_at ends_at revoked_at",
         plain="application organization",
     ),

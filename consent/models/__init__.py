@@ -1,5 +1,6 @@
 """Who is who, and who allowed what. Each field is declared personal or plain in `consent/personal.py`."""
 
+from consent.models.glass import EmergencyAccess
 from consent.models.grants import EffectiveGrant, Grant
 from consent.models.guardianship import (
     Adoption,
@@ -30,7 +31,7 @@ from consent.models.trust import BoardMember, EthicsDecision, Mandate, OnwardExc
 
 __all__ = [
     "Adoption", "AuditBatch", "AuditEntry", "Benefit", "Birth", "BoardMember", "Complaint", "Confirmation",
-    "Correction", "CurrentTransaction", "DataKey", "DeletionCertificate", "EffectiveGrant", "Erasure", "EthicsDecision",
+    "Correction", "CurrentTransaction", "DataKey", "DeletionCertificate", "EffectiveGrant", "EmergencyAccess", "Erasure", "EthicsDecision",
     "Grant", "Guardianship", "Incident", "JointAct", "JointAnswer", "LegalHold", "Mandate", "Milestone", "Notice",
     "OnwardException", "Organization", "Person", "PersonManager", "Program", "ProtectionCase", "Provision",
     "ProvisionRequest", "Recipient", "Silence", "Subject", "Suspension", "Terms", "Transfer", "UsageReport",

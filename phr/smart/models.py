@@ -25,7 +25,7 @@ from oauth2_provider.models import (
     ApplicationManager,
 )
 
-from consent.models import Guardianship, Organization, Subject
+from consent.models import EmergencyAccess, Guardianship, Organization, Subject
 
 BLANK = "A blank secret is refused. / 空のシークレットは登録できません。"
 LOOPBACK = frozenset({"127.0.0.1", "::1"})  # RFC 8252 section 7.3; the name localhost is not recommended
@@ -135,6 +135,7 @@ class Launch(models.Model):
     organization = models.ForeignKey(Organization, null=True, on_delete=models.PROTECT, related_name="+")
     subject = models.ForeignKey(Subject, null=True, on_delete=models.PROTECT, related_name="+")
     guardianship = models.ForeignKey(Guardianship, null=True, on_delete=models.PROTECT, related_name="+")
+    glass = models.ForeignKey(EmergencyAccess, null=True, on_delete=models.PROTECT, related_name="+")
     capacity = models.CharField(max_length=10)
     purpose = models.CharField(max_length=16)
     scope = models.TextField()  # what was agreed to: the most any token of this launch may carry
