@@ -23,8 +23,8 @@ Declaration: TypeAlias = Mapping[str, Mapping[str, Kind]]  # model -> field -> k
 
 DECLARED: Declaration = {
     "Subject": {
-        "id": PERSONAL, "birth_on": PERSONAL, "state": PERSONAL, "location_hidden": PERSONAL, "died_on": PERSONAL, "consent_epoch": PLAIN,
-        "created_at": PLAIN,
+        "id": PERSONAL, "birth_on": PERSONAL, "state": PERSONAL, "location_hidden": PERSONAL,
+        "died_on": PERSONAL, "consent_epoch": PLAIN, "created_at": PLAIN,
     },
     "Organization": {"id": PLAIN, "name": PLAIN, "kind": PLAIN, "code": PLAIN, "state": PLAIN, "class_from": PLAIN},
     "Person": {
@@ -58,7 +58,7 @@ DECLARED: Declaration = {
     "AuditEntry": {
         "id": PLAIN, "xid": PLAIN, "at": PERSONAL, "event": PERSONAL, "subject": PERSONAL, "person": PERSONAL,
         "organization": PERSONAL, "client": PERSONAL, "capacity": PERSONAL, "purpose": PERSONAL,
-        "request": PERSONAL, "salt": PERSONAL, "detail": PERSONAL,
+        "request": PERSONAL, "salt": PERSONAL, "detail": PERSONAL, "version": PERSONAL, "key_version": PLAIN,
     },
     "DataKey": {"id": PLAIN, "subject": PERSONAL, "version": PLAIN, "kek": PLAIN, "wrapped": PERSONAL},
     "Notice": {
@@ -85,8 +85,8 @@ DECLARED: Declaration = {
         "confirmed_at": PERSONAL,
     },
     "JointAct": {
-        "id": PERSONAL, "subject": PERSONAL, "kind": PERSONAL, "grant": PERSONAL, "detail": PERSONAL, "asked_by": PERSONAL,
-        "asked_at": PERSONAL, "expires_at": PERSONAL, "state": PERSONAL, "settled_at": PERSONAL,
+        "id": PERSONAL, "subject": PERSONAL, "kind": PERSONAL, "grant": PERSONAL, "detail": PERSONAL,
+        "asked_by": PERSONAL, "asked_at": PERSONAL, "expires_at": PERSONAL, "state": PERSONAL, "settled_at": PERSONAL,
     },
     "JointAnswer": {"id": PLAIN, "act": PERSONAL, "person": PERSONAL, "at": PERSONAL},
     "ProtectionCase": {
