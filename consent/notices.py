@@ -36,7 +36,13 @@ class Kind(StrEnum):
     JOINT_ACT_ASKED = "joint-act:asked"  # the other guardian must agree
     PROXIES_TO_CONFIRM = "proxies:to-confirm"
     CASE_ANSWERED = "case:answered"
+    ERASURE_ASKED = "erasure:asked"
+    ERASURE_CANCELLED = "erasure:cancelled"
     RECORD_ERASED = "record:erased"
+    CORRECTION_ASKED = "correction:asked"  # to the desk of the organisation that wrote it
+    CORRECTION_ANSWERED = "correction:answered"
+    TRANSFER_ASKED = "transfer:asked"
+    RECORD_MOVED_OUT = "record:moved-out"
     INCIDENT = "incident:leak"
 
 
