@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,8 @@ LONGEST_LIFE = 300  # seconds ahead that `exp` may lie
 SKEW = 60  # seconds a client's clock may be ahead (iat, nbf)
 MAX_LENGTH = 16_384  # characters
 RSA_BITS = 2048
+_B2B_TEXTS = ("organization_id", "organization_name", "subject_id", "subject_name", "subject_role")
+_B2B_LONGEST, _B2B_MOST = 500, 20
 
 
 class AssertionRefused(Exception):
@@ -50,6 +52,14 @@ class Business:
     purposes: tuple[str, ...] = ()
     subject_name: str = ""
     subject_role: str = ""
+    subject_id: str = ""
+    organization_name: str = ""
+    consent_policy: tuple[str, ...] = ()
+    consent_reference: tuple[str, ...] = ()  # of FHIR Consents the client stands on
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept beside the token; only what was said."""
+        return {name: value for name, value in asdict(self).items() if value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +169,23 @@ def business_of(claims: Mapping[str, Any]) -> Business | None:
         return None
     if not isinstance(found, dict) or found.get("version") != "1":
         raise AssertionRefused("hl7-b2b is not version 1")
-    purposes = found.get("purpose_of_use")
-    texts = [found.get(name, "") for name in ("organization_id", "subject_name", "subject_role")]
-    if not isinstance(purposes, list) or not purposes or not all(isinstance(t, str) for t in [*texts, *purposes]):
+    words = {name: found.get(name, "") for name in _B2B_TEXTS}
+    lists = {name: found.get(name, []) for name in ("purpose_of_use", "consent_policy", "consent_reference")}
+    purposes = lists.pop("purpose_of_use")
+    if not purposes or not all(map(_is_text, words.values())):
         raise AssertionRefused("hl7-b2b is malformed")
-    return Business(texts[0], tuple(_code(p) for p in purposes), texts[1], texts[2])
+    if not all(
+        isinstance(one, list) and len(one) <= _B2B_MOST and all(map(_is_text, one))
+        for one in [purposes, *lists.values()]
+    ):
+        raise AssertionRefused("hl7-b2b is malformed")
+    return Business(
+        purposes=tuple(map(_code, purposes)), **words, **{name: tuple(texts) for name, texts in lists.items()}
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _B2B_LONGEST and "\x00" not in value
 
 
 def _code(purpose: str) -> str:

@@ -18,10 +18,11 @@ from django.db import transaction
 from oauthlib.oauth2.rfc6749.errors import FatalClientError, OAuth2Error
 
 from consent.models import Person
-from phr.smart import launches
+from phr.smart import ehr, launches, step_up
 from phr.smart.launches import Proof, Role
 from phr.smart.models import Application, AuthorizationRequest
 from phr.smart.provider import FHIR_URL, server
+from phr.smart.scopes import needs_patient
 
 AUTHORIZE_URL = settings.PHR_BASE_URL + "/oauth/authorize"
 PATIENCE = timedelta(minutes=10)  # how long a person may take to decide
@@ -35,9 +36,11 @@ KEPT = (
     "code_challenge_method",
     "nonce",
 )
-READ = (*KEPT, "aud", "resource", "prompt", "launch", "request", "request_uri")
+READ = (*KEPT, "aud", "resource", "prompt", "max_age", "acr_values", "launch", "request", "request_uri")
 LONGEST = 4096
 _S256 = re.compile(r"[A-Za-z0-9_-]{43}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
+NOT_YOURS = "launch is unknown, used, over, or not for the person signed in"
 
 
 class Fatal(Exception):
@@ -60,6 +63,9 @@ class Checked:
     parameters: Mapping[str, str]
     scopes: tuple[str, ...]
     prompt: frozenset[str]
+    launch: str = ""  # the value an EHR gave the app
+    acr: str = ""  # how well the person must have proved who she is; "" = in whichever way
+    max_age: int | None = None  # and how many seconds ago at most
 
 
 def check(given: Mapping[str, list[str]]) -> Checked:
@@ -74,10 +80,13 @@ def check(given: Mapping[str, list[str]]) -> Checked:
     application = Application.objects.get(client_id=asked["client_id"])
     if "redirect_uri" not in asked:
         asked["redirect_uri"] = application.default_redirect_uri
-    if fault := _fault(asked):
+    if fault := _fault(asked) or _launch_fault(asked, frozenset(scopes)):
         raise Sent(_with_error(asked, *fault))
     kept = {name: asked[name] for name in KEPT if name in asked}
-    return Checked(application, kept, tuple(scopes), frozenset(asked.get("prompt", "").split()))
+    return Checked(
+        application, kept, tuple(scopes), frozenset(asked.get("prompt", "").split()), asked.get("launch", ""),
+        step_up.wanted(asked.get("acr_values", "")), int(asked["max_age"]) if "max_age" in asked else None,
+    )  # fmt: skip
 
 
 def _single(given: Mapping[str, list[str]]) -> dict[str, str]:
@@ -103,12 +112,21 @@ def _fault(asked: Mapping[str, str]) -> tuple[str, str] | None:
         return "invalid_request", "state is required (SMART App Launch 2.2, 122 bits or more)"
     if not _S256.fullmatch(asked["code_challenge"]):
         return "invalid_request", "code_challenge is not an S256 challenge"
-    if "launch" in asked:
-        return "invalid_request", "this server is not launched from another system"
+    if not _SECONDS.fullmatch(asked.get("max_age", "0")):
+        return "invalid_request", "max_age is a number of seconds"
     if "request" in asked or "request_uri" in asked:
         return "request_not_supported", "parameters are taken from the request itself"
     if "none" in asked.get("prompt", "").split():
         return "interaction_required", "the person is always asked"
+    return None
+
+
+def _launch_fault(asked: Mapping[str, str], scopes: frozenset[str]) -> tuple[str, str] | None:
+    """An EHR launch brings both, the scope and the value; an app that starts alone neither."""
+    if "launch" in asked and "launch" not in scopes:
+        return "invalid_request", "a launch value comes with the scope launch"
+    if "launch" in scopes and "launch" not in asked:
+        return "invalid_scope", "the scope launch comes with a launch value; ask for launch/patient"
     return None
 
 
@@ -131,17 +149,27 @@ def with_query(uri: str, more: Mapping[str, str]) -> str:
 
 
 def begin(checked: Checked, *, by: Person, now: datetime) -> AuthorizationRequest:
-    """Keep a checked request for this person to decide on. Older undecided ones of hers are dropped."""
+    """Keep a checked request for this person to decide on. Older undecided ones of hers are dropped.
+
+    Raises Sent for an EHR's launch value that is not good for her, or lacks the patient the scopes need.
+    """
     AuthorizationRequest.objects.filter(person=by, created_at__lt=now - PATIENCE).delete()
     parameters = {**checked.parameters, "scope": " ".join(checked.scopes)}
+    launched = None
+    if checked.launch:
+        launched = ehr.standing(checked.launch, by=by, now=now)
+        if launched is None:
+            raise Sent(_with_error(parameters, "invalid_request", NOT_YOURS))
+        if launched.subject_id is None and needs_patient(checked.scopes):
+            raise Sent(_with_error(parameters, "invalid_scope", "this launch has no patient in context"))
     return AuthorizationRequest.objects.create(
-        application=checked.application, person=by, parameters=parameters, created_at=now
+        application=checked.application, person=by, parameters=parameters, launched=launched, created_at=now
     )
 
 
 def pending(id: UUID, *, by: Person, now: datetime, lock: bool = False) -> AuthorizationRequest:
     """The undecided request of this person. Raises Fatal: another's, decided, or too old look the same."""
-    rows = AuthorizationRequest.objects.select_related("application")
+    rows = AuthorizationRequest.objects.select_related("application", "launched__organization", "launched__subject")
     if lock:
         rows = rows.select_for_update(of=("self",))
     found = rows.filter(pk=id, person=by, used_at=None, created_at__gt=now - PATIENCE).first()
@@ -156,31 +184,54 @@ def scopes_of(asked: AuthorizationRequest) -> tuple[str, ...]:
 
 def roles(asked: AuthorizationRequest, *, now: datetime) -> tuple[Role, ...]:
     """What the person may act as for this request; recomputed each time, never taken from a form."""
+    if asked.launched is not None:
+        role = ehr.role_in(asked.launched, asked.person, now=now)
+        return (role,) if role else ()
     return launches.roles_for(asked.person, scopes_of(asked), now=now)
 
 
 @transaction.atomic
-def approve(id: UUID, *, role: str, by: Person, proof: Proof, now: datetime) -> str:
+def approve(id: UUID, *, role: str, encounter: str = "", by: Person, proof: Proof, now: datetime) -> str:
     """Open a launch in the chosen role and give the app its code. Returns where to send the browser.
 
-    Raises Fatal, also for a role that is not (or no longer) hers.
+    `encounter`: the chosen one, for `launch/encounter`. Raises Fatal, also for a role or an encounter that is not
+    (or no longer) hers.
     """
     asked = pending(id, by=by, now=now, lock=True)
     chosen = next((r for r in roles(asked, now=now) if r.key == role), None)
     if chosen is None:
         raise Fatal("この記録は選べません。/ This record cannot be chosen.")
+    scope, encounter = _encountered(asked, chosen, encounter, now)
     _used(asked, now)
     launch = launches.begin(
-        application=asked.application, by=by, role=chosen, scope=asked.parameters["scope"], proof=proof, now=now
+        application=asked.application, by=by, role=chosen, scope=scope, proof=proof, encounter=encounter,
+        context=asked.launched.context if asked.launched else None, now=now,
     )  # fmt: skip
-    credentials = {**asked.parameters, "user": by, "standing": launch}
+    credentials = {**asked.parameters, "scope": scope, "user": by, "standing": launch}
     try:
         headers, _, _ = server().create_authorization_response(
-            _uri(asked.parameters), scopes=list(scopes_of(asked)), credentials=credentials
+            _uri(asked.parameters), scopes=scope.split(), credentials=credentials
         )
     except FatalClientError as error:
         raise Fatal(error.description or error.error) from error
     return with_query(headers["Location"], {})
+
+
+def asks_encounter(asked: AuthorizationRequest) -> bool:
+    """Whether the person is to choose an encounter: an app that starts alone asks for one."""
+    return asked.launched is None and "launch/encounter" in scopes_of(asked)
+
+
+def _encountered(asked: AuthorizationRequest, role: Role, chosen: str, now: datetime) -> tuple[str, str]:
+    """The scope to grant and the encounter in context. Without an encounter there is no `launch/encounter`."""
+    if asked.launched is not None:
+        chosen = asked.launched.encounter
+    elif not asks_encounter(asked):
+        chosen = ""
+    elif chosen and chosen not in dict(ehr.encounters(role, asked.person, now=now)):
+        raise Fatal("この受診は選べません。/ This encounter cannot be chosen.")
+    scopes = (scope for scope in scopes_of(asked) if chosen or scope != "launch/encounter")
+    return " ".join(scopes), chosen
 
 
 @transaction.atomic
@@ -192,5 +243,7 @@ def deny(id: UUID, *, by: Person, now: datetime) -> str:
 
 
 def _used(asked: AuthorizationRequest, now: datetime) -> None:
+    if asked.launched is not None and not ehr.use(asked.launched, now=now):
+        raise Fatal("アプリをもう一度開いてください。/ This launch was used. Please open the app again.")
     asked.used_at = now
     asked.save(update_fields=["used_at"])

@@ -5,9 +5,10 @@ A launch names actor, subject and capacity; a token is never about two children.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -119,22 +120,28 @@ def acts(person: Person, subject: UUID, *, now: datetime) -> Capacity | None:
 
 
 def begin(
-    *, application: Application, by: Person, role: Role, scope: str, proof: Proof = UNPROVED, now: datetime
-) -> Launch:
-    """Open the launch a person agreed to. `proof`: how well, and when, she had proved who she is."""
+    *, application: Application, by: Person, role: Role, scope: str, proof: Proof = UNPROVED, encounter: str = "",
+    context: Mapping[str, Any] | None = None, now: datetime,
+) -> Launch:  # fmt: skip
+    """Open the launch a person agreed to. `proof`: how well, and when, she had proved who she is.
+
+    `context`: what an EHR told beside patient and encounter; it goes into the token response as it stands.
+    """
     return Launch.objects.create(
         application=application, person=by, organization=role.organization, subject_id=role.subject,
         guardianship_id=role.guardianship, capacity=role.capacity, purpose=role.purpose, scope=scope,
-        acr=proof.acr, authenticated_at=proof.at,
+        acr=proof.acr, authenticated_at=proof.at, encounter=encounter, context=dict(context or {}),
         created_at=now, ends_at=now + life(scope),
     )  # fmt: skip
 
 
-def begin_system(*, application: Application, purpose: str, scope: str, now: datetime) -> Launch:
-    """Open the launch of one system token: the client acts for its organisation."""
+def begin_system(
+    *, application: Application, purpose: str, scope: str, business: Mapping[str, Any] | None = None, now: datetime
+) -> Launch:
+    """Open the launch of one system token: the client acts for its organisation. `business`: what it signed."""
     return Launch.objects.create(
         application=application, organization=application.organization, capacity=Capacity.SYSTEM,
-        purpose=purpose, scope=scope, created_at=now, ends_at=now + SYSTEM_LIFE,
+        purpose=purpose, scope=scope, business=dict(business or {}), created_at=now, ends_at=now + SYSTEM_LIFE,
     )  # fmt: skip
 
 
@@ -167,12 +174,34 @@ def _right_stands(launch: Launch, now: datetime) -> bool:
         return acts(launch.person, launch.subject_id, now=now) is capacity
     if capacity is Capacity.PROXY:
         return in_force_between(launch.person.pk, launch.subject_id, now=now).grants
-    return True
+    return launch.person.organization_id == launch.organization_id
 
 
 def end(launch: Launch, *, now: datetime) -> bool:
     """End a launch: every token of it stops at commit. False if it had ended before."""
     return bool(Launch.objects.filter(pk=launch.pk, revoked_at=None).update(revoked_at=now))
+
+
+def context_of(launch: Launch) -> dict[str, Any]:
+    """What a token response tells beside the token (SMART App Launch 2.2, section 2.1.5.1)."""
+    told: dict[str, Any] = {}
+    if launch.subject_id:
+        told = {"patient": str(launch.subject_id), "need_patient_banner": True}
+    if launch.encounter:
+        told["encounter"] = launch.encounter
+    return told | launch.context
+
+
+# RFC 8176: how, as far as the level tells.
+_AMR = {"aal1": ["pwd"], "aal2": ["mfa"], "aal3": ["sc", "mfa"]}
+
+
+def proof_claims(launch: Launch) -> dict[str, Any]:
+    """`acr`, `amr`, `auth_time` of the ID token; only what is known."""
+    told: dict[str, Any] = {"acr": launch.acr, "amr": _AMR.get(launch.acr, [])} if launch.acr else {}
+    if launch.authenticated_at:
+        told["auth_time"] = int(launch.authenticated_at.timestamp())
+    return told
 
 
 def fhir_user(launch: Launch, base: str) -> str:

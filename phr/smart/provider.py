@@ -253,16 +253,16 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
         now = timezone.now()
         if request.grant_type == "client_credentials":
             purpose = _purpose(request.client, getattr(request, "business", None), request)
+            business = getattr(request, "business", None)
             request.standing = launches.begin_system(
-                application=request.client, purpose=purpose, scope=token["scope"], now=now
-            )
+                application=request.client, purpose=purpose, scope=token["scope"],
+                business=business.as_json() if business else None, now=now,
+            )  # fmt: skip
         if not scopes.REFRESH & set(request.standing.scope.split()):
             token.pop("refresh_token", None)
         super()._save_bearer_token(token, request, *args, **kwargs)
         trail.issued(request.standing, grant_type=request.grant_type, scope=token["scope"], now=now)
-        if request.standing.subject_id:
-            token["patient"] = str(request.standing.subject_id)
-            token["need_patient_banner"] = True
+        token |= launches.context_of(request.standing)
 
     def _check_and_set_request_resource(self, request: Request) -> None:
         """Tokens are for one place, this FHIR server; the views refuse any other `resource` (RFC 8707)."""
@@ -303,6 +303,12 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
     def get_additional_claims(self, request: Request) -> dict[str, Any]:
         return {"fhirUser": launches.fhir_user(request.standing, FHIR_URL), "name": request.user.name}
 
+    def get_id_token_dictionary(self, token: Any, token_handler: Any, request: Request) -> tuple[dict[str, Any], Any]:
+        """What the person proved when she allowed the app: `acr`, `amr` and `auth_time` (OpenID Connect Core §2)."""
+        claims, expires = super().get_id_token_dictionary(token, token_handler, request)
+        del claims["auth_time"]  # the toolkit's is the last sign-in anywhere
+        return {**claims, **launches.proof_claims(request.standing)}, expires
+
     def finalize_id_token(self, id_token: dict[str, Any], token: Any, token_handler: Any, request: Request) -> str:
         signed = super().finalize_id_token(id_token, token, token_handler, request)
         assert isinstance(request.id_token, IDToken)
@@ -333,8 +339,6 @@ def _permitted(asked: Sequence[str], client: Application, *, system: bool) -> tu
             raise scopes.ScopeError(scope, "system/ scopes and client credentials go together")
     if system:
         return scopes.narrow(wanted, scopes.split(client.system_scopes))
-    if "launch" in wanted:
-        raise scopes.ScopeError("launch", "this server is not launched from another system; ask for launch/patient")
     if "openid" in wanted and not settings.PHR_OIDC_KEY:
         raise scopes.ScopeError("openid", "this server signs no ID tokens")
     return wanted

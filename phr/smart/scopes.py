@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from consent.scope import LETTERS, Door
 from phr.smart.narrowing import is_type, terms_for
 
-LAUNCH = frozenset({"launch", "launch/patient"})
+LAUNCH = frozenset({"launch", "launch/patient", "launch/encounter"})
 IDENTITY = frozenset({"openid", "fhirUser", "profile"})
 REFRESH = frozenset({"offline_access", "online_access"})
 TRUST = frozenset({"trust.read", "trust.write"})  # our own: the trust's API (phr/api)
@@ -143,7 +143,7 @@ def contexts(scopes: Iterable[str]) -> frozenset[str]:
 def needs_patient(scopes: Iterable[str]) -> bool:
     """Whether a patient must be in context (SMART App Launch 2.2, section 3.1.3)."""
     scopes = tuple(scopes)
-    return "launch/patient" in scopes or "patient" in contexts(scopes)
+    return bool({"launch/patient", "launch/encounter"} & set(scopes)) or "patient" in contexts(scopes)
 
 
 def narrow(requested: Iterable[str], allowed: Iterable[str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -16,13 +17,15 @@ from django.views.decorators.http import require_http_methods
 
 from consent.models import Person
 from phr.smart import authorize as deeds
-from phr.smart import launches, step_up
+from phr.smart import ehr, launches, step_up
 from phr.smart.authorize import Fatal, Sent
 from phr.smart.launches import Proof, Role
 from phr.smart.models import AuthorizationRequest
 from phr.web import wording
 from phr.web.names import born, name_of
 from phr.web.pages import origin, page, policy, problem
+
+JUST_NOW = 60  # seconds between proving and being back at the request
 
 
 class AwayRedirect(HttpResponseRedirect):
@@ -46,13 +49,26 @@ def authorize(request: HttpRequest) -> HttpResponse:
         return problem(request, _("アプリからの依頼を受け付けられません。"), status=400, detail=str(fatal))
     except Sent as sent:
         return AwayRedirect(sent.url)
+    now = timezone.now()
     if "login" in checked.prompt and request.user.is_authenticated:
         logout(request)
-    if not isinstance(request.user, Person):
-        kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
-        return HttpResponseRedirect("/sign-in?" + urlencode({"next": "/oauth/authorize?" + urlencode(kept)}))
-    asked = deeds.begin(checked, by=request.user, now=timezone.now())
+    if not isinstance(request.user, Person) or not step_up.satisfied(
+        request, acr=checked.acr, max_age=checked.max_age, now=now
+    ):
+        return HttpResponseRedirect(_proving(checked, given.dict()))
+    try:
+        asked = deeds.begin(checked, by=request.user, now=now)
+    except Sent as sent:
+        return AwayRedirect(sent.url)
     return HttpResponseRedirect(f"/oauth/authorize/{asked.pk}")
+
+
+def _proving(checked: deeds.Checked, given: dict[str, object]) -> str:
+    """Where the person proves who she is, and comes back to the same request: just proved is lately enough."""
+    kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
+    if checked.max_age is not None:
+        kept["max_age"] = max(checked.max_age, JUST_NOW)
+    return step_up.page_url(acr=checked.acr, max_age=checked.max_age, next="/oauth/authorize?" + urlencode(kept))
 
 
 @page
@@ -66,7 +82,14 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
         if request.method == "POST":
             allowed = request.POST.get("decision") == "allow"
             url = (
-                deeds.approve(id, role=request.POST.get("role", ""), by=person, proof=_proof(request), now=now)
+                deeds.approve(
+                    id,
+                    role=request.POST.get("role", ""),
+                    encounter=request.POST.get("encounter", ""),
+                    by=person,
+                    proof=_proof(request),
+                    now=now,
+                )
                 if allowed
                 else deeds.deny(id, by=person, now=now)
             )
@@ -96,9 +119,16 @@ def _show(request: HttpRequest, asked: AuthorizationRequest, person: Person) -> 
     context = {
         "asked": asked, "chosen": _told(chosen, person), "several": len(roles) > 1,
         "lines": wording.lines(scope), "ends_at": now + launches.life(" ".join(scope)),
+        "encounters": _encounters(asked, chosen, person, now), "asks_encounter": deeds.asks_encounter(asked),
         "app": asked.application.name, "site": origin(asked.parameters["redirect_uri"]),
     }  # fmt: skip
     return _towards_the_app(render(request, "web/consent.html", context), asked)
+
+
+def _encounters(asked: AuthorizationRequest, role: Role, person: Person, now: datetime) -> list[dict[str, object]]:
+    """What may be chosen, if the app asks for an encounter."""
+    found = ehr.encounters(role, person, now=now) if deeds.asks_encounter(asked) else []
+    return [{"id": id, "on": date.fromisoformat(day) if len(day) == 10 else None} for id, day in found]
 
 
 def _nothing_to_open(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponse:

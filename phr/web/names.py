@@ -32,7 +32,7 @@ def born(on: date | None) -> str:
 def _patient(role: Role, person: Person, now: datetime) -> Mapping[str, Any]:
     caller = Caller(
         client="web", capacity=role.capacity, purpose=role.purpose, doors=(Door("Patient", "r"),),
-        person=person.pk, subject=role.subject,
+        person=person.pk, subject=role.subject, organization=role.organization.pk if role.organization else None,
     )  # fmt: skip
     try:
         stored = Records.opened_by(caller, now=now).read("Patient", str(role.subject))
