@@ -9,74 +9,57 @@ from datetime import datetime, time, timedelta
 
 from django.db import transaction
 
-from consent import audit, guardianship, holds, rules
+from consent import audit, guardianship, holds, joint, rules
 from consent.audit import Event
 from consent.decide import Capacity
-from consent.models import Erasure, Guardianship, Person, Subject
+from consent.models import Erasure, JointAct, Person, Subject
 from consent.notices import Kind, family_of, tell
 from consent.refusal import Absent, Because, Refusal
 
-OPEN = (Erasure.State.PROPOSED, Erasure.State.WAITING)
-
 
 @transaction.atomic
-def ask(*, subject: Subject, by: Person, wait: timedelta, now: datetime) -> Erasure:
+def ask(*, subject: Subject, by: Person, wait: timedelta, now: datetime) -> Erasure | JointAct:
     """Ask that a record be erased: one's own, or a child's. It is due after `wait`, and after every hold.
 
-    A child's record waits for the word of the other guardian first, where one stands (G-14).
-    Raises Absent: not hers to ask for; Refusal: asked already, from 16 the young person's alone, a hold without an end.
+    A child's record waits for the other guardian first (G-14): the JointAct that waits is answered. When it is agreed
+    to, either asks once more. Raises Absent: not hers to ask for; Refusal: asked already, from 16 on the young person's
+    alone, a hold without an end.
     """
     current = Subject.objects.select_for_update().get(pk=subject.pk)
     capacity = _entitled(by, current, now)
-    if Erasure.objects.filter(subject=current, state__in=OPEN).exists():
+    if open_one(current):
         raise Refusal("すでに申し出があります / it was asked for already", because=Because.CONFLICT)
     held = holds.standing(current, now=now)
     if held and holds.last_day(held) is None:
-        audit.record(Event.ERASURE_REFUSED, by=by, subject=current.pk, now=now, detail={"because": "hold"})
         raise Refusal(holds.reason_told(held), because=Because.CONFLICT)
-    alone = capacity is Capacity.SELF or not other_guardians(current, by, now=now)
+    act = joint.ask(kind=joint.Kind.ERASURE, subject=current, by=by, now=now)
+    if act.state != JointAct.State.AGREED:
+        return act
+    joint.use(act=act, now=now)
     made = Erasure.objects.create(
-        subject=current, asked_by=by, capacity=capacity.value, asked_at=now, due_at=_due(current, wait, now),
-        state=Erasure.State.WAITING if alone else Erasure.State.PROPOSED,
+        subject=current, asked_by=by, capacity=capacity.value, joint_act=act, asked_at=now,
+        due_at=_due(current, wait, now), state=Erasure.State.WAITING,
     )  # fmt: skip
-    audit.record(Event.ERASURE_ASKED, by=by, subject=current.pk, now=now, detail=_about(made))
-    kind = Kind.ERASURE_ASKED if alone else Kind.JOINT_ACT_ASKED
-    tell(kind, to=family_of(current, now=now), subject=current.pk, now=now, detail={"erasure": made.pk})
+    _told(Event.ERASURE_ASKED, Kind.ERASURE_ASKED, made, by, now)
     return made
 
 
 @transaction.atomic
-def agree(*, erasure: Erasure, by: Person, wait: timedelta, now: datetime) -> Erasure:
-    """The other guardian's yes: the time to think it over begins. Raises Absent, Refusal (one's own request)."""
-    current = _open(erasure, by, now)
-    if current.state != Erasure.State.PROPOSED:
-        raise Refusal("同意を待っていません / it does not wait for anybody", because=Because.CONFLICT)
-    if current.asked_by_id == by.pk:
-        raise Refusal("もう一人の保護者の同意が必要です / the other guardian must agree", because=Because.FORBIDDEN)
-    if not guardianship.may_act_for(current.asked_by, current.subject, now):
-        raise Refusal("申し出た人の資格がなくなりました / who asked may not any more", because=Because.CONFLICT)
-    current.state, current.due_at = Erasure.State.WAITING, _due(current.subject, wait, now)
-    current.save(update_fields=["state", "due_at"])
-    audit.record(Event.ERASURE_AGREED, by=by, subject=current.subject_id, now=now, detail=_about(current))
-    family = family_of(current.subject, now=now)
-    tell(Kind.ERASURE_ASKED, to=family, subject=current.subject_id, now=now, detail={"erasure": current.pk})
-    return current
-
-
-@transaction.atomic
-def cancel(*, erasure: Erasure, by: Person, now: datetime) -> Erasure:
-    """Keep the record after all; either guardian may, alone. Raises Absent."""
-    current = _open(erasure, by, now)
-    current.state, current.ended_at = Erasure.State.CANCELLED, now
-    current.save(update_fields=["state", "ended_at"])
-    audit.record(Event.ERASURE_CANCELLED, by=by, subject=current.subject_id, now=now, detail=_about(current))
-    family = family_of(current.subject, now=now)
-    tell(Kind.ERASURE_CANCELLED, to=family, subject=current.subject_id, now=now, detail={"erasure": current.pk})
-    return current
+def cancel(*, subject: Subject, by: Person, now: datetime) -> Erasure:
+    """Keep the record after all; the person herself, or either guardian alone, may. Raises Absent."""
+    current = Subject.objects.select_for_update().get(pk=subject.pk)
+    found = open_one(current)
+    if found is None or guardianship.standing(by, current, now) is None:
+        raise Absent
+    found.state, found.ended_at = Erasure.State.CANCELLED, now
+    found.save(update_fields=["state", "ended_at"])
+    _told(Event.ERASURE_CANCELLED, Kind.ERASURE_CANCELLED, found, by, now)
+    return found
 
 
 def open_one(subject: Subject) -> Erasure | None:
-    return Erasure.objects.filter(subject=subject, state__in=OPEN).first()
+    """The request that waits for its time, if there is one."""
+    return Erasure.objects.filter(subject=subject, state=Erasure.State.WAITING).select_related("subject").first()
 
 
 def due(*, now: datetime) -> list[int]:
@@ -96,13 +79,6 @@ def still_wanted(erasure: Erasure, *, now: datetime) -> str | None:
     return None
 
 
-def other_guardians(subject: Subject, by: Person, *, now: datetime) -> list[Person]:
-    """The verified guardians beside one, whose links stand now; a frozen one is not asked (G-14)."""
-    links = Guardianship.objects.filter(subject=subject, state=Guardianship.State.ACTIVE).exclude(person=by)
-    found = [link.person for link in links.select_related("person").order_by("pk")]
-    return [person for person in found if guardianship.standing(person, subject, now) is Capacity.GUARDIAN]
-
-
 def _entitled(by: Person, subject: Subject, now: datetime) -> Capacity:
     capacity = guardianship.standing(by, subject, now)
     if capacity is None:
@@ -116,16 +92,6 @@ def _entitled(by: Person, subject: Subject, now: datetime) -> Capacity:
     return capacity
 
 
-def _open(erasure: Erasure, by: Person, now: datetime) -> Erasure:
-    subject = Subject.objects.select_for_update().get(pk=erasure.subject_id)
-    if guardianship.standing(by, subject, now) is None:
-        raise Absent
-    found = Erasure.objects.filter(pk=erasure.pk, state__in=OPEN).select_related("subject", "asked_by").first()
-    if found is None:
-        raise Absent
-    return found
-
-
 def _due(subject: Subject, wait: timedelta, now: datetime) -> datetime:
     """After the time to think it over, and after every hold whose last day is known."""
     end = holds.last_day(held) if (held := holds.standing(subject, now=now)) else None
@@ -133,5 +99,8 @@ def _due(subject: Subject, wait: timedelta, now: datetime) -> datetime:
     return max(now + wait, after)
 
 
-def _about(erasure: Erasure) -> dict[str, str | int]:
-    return {"erasure": erasure.pk, "capacity": erasure.capacity}
+def _told(event: Event, kind: Kind, erasure: Erasure, by: Person, now: datetime) -> None:
+    about = {"erasure": erasure.pk, "capacity": erasure.capacity}
+    audit.record(event, by=by, subject=erasure.subject_id, now=now, detail=about)
+    family = family_of(erasure.subject, now=now)
+    tell(kind, to=family, subject=erasure.subject_id, now=now, detail={"erasure": erasure.pk})

@@ -70,8 +70,8 @@ DECLARED: Declaration = {
         "placed_by": PERSONAL, "placed_at": PERSONAL, "lifted_by": PERSONAL, "lifted_at": PERSONAL,
     },
     "Erasure": {
-        "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "state": PLAIN,
-        "asked_at": PERSONAL, "due_at": PERSONAL, "ended_at": PERSONAL,
+        "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "joint_act": PERSONAL,
+        "state": PLAIN, "asked_at": PERSONAL, "due_at": PERSONAL, "ended_at": PERSONAL,
     },
     "Correction": {
         "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "organization": PERSONAL,
@@ -80,8 +80,8 @@ DECLARED: Declaration = {
         "answered_at": PERSONAL, "amended_version": PLAIN,
     },
     "Transfer": {
-        "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "to": PERSONAL,
-        "state": PLAIN, "asked_at": PERSONAL, "packed_at": PERSONAL, "manifest": PERSONAL, "receipt": PERSONAL,
+        "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "joint_act": PERSONAL,
+        "to": PERSONAL, "state": PLAIN, "asked_at": PERSONAL, "packed_at": PERSONAL, "manifest": PERSONAL, "receipt": PERSONAL,
         "confirmed_at": PERSONAL,
     },
     "JointAct": {

@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from consent.models.guardianship import JointAct
 from consent.models.people import Organization, Person, Subject
 
 
@@ -37,7 +38,6 @@ class Erasure(models.Model):
     """One request to erase a record: it waits out its time, then it is done. The row stays, as a pseudonym."""
 
     class State(models.TextChoices):
-        PROPOSED = "proposed"  # waits for the other guardian
         WAITING = "waiting"
         DONE = "done"
         CANCELLED = "cancelled"
@@ -46,6 +46,7 @@ class Erasure(models.Model):
     asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     capacity = models.CharField(max_length=10)
     state = models.CharField(max_length=9, choices=State.choices)
+    joint_act = models.OneToOneField(JointAct, on_delete=models.PROTECT, related_name="+")
     asked_at = models.DateTimeField()
     due_at = models.DateTimeField()  # not before
     ended_at = models.DateTimeField(null=True)
@@ -53,7 +54,7 @@ class Erasure(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["subject"], condition=Q(state__in=["proposed", "waiting"]), name="one_open_erasure"
+                fields=["subject"], condition=Q(state="waiting"), name="one_open_erasure"
             )
         ]
 
@@ -94,7 +95,6 @@ class Transfer(models.Model):
     """A record that moves to another trust: what was handed over, and the proof that it arrived."""
 
     class State(models.TextChoices):
-        PROPOSED = "proposed"  # waits for the other guardian
         ASKED = "asked"
         PACKED = "packed"  # handed over; the record is locked here
         CONFIRMED = "confirmed"  # the other trust has signed for it
@@ -104,6 +104,7 @@ class Transfer(models.Model):
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+")
     asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
     capacity = models.CharField(max_length=10)
+    joint_act = models.OneToOneField(JointAct, on_delete=models.PROTECT, related_name="+")
     to = models.CharField(max_length=200)  # the address of the other trust
     state = models.CharField(max_length=9, choices=State.choices)
     asked_at = models.DateTimeField()
@@ -115,6 +116,6 @@ class Transfer(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["subject"], condition=Q(state__in=["proposed", "asked", "packed"]), name="one_open_transfer"
+                fields=["subject"], condition=Q(state__in=["asked", "packed"]), name="one_open_transfer"
             )
         ]
