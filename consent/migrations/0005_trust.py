@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ('title_ja', models.CharField(max_length=200)),
                 ('title_en', models.CharField(max_length=200)),
                 ('purpose', models.CharField(max_length=16)),
-                ('duo', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=11), default=list, size=None)),
+                ('duo', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=13), default=list, size=None)),
                 ('categories', models.BigIntegerField()),
                 ('level', models.SmallIntegerField()),
                 ('use_class', models.CharField(choices=[('self-benefit', 'Self Benefit'), ('public-interest', 'Public Interest')], max_length=15)),

@@ -107,7 +107,7 @@ class Program(models.Model):
     title_en = models.CharField(max_length=200)
     recipients = models.ManyToManyField(Recipient, related_name="programs")
     purpose = models.CharField(max_length=16)
-    duo = ArrayField(models.CharField(max_length=11), default=list)  # GA4GH Data Use Ontology, "DUO:0000042"
+    duo = ArrayField(models.CharField(max_length=13), default=list)  # GA4GH Data Use Ontology, "DUO:0000042"
     categories = models.BigIntegerField()  # mask of consent.scope.Category: the most it may ask for
     level = models.SmallIntegerField()
     use_class = models.CharField(max_length=15, choices=UseClass.choices)
