@@ -10,6 +10,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
 
+from consent.reasons import Rule
 from consent.scope import Door
 
 
@@ -82,15 +83,15 @@ class Link:
     ends_on: date | None
     review_on: date
 
-    def fault(self, today: date) -> str | None:
+    def fault(self, today: date) -> Rule | None:
         """Why it gives nothing today; None = it stands."""
         if self.state != "active":
-            return self.state
+            return Rule.LINK_FROZEN if self.state == "frozen" else Rule.LINK_ENDED
         if today < self.starts_on:
-            return "not begun"
+            return Rule.LINK_NOT_BEGUN
         if self.ends_on is not None and today >= self.ends_on:
-            return "ended"
-        return "review overdue" if today > self.review_on else None
+            return Rule.LINK_ENDED
+        return Rule.LINK_OVERDUE if today > self.review_on else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,19 +100,17 @@ class Contract:
 
     id: int
     state: str
-    ends_on: date | None
-    certified_until: datetime | None
+    ends_on: date
+    certified_until: datetime
     purposes: tuple[str, ...]
 
-    def fault(self, today: date, now: datetime) -> str | None:
+    def fault(self, today: date, now: datetime) -> Rule | None:
         """Why nothing may reach it now; None = it stands."""
         if self.state != "active":
-            return self.state
-        if self.ends_on is None or today > self.ends_on:
-            return "contract ended"
-        if self.certified_until is None or now >= self.certified_until:
-            return "certification expired"
-        return None
+            return Rule.RECIPIENT_NOT_ACTIVE
+        if today > self.ends_on:
+            return Rule.CONTRACT_ENDED
+        return Rule.CERTIFICATION_EXPIRED if now >= self.certified_until else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +121,7 @@ class Provided:
     organization: int
     subject: UUID
     purpose: str
-    until: datetime | None
+    until: datetime
     program_state: str
     given_as: str = ""  # the capacity in which the consent it rests on was given; empty = there is none any more
     lone_guardian: bool = False  # one guardian alone gave it, though there is another who has not agreed (G-14)
@@ -142,7 +141,8 @@ class InForce:
     guardianship: Link | None = None
     organization_state: str | None = None
     organization_kind: str = ""
-    class_from: datetime | None = None  # since when the organisation counts as one of its class; None = it does
+    class_from: datetime | None = None  # from when on the organisation counts as one of its class; None = not at all
+    kin: bool = False  # the record is of the person's own family (read for emergency access only)
     recipient: Contract | None = None
     provision: Provided | None = None
     grants: bool = False  # there are permit rows that may concern this caller

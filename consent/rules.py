@@ -17,6 +17,27 @@ OWN_CONSENT_AGE = 16  # from here on only the young person gives consent to othe
 STAFF_PURPOSES = frozenset({Purpose.TREAT})  # what an organisation's own records may be used for without a Grant
 MUNICIPAL_PURPOSES = STAFF_PURPOSES | {Purpose.PUBHLTH}
 
+# For these a consent lets a caller read by itself; for any other (research …) only a Provision does, judged by the
+# trust person by person (IT-07).
+CARE_PURPOSES = frozenset({
+    Purpose.TREAT, Purpose.ETREAT, Purpose.BTG, Purpose.HPAYMT, Purpose.HOPERAT, Purpose.PATRQT, Purpose.FAMRQT,
+    Purpose.PUBHLTH, Purpose.PATADMIN,
+})  # fmt: skip
+
+# Emergency access (trust rules, section 10): who may open it, for what, and what its first step shows.
+GLASS_KINDS = frozenset({"clinic", "hospital", "ambulance"})
+GLASS_PURPOSES = frozenset({Purpose.ETREAT, Purpose.BTG})
+# Blood type stands among the laboratory's values: the token's doors let only that one through.
+EMERGENCY_SET = int(
+    Category.ALLERGY
+    | Category.MEDICATION
+    | Category.PREGNANCY
+    | Category.PROBLEM
+    | Category.IMMUNIZATION
+    | Category.IDENTITY
+    | Category.LABORATORY
+)
+
 # IT-25: never, even with consent. HL7 v3 PurposeOfUse where it has a code, our own words where it has none.
 PROHIBITED_PURPOSES = frozenset({
     "COVERAGE", "ELIGDTRM", "ELIGVER", "ENROLLM", "UNDERWRITING",  # insurance screening

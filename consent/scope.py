@@ -14,6 +14,8 @@ from datetime import datetime
 from enum import IntEnum, IntFlag, StrEnum
 from uuid import UUID
 
+from consent.reasons import Rule
+
 
 class Purpose(StrEnum):
     """Purpose of use (HL7 v3 PurposeOfUse). Others may arrive as plain strings."""
@@ -201,7 +203,7 @@ class Door:
 class Basis:
     """Step L2: what a capacity alone permits. `subject` None = any subject (staff, by authorship)."""
 
-    why: str
+    why: Rule
     subject: UUID | None
     author: int | None = ANYONE  # ANYONE, None = written by the family, else that Organization
     categories: int = ALL_CATEGORIES  # every category of the resource must lie inside

@@ -50,6 +50,7 @@ def caller_and_standing(request: HttpRequest, *, now: datetime) -> tuple[Caller,
         acr=found.acr,
         authenticated_at=found.authenticated_at,
         rights=rights_of(found.scope),
+        glass=found.glass,
     )
     return caller, found.in_force
 

@@ -33,7 +33,7 @@ class Linking(Searching):
     def _for_linking(self) -> Self:
         match decide_link(self.caller, in_force_for(self.caller, now=self.now), self.now):
             case Deny(because=why):
-                audit.record(Event.RECORD_REFUSED, by=self.caller, now=self.now, detail={"because": why})
-                raise Refused(why)
+                audit.record(Event.RECORD_REFUSED, by=self.caller, now=self.now, detail={"because": str(why)})
+                raise Refused(str(why))
             case permit:
                 return type(self)(self.caller, permit, now=self.now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,9 +23,10 @@ from psycopg.errors import QueryCanceled
 from consent import audit, effective, prepared
 from consent.audit import Event
 from consent.decide import Caller, Deny, InForce, Permit, decide
-from consent.scope import Facts, GrantRow
+from consent.grounds import Tally, grounds
+from consent.scope import ANYONE, Basis, Facts, GrantRow
 from phr.records import store
-from phr.records.scoping import Known, Params, scope_sql
+from phr.records.scoping import SQL, Known, Params, scope_sql
 from phr.records.store import Stored
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
@@ -43,13 +45,6 @@ WITH about(id) AS (
    WHERE subject2_id IS NOT NULL AND subject2_id = ANY(%(about)s::uuid[]))
 SELECT about.id, {effective.ROW} FROM about
   LEFT JOIN consent_effectivegrant e ON e.subject_id = about.id AND e.grantee = ANY(%(names)s::text[])
-"""
-# What the log keeps of a read: a line for each person the resource is about.
-_TOLD = """
-SELECT about.subject, jsonb_build_object('type', f.type, 'id', f.fhir_id, 'version', f.version,
-                                         'categories', f.categories)
-  FROM found f CROSS JOIN LATERAL (
-    SELECT f.subject_id AS subject UNION ALL SELECT f.subject2_id WHERE f.subject2_id IS NOT NULL) about
 """
 
 
@@ -93,11 +88,25 @@ class Reading:
         self.granular = any(door.terms for door in permit.scope.doors)
 
     def read(self, type: str, id: str) -> Stored:
-        """The current version, found and logged by one statement. Raises NotFound or Gone."""
+        """The current version, found and logged; by one statement where it stands on the caller's own basis.
+
+        Raises NotFound or Gone.
+        """
+        subject, basis = self.caller.subject, next((b for b in self.scope.bases if "r" in b.letters), None)
+        if subject is None or basis is None:
+            found = self._current(type, id, letter="r")
+            self._log(Event.RECORD_READ, found)
+            return _alive(found)
         p = Params()
         sql = self._select_current(type, id, "r", p)
-        rows = audit.fetch_logged(sql, p.values, Event.RECORD_READ, told=_TOLD, by=self.caller, now=self.now)
-        return _alive(self._only(rows, type, id, letter="r"))
+        rows = audit.fetch_logged(
+            sql, p.values, Event.RECORD_READ, subject=subject, when=_based(basis),
+            detail={"type": type, "id": id, "because": [str(basis.why)]}, by=self.caller, now=self.now,
+        )  # fmt: skip
+        found = self._only([row for row, _ in rows], type, id, letter="r")
+        if not rows[0][1]:
+            self._log(Event.RECORD_READ, found)
+        return _alive(found)
 
     def vread(self, type: str, id: str, version: int) -> Stored:
         """One version by number. Raises NotFound, or Gone where that version is the deletion."""
@@ -177,7 +186,7 @@ class Reading:
         for row, fact in zip(rows, facts, strict=True):
             spoken = [r for subject in fact.subjects for r in grants.get(subject, ())]
             if self.scope.covers(fact, letter=letter, rows=spoken):
-                yield store.stored(row, fact)
+                yield store.stored(row, fact, grounds(self.scope, fact, letter=letter, rows=spoken))
             else:
                 alarm.error("scope forms disagree: a row was withheld (resource row %s)", row[0])
                 audit.record(Event.RECORD_DISAGREED, by=self.caller, now=self.now, detail={"interaction": letter})
@@ -189,22 +198,27 @@ class Reading:
 
     def _log(self, event: Event, found: Stored) -> None:
         f = found.facts
-        detail: audit.Detail = {"type": f.type, "id": f.id, "version": found.version, "categories": f.categories}
-        for subject in f.subjects or (None,):
-            audit.record(event, by=self.caller, subject=subject, now=self.now, detail=detail)
+        detail: audit.Detail = {"type": f.type, "id": f.id, "version": found.version, "because": found.because}
+        audit.record_many(event, by=self.caller, now=self.now, told=dict.fromkeys(f.subjects or (None,), detail))
 
     def _log_found(self, event: Event, about: audit.Detail, entries: Iterable[Stored]) -> None:
-        """One line per patient found, with how many and of what kind; one without a patient where none was."""
-        seen: dict[UUID | None, list[int]] = {}
+        """One line per patient found, with how many and of what kind; else one about whom the token is for."""
+        seen: defaultdict[UUID | None, Tally] = defaultdict(Tally)
         for entry in entries:
             for subject in entry.facts.subjects or (None,):
-                tally = seen.setdefault(subject, [0, 0])
-                tally[0] += 1
-                tally[1] |= entry.facts.categories
+                seen[subject].add(entry.facts, entry.because)
         told: dict[UUID | None, audit.Detail] = {
-            s: {**about, "count": n, "categories": c} for s, (n, c) in seen.items()
+            s: {**about, "count": t.count, "categories": t.categories, "kinds": t.kinds, "because": t.because}
+            for s, t in seen.items()
         }
-        audit.record_many(event, by=self.caller, now=self.now, told=told or {None: about})
+        nothing: audit.Detail = {**about, "count": 0}
+        audit.record_many(event, by=self.caller, now=self.now, told=told or {self.caller.subject: nothing})
+
+
+def _based(basis: Basis) -> SQL:
+    """Whether a row `found` stands on this basis of the caller's own, so that no consent needs to be named."""
+    author = {ANYONE: "true", None: "found.author IS NULL"}.get(basis.author, f"found.author = {basis.author}")
+    return f"found.categories & ~{basis.categories:d}::bigint = 0 AND found.level <= {basis.level:d} AND {author}"
 
 
 def by_subject(rows: Iterable[GrantRow]) -> Known:
@@ -247,7 +261,7 @@ def open_permit(caller: Caller, in_force: InForce, *, now: datetime) -> Permit:
     """Decide for this caller. Raises Refused (audited)."""
     match decide(caller, in_force, now=now):
         case Deny(because=why):
-            audit.record(Event.RECORD_REFUSED, by=caller, subject=caller.subject, now=now, detail={"because": why})
-            raise Refused(why)
+            audit.record(Event.RECORD_REFUSED, by=caller, subject=caller.subject, now=now, detail={"because": str(why)})
+            raise Refused(str(why))
         case permit:
             return permit

@@ -8,7 +8,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from consent import in_force, prepared
-from consent.decide import THIRD_PARTY, InForce
+from consent.decide import THIRD_PARTY, Glass, InForce
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Bearer:
     purpose: str
     acr: str
     authenticated_at: datetime | None
+    glass: Glass | None
     in_force: InForce
 
 
@@ -33,17 +34,21 @@ class Bearer:
 # (guardianship, grants) is for the decision, from current rows read along with it (consent.in_force).
 _FIND = f"""
 SELECT c.client_id, c.scope, c.expires, c.launch, c.person, c.organization, c.subject,
-       c.capacity, c.purpose, c.acr, c.authenticated_at, {in_force.COLUMNS}
+       c.capacity, c.purpose, c.acr, c.authenticated_at,
+       c.glass_id, c.glass_subject, c.step, c.glass_ends_at, {in_force.COLUMNS}
   FROM (
     SELECT a.client_id, t.scope, t.expires, l.id AS launch, l.person_id AS person,
            l.organization_id AS organization, l.subject_id AS subject,
            l.capacity, l.purpose, l.acr, l.authenticated_at, l.capacity = 'guardian' AS link,
+           l.glass_id IS NOT NULL AS glass, l.glass_id, b.subject_id AS glass_subject, b.step,
+           LEAST(b.ends_at, b.closed_at) AS glass_ends_at,
            CASE WHEN l.capacity IN ('self', 'guardian') THEN NULL
                 WHEN l.capacity = 'proxy' THEN ARRAY['person:' || l.person_id]
                 ELSE ARRAY['', 'person:' || l.person_id, 'org:' || l.organization_id, '{THIRD_PARTY}'] END AS names
       FROM phr_accesstoken t
       JOIN phr_launch l ON l.id = t.launch_id
       JOIN phr_application a ON a.id = t.application_id
+      LEFT JOIN consent_emergencyaccess b ON b.id = l.glass_id
      WHERE t.token_checksum = %(checksum)s
        AND t.expires > %(now)s AND t.revoked_at IS NULL
        AND l.revoked_at IS NULL AND l.ends_at > %(now)s
@@ -63,7 +68,8 @@ def bearer(token: str, *, now: datetime) -> Bearer | None:
     if not rows:
         return None
     told, standing = rows[0][: -in_force.WIDTH], rows[0][-in_force.WIDTH :]
-    return Bearer(*(*told, in_force.in_force_of(standing)))
+    glass = None if told[-4] is None else Glass(id=told[-4], subject=told[-3], step=told[-2], ends_at=told[-1])
+    return Bearer(*(*told[:-4], glass, in_force.in_force_of(standing)))
 
 
 def checksum(token: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from consent.decide import Caller, Capacity, Deny, InForce, Link, Permit, decide
 from consent.effective import rows_of
+from consent.reasons import Rule
 from consent.rules import JST
 from consent.scope import Category, Clause, Door, Facts, GrantRow, Mark, level_of
 from tests.consent.strategies import HANA, REN
@@ -27,7 +28,10 @@ OFFICER = replace(DOCTOR, purpose="PUBHLTH")
 CHILD = InForce(subject_state="active", birth_on=date(2018, 6, 1), person_active=True)
 OWN = replace(CHILD, birth_on=date(1990, 5, 5), own=True)
 AS_GUARDIAN = replace(CHILD, guardianship=LINK)
-OF_CLINIC = InForce(person_active=True, person_organization=9, organization_state="active", organization_kind="clinic")
+OF_CLINIC = InForce(
+    person_active=True, person_organization=9, organization_state="active", organization_kind="clinic",
+    class_from=datetime(2026, 1, 1, tzinfo=JST),
+)  # fmt: skip
 OF_CITY = replace(OF_CLINIC, organization_kind="municipality")
 
 
@@ -49,9 +53,9 @@ def sees(
     raise AssertionError
 
 
-def refusal(caller: Caller, in_force: InForce, now: datetime = NOW) -> str | None:
+def refusal(caller: Caller, in_force: InForce, now: datetime = NOW) -> Rule | None:
     answer = decide(caller, in_force, now)
-    return answer.because if isinstance(answer, Deny) else None
+    return answer.because.rule if isinstance(answer, Deny) else None
 
 
 EVERYBODY = [(HERSELF, OWN), (GUARDIAN, AS_GUARDIAN), (AUNT, replace(CHILD, grants=True)), (CLINIC, OF_CLINIC),
@@ -62,17 +66,17 @@ EVERYBODY = [(HERSELF, OWN), (GUARDIAN, AS_GUARDIAN), (AUNT, replace(CHILD, gran
 def test_what_no_grant_overrides(caller: Caller, in_force: InForce) -> None:
     in_force = replace(in_force, grants=True)
     assert refusal(caller, in_force) is None
-    assert refusal(replace(caller, doors=()), in_force) == "token opens no door"
-    assert refusal(replace(caller, purpose="EMPLOYMENT"), in_force) == "prohibited purpose"
-    assert refusal(replace(caller, purpose="???"), in_force) == "unknown purpose"
+    assert refusal(replace(caller, doors=()), in_force) == Rule.NO_DOOR
+    assert refusal(replace(caller, purpose="EMPLOYMENT"), in_force) == Rule.PURPOSE_PROHIBITED
+    assert refusal(replace(caller, purpose="???"), in_force) == Rule.PURPOSE_UNKNOWN
     with_patient = replace(caller, subject=HANA)
     for state in ("locked", "erased", None):
-        assert refusal(with_patient, replace(in_force, subject_state=state)) == f"subject {state or 'unknown'}"
+        assert refusal(with_patient, replace(in_force, subject_state=state)) == f"L1.subject-{state or 'unknown'}"
     if caller.person is not None:
-        assert refusal(caller, replace(in_force, person_active=False)) == "person not active"
+        assert refusal(caller, replace(in_force, person_active=False)) == Rule.PERSON_NOT_ACTIVE
     if caller.organization is not None:
         for state in ("suspended", None):
-            assert refusal(caller, replace(in_force, organization_state=state)) == "organization not active"
+            assert refusal(caller, replace(in_force, organization_state=state)) == Rule.ORGANIZATION_NOT_ACTIVE
 
 
 def test_a_resource_without_a_subject_is_nobodys() -> None:
@@ -95,7 +99,7 @@ def test_own_record() -> None:
     assert not sees(HERSELF, OWN, thing(author=9), "u")
     assert not sees(HERSELF, OWN, thing(author=9), "d")
     assert not sees(HERSELF, OWN, thing(subject=REN))
-    assert refusal(HERSELF, replace(OWN, own=False)) == "not the person's own record"
+    assert refusal(HERSELF, replace(OWN, own=False)) == Rule.NOT_OWN
 
 
 def test_own_record_beats_denies() -> None:
@@ -114,7 +118,7 @@ def test_a_child_protection_mark_is_not_shown_to_the_young_person() -> None:
 
 @pytest.mark.G(10)
 def test_own_login_from_fifteen() -> None:
-    assert refusal(HERSELF, replace(OWN, birth_on=date(2011, 4, 2))) == "too young to act alone"
+    assert refusal(HERSELF, replace(OWN, birth_on=date(2011, 4, 2))) == Rule.TOO_YOUNG
     assert refusal(HERSELF, replace(OWN, birth_on=date(2011, 4, 1))) is None
 
 
@@ -147,30 +151,30 @@ def test_a_guardian_at_the_second_of_the_boundary() -> None:
     assert not sees(GUARDIAN, fifteen, lab, now=midnight)
     adult = replace(AS_GUARDIAN, birth_on=date(2008, 4, 1))
     assert refusal(GUARDIAN, adult, before) is None
-    assert refusal(GUARDIAN, adult, midnight) == "no guardian at this age"
+    assert refusal(GUARDIAN, adult, midnight) == Rule.GROWN_UP
 
 
 @pytest.mark.G(16)
 def test_a_child_of_29_february_is_adult_when_28_february_ends() -> None:
     leap = replace(AS_GUARDIAN, birth_on=date(2008, 2, 29))
     assert refusal(GUARDIAN, leap, datetime(2026, 2, 28, 23, 59, 59, tzinfo=JST)) is None
-    assert refusal(GUARDIAN, leap, datetime(2026, 3, 1, tzinfo=JST)) == "no guardian at this age"
+    assert refusal(GUARDIAN, leap, datetime(2026, 3, 1, tzinfo=JST)) == Rule.GROWN_UP
 
 
 def test_a_guardian_of_a_child_of_unknown_age_sees_nothing() -> None:
-    assert refusal(GUARDIAN, replace(AS_GUARDIAN, birth_on=None)) == "age not known"
+    assert refusal(GUARDIAN, replace(AS_GUARDIAN, birth_on=None)) == Rule.AGE_UNKNOWN
 
 
 @pytest.mark.G(7)
 @pytest.mark.parametrize(
     ("change", "because"),
     [
-        ({"state": "frozen"}, "guardianship frozen"),
-        ({"state": "ended"}, "guardianship ended"),
-        ({"starts_on": date(2026, 4, 2)}, "guardianship not begun"),
-        ({"ends_on": date(2026, 4, 1)}, "guardianship ended"),
+        ({"state": "frozen"}, Rule.LINK_FROZEN),
+        ({"state": "ended"}, Rule.LINK_ENDED),
+        ({"starts_on": date(2026, 4, 2)}, Rule.LINK_NOT_BEGUN),
+        ({"ends_on": date(2026, 4, 1)}, Rule.LINK_ENDED),
         ({"ends_on": date(2026, 4, 2)}, None),
-        ({"review_on": date(2026, 3, 31)}, "guardianship review overdue"),
+        ({"review_on": date(2026, 3, 31)}, Rule.LINK_OVERDUE),
         ({"review_on": date(2026, 4, 1)}, None),
     ],
 )
@@ -200,9 +204,9 @@ def test_a_deny_of_the_young_person_binds_the_guardian() -> None:
 
 
 def test_a_person_without_any_link_is_denied() -> None:
-    assert refusal(AUNT, CHILD) == "no link and no grant"
-    assert refusal(replace(AUNT, capacity=Capacity.GUARDIAN), CHILD) == "no guardianship"
-    assert refusal(replace(AUNT, subject=None), replace(CHILD, grants=True)) == "no link and no grant"
+    assert refusal(AUNT, CHILD) == Rule.NO_GRANT
+    assert refusal(replace(AUNT, capacity=Capacity.GUARDIAN), CHILD) == Rule.NO_LINK
+    assert refusal(replace(AUNT, subject=None), replace(CHILD, grants=True)) == Rule.NO_GRANT
 
 
 @pytest.mark.G(18)
@@ -221,8 +225,8 @@ def test_an_organization_sees_its_own_record_for_treatment() -> None:
         assert sees(caller, OF_CLINIC, thing(), "u")
         assert not sees(caller, OF_CLINIC, thing(author=8))
         assert not sees(caller, OF_CLINIC, thing(author=None))
-        assert refusal(replace(caller, purpose="HPAYMT"), OF_CLINIC) == "no grant for this purpose"
-        assert refusal(replace(caller, organization=None), OF_CLINIC) == "no organization"
+        assert refusal(replace(caller, purpose="HPAYMT"), OF_CLINIC) == Rule.NO_GRANT
+        assert refusal(replace(caller, organization=None), OF_CLINIC) == Rule.NO_ORGANIZATION
 
 
 def test_a_patient_in_context_binds_an_organization() -> None:
@@ -233,8 +237,8 @@ def test_a_patient_in_context_binds_an_organization() -> None:
 
 def test_only_a_municipality_uses_its_own_record_for_public_health() -> None:
     assert sees(OFFICER, OF_CITY, thing())
-    assert refusal(OFFICER, OF_CLINIC) == "no grant for this purpose"
-    assert refusal(DOCTOR, replace(OF_CLINIC, person_organization=8)) == "not staff of this organization"
+    assert refusal(OFFICER, OF_CLINIC) == Rule.NO_GRANT
+    assert refusal(DOCTOR, replace(OF_CLINIC, person_organization=8)) == Rule.NOT_STAFF
 
 
 def test_a_grant_opens_what_another_wrote() -> None:
@@ -255,8 +259,8 @@ def test_a_member_of_a_family_is_no_third_party() -> None:
 
 def test_research_needs_a_grant_and_its_purpose() -> None:
     researcher = replace(DOCTOR, capacity=Capacity.RESEARCHER, purpose="HRESCH")
-    assert refusal(researcher, OF_CLINIC) == "no grant for research"
-    assert refusal(replace(researcher, purpose="TREAT"), replace(OF_CLINIC, grants=True)) == "no grant for research"
+    assert refusal(researcher, OF_CLINIC) == Rule.NO_PROVISION
+    assert refusal(replace(researcher, purpose="TREAT"), replace(OF_CLINIC, grants=True)) == Rule.NO_PROVISION
     assert not sees(researcher, replace(OF_CLINIC, grants=True), thing())
 
 
