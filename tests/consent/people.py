@@ -33,10 +33,10 @@ class People:
 
 def people(now: datetime) -> People:
     """Create them. The mother and the father are verified guardians of all three children."""
-    clinic = Organization.objects.create(name="見本クリニック", kind="clinic", code="1312345678")
-    city = Organization.objects.create(name="見本市", kind="municipality", code="131016")
-    other_city = Organization.objects.create(name="別の市", kind="municipality", code="131024")
-    school = Organization.objects.create(name="見本小学校", kind="school", code="B113210000")
+    clinic = Organization.objects.create(name="見本クリニック", kind="clinic", code="1312345678", class_from=now)
+    city = Organization.objects.create(name="見本市", kind="municipality", code="131016", class_from=now)
+    other_city = Organization.objects.create(name="別の市", kind="municipality", code="131024", class_from=now)
+    school = Organization.objects.create(name="見本小学校", kind="school", code="B113210000", class_from=now)
     hana, ren, yuki_subject, teen_subject = (
         Subject.objects.create(birth_on=born, created_at=now)
         for born in (date(2018, 6, 1), date(2026, 3, 1), date(1990, 5, 5), date(2010, 1, 15))

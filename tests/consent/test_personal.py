@@ -18,5 +18,5 @@ def test_an_undeclared_or_vanished_field_is_told() -> None:
 
 
 def test_what_a_list_may_show() -> None:
-    assert plain_fields("Organization") == ["id", "name", "kind", "code", "state"]
+    assert plain_fields("Organization") == ["id", "name", "kind", "code", "state", "class_from"]
     assert "name" not in plain_fields("Person")
