@@ -56,6 +56,9 @@ CSRF_TRUSTED_ORIGINS = [o for o in text("PHR_TRUSTED_ORIGINS").split(",") if o]
 
 # Where this server is reached: the FHIR base is PHR_BASE_URL + "/fhir".
 PHR_BASE_URL = text("PHR_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+# The name people look for in an app's list of services (SMART User-access Brands), and when it last changed.
+PHR_BRAND_NAME = text("PHR_BRAND_NAME", "紡 Tsumugi")
+PHR_BRAND_CHANGED = text("PHR_BRAND_CHANGED", "2026-04-01T00:00:00+09:00")
 # A date without a zone means this one (minutes east of UTC); Japan unless the deployment says otherwise.
 PHR_TIME_ZONE = text("PHR_TIME_ZONE", "Asia/Tokyo")
 # Bodies larger than this are refused with 413 (bytes).
@@ -75,6 +78,8 @@ PHR_EXPORT_FOLDER = text("PHR_EXPORT_FOLDER") or str(Path(PHR_VAR) / "exports")
 # How long an ended export stays (hours), and how many one client may have running.
 PHR_EXPORT_HOURS = int(text("PHR_EXPORT_HOURS", "24"))
 PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
+# How long a request to erase a record can be taken back (days).
+PHR_ERASURE_DAYS = int(text("PHR_ERASURE_DAYS", "14"))
 
 # Key-encryption keys: "id:base64 of 32 bytes", comma separated; the first seals, all open.
 PHR_KEYS = secret("PHR_KEYS")
@@ -166,6 +171,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal-audit": {"task": "consent.tasks.seal_audit", "schedule": 60.0},
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
     "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
+    "sweep-erasures": {"task": "phr.api.tasks.sweep_erasures", "schedule": 600.0},
     "forget-tokens": {"task": "phr.smart.tasks.forget_tokens", "schedule": 3600.0},
 }
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
-from phr.api import notices
+from phr.api import apps, erasure, family, guardianship, launches, notices
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
+    *apps.urlpatterns,
+    *erasure.urlpatterns,
+    *launches.urlpatterns,
+    *family.urlpatterns,
+    *guardianship.urlpatterns,
     *notices.urlpatterns,
 ]

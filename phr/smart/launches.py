@@ -13,12 +13,12 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from consent.decide import Capacity, entitled
-from consent.in_force import in_force_between
+from consent.decide import Caller, Capacity, Permit, decide, entitled
+from consent.in_force import in_force_between, in_force_for
 from consent.models import EffectiveGrant, Guardianship, Organization, Person, Subject
-from consent.scope import Purpose
+from consent.scope import Door, Purpose
 from phr.smart.models import Application, Launch
-from phr.smart.scopes import REFRESH, needs_patient, split
+from phr.smart.scopes import REFRESH, TRUST, needs_patient, split
 
 SYSTEM_LIFE = timedelta(seconds=300)
 PERSON_LIFE = timedelta(minutes=15)
@@ -164,6 +164,24 @@ def stands(launch: Launch, *, now: datetime) -> bool:
     if launch.subject is not None and launch.subject.state != Subject.State.ACTIVE:
         return False
     return _right_stands(launch, now)
+
+
+def opens(launch: Launch, *, now: datetime) -> bool:
+    """Whether a token of this launch still opens something: it stands, and the decision would let it in now.
+
+    What a person's token rests on may have been withdrawn a moment ago (a Grant, a Guardianship). A token that
+    opens the trust's API as well is of use without any record.
+    """
+    if not stands(launch, now=now):
+        return False
+    if launch.subject_id is None and TRUST & set(launch.scope.split()):
+        return True
+    caller = Caller(
+        client=launch.application.client_id, capacity=Capacity(launch.capacity), purpose=launch.purpose,
+        doors=(Door("*", "rs"),), person=launch.person_id, organization=launch.organization_id,
+        subject=launch.subject_id,
+    )  # fmt: skip
+    return isinstance(decide(caller, in_force_for(caller, now=now), now), Permit)
 
 
 def _right_stands(launch: Launch, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from phr.smart.login_models import KnownDevice, SignInFailure, UsedChallenge
-from phr.smart.models import AuthorizationRequest, IDToken, Launch, UsedAssertion
+from phr.smart.models import AuthorizationRequest, IDToken, Launch, LaunchContext, UsedAssertion
 
 KEPT = timedelta(days=31)  # an ended launch stays this long, so that a replayed code or refresh token is known
 BATCH = 5000  # launches removed at a time
@@ -16,6 +16,7 @@ BATCH = 5000  # launches removed at a time
 def forget(*, now: datetime) -> int:
     """Remove launches ended for a month, with their tokens and codes, and short-lived rows. Returns the launches."""
     UsedAssertion.objects.filter(expires_at__lt=now).delete()
+    LaunchContext.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()
     AuthorizationRequest.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
     SignInFailure.objects.filter(failed_at__lt=now - timedelta(days=1)).delete()
     KnownDevice.objects.filter(ends_at__lt=now).delete()

@@ -10,6 +10,7 @@ urlpatterns = [
     path("oauth/token", views.token, name="token"),
     path("oauth/revoke", views.revoke, name="revoke"),
     path("oauth/introspect", views.introspect, name="introspect"),
+    path("brands", views.brand_bundle, name="brands"),
     path("oauth/jwks", views.jwks, name="jwks"),
     path(".well-known/smart-configuration", views.smart_configuration, name="smart-configuration"),
     path("fhir/.well-known/smart-configuration", views.smart_configuration, name="fhir-smart-configuration"),

@@ -15,13 +15,14 @@ from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from django.utils.http import parse_etags
 from django.views.decorators.csrf import csrf_exempt
 from jwcrypto.jwk import JWK
 from oauthlib.common import Request, urlencode
 from oauthlib.oauth2.rfc6749.errors import FatalClientError, OAuth2Error
 
 from consent.audit import AuditUnavailable
-from phr.smart import cors, discovery, launches, trail
+from phr.smart import brands, cors, discovery, launches, trail
 from phr.smart.models import AccessToken
 from phr.smart.provider import FHIR_URL, TOKEN_URL, server
 
@@ -32,6 +33,7 @@ READ = (
 )  # fmt: skip
 LONGEST = 20_000
 FORM = "application/x-www-form-urlencoded"
+FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -151,7 +153,7 @@ def _introspection(presented: str, asking: str) -> dict[str, Any]:
     digest = sha256(presented.encode("utf-8", "replace")).hexdigest()
     related = ("launch__application", "launch__person", "launch__organization", "launch__subject")
     row = AccessToken.objects.select_related(*related).filter(token_checksum=digest).first()
-    active = row is not None and row.revoked_at is None and row.expires > now and launches.stands(row.launch, now=now)
+    active = row is not None and row.revoked_at is None and row.expires > now and launches.opens(row.launch, now=now)
     trail.introspected(row.launch if row else None, client=asking, active=active, now=now)
     if row is None or not active:
         return {"active": False}
@@ -161,11 +163,9 @@ def _introspection(presented: str, asking: str) -> dict[str, Any]:
         "exp": int(row.expires.timestamp()), "iat": int(row.created.timestamp()),
         "iss": settings.PHR_BASE_URL, "aud": FHIR_URL, "purpose_of_use": launch.purpose,
     }  # fmt: skip
-    if launch.subject_id:
-        told["patient"] = str(launch.subject_id)
     if launch.person_id:
         told |= {"sub": str(launch.person_id), "fhirUser": launches.fhir_user(launch, FHIR_URL)}
-    return told
+    return told | launches.context_of(launch) | launches.proof_claims(launch)
 
 
 def public(view: View) -> View:
@@ -194,6 +194,19 @@ def smart_configuration(request: HttpRequest) -> HttpResponse:
 def openid_configuration(request: HttpRequest) -> HttpResponse:
     """OpenID Connect Discovery 1.0 and RFC 8414."""
     return JsonResponse(discovery.openid_configuration())
+
+
+@public
+def brand_bundle(request: HttpRequest) -> HttpResponse:
+    """SMART App Launch 2.2 section 4: for any origin, and only sent again when it changed."""
+    content = json.dumps(brands.bundle(), ensure_ascii=False).encode()
+    etag = f'"{sha256(content).hexdigest()[:32]}"'
+    known = parse_etags(request.headers.get("If-None-Match", ""))
+    fresh = etag in known or "*" in known
+    answer = HttpResponse(b"" if fresh else content, status=304 if fresh else 200, content_type=FHIR_JSON)
+    answer["ETag"] = etag
+    answer["Access-Control-Expose-Headers"] = "ETag"
+    return answer
 
 
 @public

@@ -25,8 +25,6 @@ from phr.web import wording
 from phr.web.names import born, name_of
 from phr.web.pages import origin, page, policy, problem
 
-JUST_NOW = 60  # seconds between proving and being back at the request
-
 
 class AwayRedirect(HttpResponseRedirect):
     """To the app's registered address, whatever its scheme (it was checked when it was registered)."""
@@ -66,8 +64,6 @@ def authorize(request: HttpRequest) -> HttpResponse:
 def _proving(checked: deeds.Checked, given: dict[str, object]) -> str:
     """Where the person proves who she is, and comes back to the same request: just proved is lately enough."""
     kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
-    if checked.max_age is not None:
-        kept["max_age"] = max(checked.max_age, JUST_NOW)
     return step_up.page_url(acr=checked.acr, max_age=checked.max_age, next="/oauth/authorize?" + urlencode(kept))
 
 

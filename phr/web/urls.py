@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from phr.web import authorize, home, sign_in
+from phr.web import apps, authorize, home, sign_in
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -13,7 +13,9 @@ urlpatterns = [
     path("sign-out", sign_in.sign_out, name="sign-out"),
     path("oauth/authorize", authorize.authorize, name="authorize"),
     path("oauth/authorize/<uuid:id>", authorize.decide, name="authorize-decide"),
-    path("apps/<uuid:id>/stop", home.stop, name="app-stop"),
+    path("apps", apps.apps, name="apps-page"),
+    path("apps/stop", apps.stop_all, name="apps-page-stop-all"),
+    path("apps/<uuid:id>/stop", apps.stop, name="app-stop"),
     path("demo/callback", home.demo_callback, name="demo-callback"),
     path("language", set_language, name="language"),
     path("static/tsumugi.css", home.stylesheet, name="stylesheet"),
