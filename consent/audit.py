@@ -1,5 +1,8 @@
 """The log: one explicit call, one INSERT, one append-only table. Never clinical content, tokens or keys.
 
+Who, when, what kind of deed and about whom stand in clear; the detail is sealed by the key of the person it is about
+(`consent.payload`), so that it is shredded with the record.
+
 Nothing leaves and nothing is written without its line: if the line cannot be kept, AuditUnavailable is
 raised and the caller must answer 503. Sealing and verifying: `consent.sealing`.
 """
@@ -7,19 +10,21 @@ raised and the caller must answer 503. Sealing and verifying: `consent.sealing`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
 
-from consent import prepared
+from consent import payload, prepared
 from consent.decide import Caller
+from consent.keys import CannotOpen
 
 if TYPE_CHECKING:
-    from consent.models import Person
+    from consent.models import AuditEntry, Person
 
 
 class Event(StrEnum):
@@ -37,10 +42,32 @@ class Event(StrEnum):
     GRANT_GIVEN = "grant:given"
     GRANT_WITHDRAWN = "grant:withdrawn"
     GRANT_REFUSED = "grant:refused"
+    GRANT_PROPOSED = "grant:proposed"
+    GRANT_PAUSED = "grant:paused"
+    GRANT_RESUMED = "grant:resumed"
+    GRANT_ANSWERED = "grant:answered"
     GUARDIANSHIP_LINKED = "guardianship:linked"
     GUARDIANSHIP_FROZEN = "guardianship:frozen"
     GUARDIANSHIP_UNFROZEN = "guardianship:unfrozen"
     GUARDIANSHIP_ENDED = "guardianship:ended"
+    JOINT_ACT_ASKED = "joint-act:asked"
+    JOINT_ACT_AGREED = "joint-act:agreed"
+    JOINT_ACT_REFUSED = "joint-act:refused"
+    GUARDIANSHIP_RENEWED = "guardianship:renewed"
+    GUARDIANSHIP_RELEASE_ASKED = "guardianship:release"  # the first of the two who unfreeze
+    LOCATION_HIDDEN = "location:hidden"
+    LOCATION_SHOWN = "location:shown"
+    PROTECTION_ASKED = "protection:asked"
+    PROTECTION_CLOSED = "protection:closed"
+    PROXIES_SUSPENDED = "proxies:suspended"
+    PROXIES_CONFIRMED = "proxies:confirmed"
+    MARK_SET = "mark:set"
+    MARK_RELEASED = "mark:released"
+    BIRTH_RECORDED = "birth:recorded"
+    LOSS_RECORDED = "pregnancy:ended"
+    DEATH_RECORDED = "death:recorded"
+    ADOPTION_RECORDED = "adoption:recorded"
+    ADULTHOOD_REACHED = "adulthood:reached"
     SUBJECT_CREATED = "subject:created"
     SUBJECT_LOCKED = "subject:locked"
     SUBJECT_ERASED = "subject:erased"
@@ -51,6 +78,12 @@ class Event(StrEnum):
     PERSON_SIGNED_IN = "person:signed-in"
     PERSON_SIGN_IN_FAILED = "person:sign-in-failed"
     PERSON_SIGNED_OUT = "person:signed-out"
+    PERSON_PROVED = "person:proved"  # who she is, once more or better
+    CREDENTIAL_ADDED = "credential:added"
+    CREDENTIAL_REMOVED = "credential:removed"
+    PASSWORD_CHANGED = "password:changed"
+    RECOVERY_OPENED = "recovery:opened"
+    ACCOUNT_RECOVERED = "account:recovered"
     IMPORT_ACCEPTED = "import:accepted"
     IMPORT_COMMITTED = "import:committed"
     IMPORT_REFUSED = "import:refused"
@@ -60,6 +93,21 @@ class Event(StrEnum):
     EXPORT_DELETED = "export:deleted"
     RECORD_EXPORTED = "record:exported"  # left in a file of an export
     KEYS_ROTATED = "keys:rotated"
+    HOLD_PLACED = "hold:placed"
+    HOLD_LIFTED = "hold:lifted"
+    ERASURE_ASKED = "erasure:asked"
+    ERASURE_AGREED = "erasure:agreed"
+    ERASURE_CANCELLED = "erasure:cancelled"
+    ERASURE_REFUSED = "erasure:refused"
+    RECORD_DISCLOSED = "record:disclosed"  # handed to the person, whole
+    CORRECTION_ASKED = "correction:asked"
+    CORRECTION_ANSWERED = "correction:answered"
+    RECORD_MOVED_IN = "record:moved-in"
+    TRANSFER_ASKED = "transfer:asked"
+    TRANSFER_AGREED = "transfer:agreed"
+    TRANSFER_CANCELLED = "transfer:cancelled"
+    RECORD_MOVED_OUT = "record:moved-out"
+    TRANSFER_CONFIRMED = "transfer:confirmed"
     TERMS_PUBLISHED = "terms:published"
     MANDATE_ACCEPTED = "mandate:accepted"
     MANDATE_ENDED = "mandate:ended"
@@ -96,9 +144,12 @@ DETAIL = frozenset({
     "run", "connector", "file_sha256", "rows", "created", "updated", "unchanged", "problems",
     "terms", "mandate", "recipient", "program", "provision", "decision", "outcome", "codes", "state", "benefit",
     "complaint", "incident", "items", "purpose", "organization", "until",
-    "key_id", "old_key_id", "resources", "categories", "level",
+    "joint_act", "mark", "assessment", "wish", "case", "days", "children", "episode",
+    "acr", "key_id", "old_key_id", "kinds", "resources", "categories", "level",
+    "hold", "erasure", "correction", "transfer", "digest",
 })  # fmt: skip
 LONGEST = 200  # characters of one value
+UNAVAILABLE = "監査ログに書けません / the audit log cannot be written"
 
 Value: TypeAlias = str | int | bool | None
 Detail: TypeAlias = Mapping[str, Value | list[str] | list[int] | tuple[str, ...] | tuple[int, ...]]
@@ -112,30 +163,37 @@ class UndeclaredDetail(ValueError):
     """A programming error: a detail key that `DETAIL` does not declare, or a value of another shape."""
 
 
-# The salt (122 random bits) is drawn by the database: one value less to send.
-INSERT = """
+# One line, kept only while the key that sealed its detail still stands.
+_COLUMNS = """
 INSERT INTO consent_auditentry
-  (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
-VALUES (pg_current_xact_id()::text::bigint, %s, %s, %s, %s, %s, %s, %s, %s, %s, uuid_send(gen_random_uuid()), %s)
+  (xid, at, event, subject, person, organization, client, capacity, purpose, request,
+   version, key_version, salt, detail)
+"""
+INSERT = f"""{_COLUMNS}
+SELECT pg_current_xact_id()::text::bigint, %s::timestamptz, %s, %s::uuid, %s::bigint, %s::bigint, %s, %s, %s, %s,
+       %s::int, %s::smallint, %s::bytea, %s::bytea
+ WHERE {payload.STANDS.format(id="%s", wrapped="%s::bytea")} RETURNING 1
 """
 
-INSERT_MANY = """
-INSERT INTO consent_auditentry
-  (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
+INSERT_MANY = f"""{_COLUMNS}
 SELECT pg_current_xact_id()::text::bigint, %s, %s, told.subject, %s, %s, %s, %s, %s, %s,
-       uuid_send(gen_random_uuid()), told.detail::jsonb
-FROM unnest(%s::uuid[], %s::text[]) AS told(subject, detail)
+       told.version, told.key_version, told.salt, told.detail
+FROM unnest(%s::uuid[], %s::int[], %s::smallint[], %s::bytea[], %s::bytea[])
+  AS told(subject, version, key_version, salt, detail)
+WHERE (SELECT bool_and({payload.STANDS.format(id="held.id", wrapped="held.wrapped")})
+       FROM unnest(%s::bigint[], %s::bytea[]) AS held(id, wrapped))
+RETURNING 1
 """
 
-
-FETCH_LOGGED = """
-WITH found AS ({select}), told (subject, detail) AS ({told}), logged AS (
-  INSERT INTO consent_auditentry
-    (xid, at, event, subject, person, organization, client, capacity, purpose, request, salt, detail)
-  SELECT pg_current_xact_id()::text::bigint, %(log_at)s, %(log_event)s, told.subject, %(log_person)s::bigint,
-         %(log_organization)s::bigint, %(log_client)s, %(log_capacity)s, %(log_purpose)s, %(log_request)s,
-         uuid_send(gen_random_uuid()), told.detail FROM told)
-SELECT * FROM found
+FETCH_LOGGED = f"""
+WITH found AS ({{select}}), logged AS ({_COLUMNS}
+  SELECT pg_current_xact_id()::text::bigint, %(log_at)s::timestamptz, %(log_event)s, found.subject_id,
+         %(log_person)s::bigint, %(log_organization)s::bigint, %(log_client)s, %(log_capacity)s, %(log_purpose)s,
+         %(log_request)s, found.version, %(log_key_version)s::smallint, %(log_salt)s::bytea, %(log_detail)s::bytea
+    FROM found WHERE found.subject_id = %(log_subject)s::uuid AND found.subject2_id IS NULL AND ({{when}})
+     AND {payload.STANDS.format(id="%(log_key)s", wrapped="%(log_wrapped)s::bytea")}
+  RETURNING 1)
+SELECT found.*, EXISTS (SELECT FROM logged) FROM found
 """
 
 
@@ -151,9 +209,17 @@ def record(
 
     Raises AuditUnavailable if it cannot be kept, UndeclaredDetail for a key outside `DETAIL`.
     """
+    told, version = _detail(detail)
     # As text: psycopg quotes a str several times faster than a datetime or a UUID.
-    about = None if subject is None else str(subject)
-    _execute(INSERT, (now.isoformat(), event.value, about, *_who(by), _detail(detail)))
+    about, at, who = None if subject is None else str(subject), now.isoformat(), _who(by)
+
+    def keep() -> bool:
+        key = payload.key_of(subject)
+        line = payload.seal(told, subject=subject, key=key)
+        values = (at, event.value, about, *who, version, key.version, line.salt, line.detail, key.id, key.wrapped)
+        return bool(prepared.fetch(INSERT, values))
+
+    _kept(keep, [subject])
 
 
 def record_many(
@@ -164,34 +230,79 @@ def record_many(
     told: Mapping[UUID | None, Detail],
 ) -> None:
     """Keep one line per patient found, in one statement; none if there is none. `told`: patient -> detail."""
-    if told:
-        details = [_detail(detail) for detail in told.values()]
-        _execute(INSERT_MANY, (now, event.value, *_who(by), list(told), details))
+    if not told:
+        return
+    details = {subject: _detail(detail) for subject, detail in told.items()}
+
+    def keep() -> bool:
+        keys = payload.keys_of(details)
+        lines = [payload.seal(text, subject=s, key=keys[s]) for s, (text, _) in details.items()]
+        values = (
+            now, event.value, *_who(by),
+            list(details), [version for _, version in details.values()], [line.key.version for line in lines],
+            [line.salt for line in lines], [line.detail for line in lines],
+            [key.id for key in keys.values()], [key.wrapped for key in keys.values()],
+        )  # fmt: skip
+        return bool(prepared.fetch(INSERT_MANY, values))
+
+    _kept(keep, list(details))
 
 
 def fetch_logged(
-    select: str, values: Mapping[str, Any], event: Event, *, told: str, by: Caller, now: datetime
-) -> list[tuple[Any, ...]]:
-    """Run a query for rows by key and keep the lines about what it found, in one statement: neither without the other.
+    select: str,
+    values: Mapping[str, Any],
+    event: Event,
+    *,
+    subject: UUID,
+    detail: Detail,
+    by: Caller,
+    now: datetime,
+    when: str = "true",
+) -> list[tuple[tuple[Any, ...], bool]]:
+    """Run a query for one row by key and keep the line about what it found, in one statement.
 
-    `told`: a SELECT of (subject, detail) from `found`, the rows of `select`. Raises AuditUnavailable.
+    That is where the row is of `subject` alone and `when` (SQL over `found`) holds: the line says `detail` and the
+    row's version. Returns the row and whether its line is kept; where it is not, the caller must keep one before
+    anything leaves. Raises AuditUnavailable.
     """
+    text, _ = _detail(detail)
     person, organization, client, capacity, purpose, request = _who(by)
-    line = {
-        "log_at": now.isoformat(), "log_event": event.value, "log_person": person, "log_organization": organization,
-        "log_client": client, "log_capacity": capacity, "log_purpose": purpose, "log_request": request,
-    }  # fmt: skip
     try:
-        return prepared.fetch(FETCH_LOGGED.format(select=select, told=told), {**values, **line})
-    except DatabaseError as error:
-        raise AuditUnavailable("監査ログに書けません / the audit log cannot be written") from error
+        key = payload.key_of(subject)
+        sealed = payload.seal(text, subject=subject, key=key)
+        line = {
+            "log_at": now.isoformat(), "log_event": event.value, "log_person": person,
+            "log_organization": organization, "log_client": client, "log_capacity": capacity, "log_purpose": purpose,
+            "log_request": request, "log_subject": str(subject), "log_key": key.id, "log_wrapped": key.wrapped,
+            "log_key_version": key.version, "log_salt": sealed.salt, "log_detail": sealed.detail,
+        }  # fmt: skip
+        rows = prepared.fetch(FETCH_LOGGED.format(select=select, when=when), {**values, **line})
+    except (DatabaseError, CannotOpen, ImproperlyConfigured) as error:
+        raise AuditUnavailable(UNAVAILABLE) from error
+    return [(row[:-1], row[-1]) for row in rows]
 
 
-def _execute(sql: str, line: Sequence[Any]) -> None:
+def _kept(keep: Callable[[], bool], subjects: Sequence[UUID | None]) -> None:
+    """Keep it; with keys read anew where a remembered one stands no longer. Raises AuditUnavailable."""
     try:
-        prepared.execute(sql, line)
-    except DatabaseError as error:
-        raise AuditUnavailable("監査ログに書けません / the audit log cannot be written") from error
+        if keep():
+            return
+        payload.forget([*subjects, None])
+        if keep():
+            return
+    except (DatabaseError, CannotOpen, ImproperlyConfigured) as error:
+        raise AuditUnavailable(UNAVAILABLE) from error
+    raise AuditUnavailable(UNAVAILABLE)
+
+
+def opened(entries: Iterable[AuditEntry]) -> list[dict[str, Any] | None]:
+    """What lines say in detail, beside them; None where that is gone with the person's key, or was altered."""
+    found = list(entries)
+    told = payload.opened([(e.subject, e.key_version, bytes(e.salt), bytes(e.detail)) for e in found])
+    return [
+        detail if detail is None or e.version is None else {**detail, "version": e.version}
+        for e, detail in zip(found, told, strict=True)
+    ]
 
 
 def _who(by: Caller | Person | None) -> tuple[int | None, int | None, str, str, str, str]:
@@ -204,8 +315,13 @@ def _who(by: Caller | Person | None) -> tuple[int | None, int | None, str, str, 
     return (by.pk, by.organization_id, "", "", "", "")
 
 
-def _detail(detail: Detail | None) -> str:
-    return json.dumps(checked(detail), ensure_ascii=False, separators=(",", ":")) if detail else "{}"
+def _detail(detail: Detail | None) -> tuple[str, int | None]:
+    """A detail as text, and the version in it: that says nothing by itself, and has a column of its own."""
+    told = checked(detail)
+    version = told.pop("version", None)
+    if version is not None and (not isinstance(version, int) or not 0 <= version < 1 << 31):
+        raise UndeclaredDetail("version: a number")
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")) if told else "{}", version
 
 
 def checked(detail: Detail | None) -> dict[str, object]:

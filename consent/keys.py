@@ -150,6 +150,15 @@ def prove() -> None:
                 raise ImproperlyConfigured(f"{error}. {HINT}") from None
 
 
+def ready() -> None:
+    """`prove`, and make the commons key where there is none: nobody's first line shall wait for another's commit."""
+    prove()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('consent_datakey')")
+        if cursor.fetchone()[0] is not None:
+            keys_for([None])
+
+
 def rewrap(*, batch: int = 1000) -> int:
     """Wrap every data key anew by the current key-encryption key; returns how many. Resumable."""
     ring, done = keyring(), 0

@@ -1,13 +1,12 @@
 """Sealing the log: batches of entries in commit order, each an RFC 6962 tree with a signed, chained head.
 
 No chain runs through the rows (it would make writers wait for one another); a batch is made behind them.
-A leaf holds salted commitments of the fields, so that one field can be shown without the others, and a
-shredded payload leaves the tree whole.
+A leaf holds salted commitments of the fields, so that one field can be shown without the others. The detail is
+committed to as it stands, sealed: whoever has no key can verify it, and a shredded one leaves the tree whole.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -25,12 +24,13 @@ from consent.models import AuditBatch
 LARGEST = 10_000
 FIELDS = (
     "id", "xid", "at", "event", "subject", "person", "organization", "client", "capacity", "purpose", "request",
-    "detail",
+    "version", "key_version", "detail",
 )  # fmt: skip
 ONE_SEALER = 0x7473_756D_7567_6901  # advisory lock
 
 ENTRIES = """
-SELECT id, xid, at, event, subject, person, organization, client, capacity, purpose, request, detail, salt
+SELECT id, xid, at, event, subject, person, organization, client, capacity, purpose, request, version,
+       key_version, detail, salt
 FROM consent_auditentry
 """
 # Everything before the horizon has ended: no transaction still running can add an entry there.
@@ -73,10 +73,7 @@ def seal(*, now: datetime, key: Ed25519PrivateKey, largest: int = LARGEST) -> Au
 def leaf_of(row: Sequence[Any]) -> bytes:
     """The leaf of one entry: FIELDS in order, then the salt."""
     salt = bytes(row[-1])
-    *plain, detail = row[:-1]
-    if isinstance(detail, str):  # Django hands jsonb from a raw cursor over as text
-        detail = json.loads(detail)
-    told = {name: _commitment(salt, name, value) for name, value in zip(FIELDS, (*plain, detail), strict=True)}
+    told = {name: _commitment(salt, name, value) for name, value in zip(FIELDS, row[:-1], strict=True)}
     return merkle.leaf(canonical(told))
 
 
@@ -89,6 +86,8 @@ def _commitment(salt: bytes, name: str, value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, memoryview | bytes):
+        return bytes(value).hex()
     return str(value) if isinstance(value, UUID) else value
 
 

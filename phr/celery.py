@@ -12,7 +12,7 @@ app = Celery("phr")
 app.set_default()  # in every thread: web answers in several
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["phr.smart", "phr.fhir.bulk"])
+app.autodiscover_tasks(["phr.api", "phr.smart", "phr.fhir.bulk"])
 
 
 @worker_init.connect
@@ -33,7 +33,7 @@ def refuse_what_is_unsafe(**_: object) -> None:
 
     try:
         checks.require_safe()
-        vault.prove()
+        vault.ready()
     except (ImproperlyConfigured, SystemCheckError) as error:
         print(error, file=sys.__stderr__, flush=True)  # beat has taken sys.stderr for its log by now
         raise SystemExit(1) from None

@@ -14,4 +14,4 @@ from phr import celery, checks  # noqa: E402
 from phr.records import vault  # noqa: E402
 
 checks.require_safe()
-vault.prove()
+vault.ready()

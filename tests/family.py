@@ -6,7 +6,6 @@ The family is the demo's (`phr/populate/demo.py`); its tokens come from the real
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -22,7 +21,8 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from consent.models import Person, Subject
+from consent import audit
+from consent.models import AuditEntry, Person, Subject
 from phr.populate import demo, personas
 from phr.populate.cast import CITY_A, SUBJECTS, YUKI
 from phr.populate.people import Human, patient
@@ -350,10 +350,6 @@ def rows() -> dict[str, int]:
 
 def audit_lines(event: str) -> list[tuple[Any, ...]]:
     """(subject, person, organization, capacity, detail) of an event's lines, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT subject, person, organization, capacity, detail FROM consent_auditentry"
-            " WHERE event = %s ORDER BY id",
-            [event],
-        )
-        return [(*row[:4], json.loads(row[4]) if isinstance(row[4], str) else row[4]) for row in cursor.fetchall()]
+    lines = AuditEntry.objects.filter(event=event).order_by("id")
+    told = audit.opened(lines)
+    return [(x.subject, x.person, x.organization, x.capacity, d) for x, d in zip(lines, told, strict=True)]

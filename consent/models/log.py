@@ -29,8 +29,10 @@ class AuditEntry(models.Model):
     capacity = models.CharField(max_length=10, blank=True)
     purpose = models.CharField(max_length=16, blank=True)
     request = models.CharField(max_length=36, blank=True)
+    version = models.IntegerField(null=True)  # of the resource the sealed detail names; tells nothing without it
+    key_version = models.SmallIntegerField(default=0)  # of the data key that sealed the detail
     salt = models.BinaryField(max_length=16)
-    detail = models.JSONField(default=dict)
+    detail = models.BinaryField(default=bytes)  # sealed: `consent.payload`
 
     class Meta:
         indexes = [

@@ -42,6 +42,7 @@ class Stored:
     deleted: bool
     facts: Facts
     body: bytes | None
+    because: tuple[str, ...] = ()  # the rules and consents that let this caller see it
 
     @property
     def reference(self) -> str:
@@ -88,13 +89,13 @@ def facts_of_row(row: Sequence[Any]) -> Facts:
     )  # fmt: skip
 
 
-def stored(row: Sequence[Any], facts: Facts) -> Stored:
+def stored(row: Sequence[Any], facts: Facts, because: tuple[str, ...] = ()) -> Stored:
     """Open one row's body. Raises vault.CannotOpen when it was altered, moved or shredded."""
     body = None
     if row[15] is not None:
         key = None if row[17] is None else vault.Key(row[14], row[16], bytes(row[17]))
         body = open_body(row[15], facts, version=row[11], key_version=row[14], key=key)
-    return Stored(row[0], row[1], row[2], row[11], row[12], row[13], facts, body)
+    return Stored(row[0], row[1], row[2], row[11], row[12], row[13], facts, body, because)
 
 
 def open_body(sealed: bytes, facts: Facts, *, version: int, key_version: int, key: vault.Key | None) -> bytes:

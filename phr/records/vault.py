@@ -36,6 +36,7 @@ from consent.keys import (
     keys_for,
     parse_keyring,
     prove,
+    ready,
     rewrap,
     unwrap,
     wrap,
@@ -44,7 +45,7 @@ from consent.keys import (
 # The keys' own names too: whoever seals bodies needs both.
 __all__ = [
     "HINT", "CannotOpen", "Key", "Keyring", "all_keys", "cipher", "compress", "decompress", "index_key", "keyring",
-    "keys_for", "parse_keyring", "prove", "rewrap", "seal", "unseal", "unwrap", "wrap",
+    "keys_for", "parse_keyring", "prove", "ready", "rewrap", "seal", "unseal", "unwrap", "wrap",
 ]  # fmt: skip
 
 ONE, TWO = b"\x01", b"\x02"

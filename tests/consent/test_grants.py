@@ -9,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent import authoring, effective, grants, guardianship
+from consent import authoring, effective, grants, guardianship, joint
 from consent.authoring import OutsideProfile
 from consent.clauses import Malformed, clause_from_json, clause_to_json
 from consent.grants import UnableToGive, UnableToWithdraw
-from consent.models import AuditEntry, EffectiveGrant, Grant, Subject
+from consent.models import AuditEntry, EffectiveGrant, Grant, JointAct, Subject
+from consent.receipts import Terms
 from consent.scope import Clause
 from tests.consent import strategies as draw
 from tests.consent.people import People
+from tests.lines import told_by
 
 TREAT = frozenset({"TREAT"})
 
@@ -52,7 +54,7 @@ def test_a_mother_gives_and_withdraws(family: People, now: datetime) -> None:
     grants.withdraw(grant=grant, by=family.yuki, reason="again", now=now)
     assert epoch(family.yuki_subject) == before + 2
     lines = AuditEntry.objects.filter(event__startswith="grant:").order_by("id")
-    assert [(e.event, e.person, e.subject, e.detail["grant"]) for e in lines] == [
+    assert [(e.event, e.person, e.subject, told_by(e)["grant"]) for e in lines] == [
         ("grant:given", family.yuki.pk, family.yuki_subject.pk, grant.pk),
         ("grant:withdrawn", family.yuki.pk, family.yuki_subject.pk, grant.pk),
     ]
@@ -125,21 +127,35 @@ def test_at_fifteen_a_guardian_consents_within_the_standard_set(family: People, 
     grants.give(root=to_clinic(family, categories=only("ALLERGY", "GROWTH")), **give)  # type: ignore[arg-type]
 
 
+BEYOND_CARE = Terms(
+    benefit="結果をお知らせします", profiling=False, onward=False, use_class="public-interest",
+    withdrawal="アプリの「同意」から", contact="desk@example.test",
+)  # fmt: skip
+
+
 @pytest.mark.G(14)
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"purposes": frozenset({"HRESCH"})},
-        {"actors": frozenset({"class:clinic"}), "valid_to": "soon"},
-        {"labels": frozenset({"SDV"})},
-    ],
-)
-def test_what_one_guardian_may_not_give_alone(family: People, now: datetime, more: dict[str, object]) -> None:
-    if "valid_to" in more:
-        more["valid_to"] = now + timedelta(days=100)
+def test_what_takes_both_guardians_waits_for_the_other(family: People, now: datetime) -> None:
+    year = {"valid_to": now + timedelta(days=100)}
+    study = {"purposes": only("HRESCH"), "categories": only("GROWTH"), "data_low": now - timedelta(days=900)}
+    give = {"subject": family.hana, "by": family.yuki, "capacity": "guardian", "now": now, "terms": BEYOND_CARE}
+    for root in (to_clinic(family, **study, **year), to_clinic(family, actors=only("class:clinic"), **year)):
+        grant = grants.give(root=root, **give)  # type: ignore[arg-type]
+        assert (grant.state, effective.rows_of_stored(grant) != ()) == ("proposed", True)
+        assert not EffectiveGrant.objects.filter(grant=grant).exists()
+        with pytest.raises(UnableToGive):  # it waits for one thing, and is not replaced meanwhile
+            grants.give(root=root, supersedes=grant, **give)  # type: ignore[arg-type]
+        joint.agree(act=JointAct.objects.get(grant=grant), by=family.ichiro, now=now)
+        grant.refresh_from_db()
+        assert grant.state == "active"
+        assert EffectiveGrant.objects.filter(grant=grant).exists()
+
+
+@pytest.mark.G(14)
+def test_what_no_guardian_gives(family: People, now: datetime) -> None:
     with pytest.raises(OutsideProfile):
         grants.give(
-            subject=family.hana, root=to_clinic(family, **more), by=family.yuki, capacity="guardian", now=now
+            subject=family.hana, root=to_clinic(family, labels=only("SDV")), by=family.yuki, capacity="guardian",
+            now=now,
         )  # fmt: skip
 
 

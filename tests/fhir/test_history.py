@@ -264,7 +264,7 @@ def test_histories_are_logged(family: Neighbourhood, past: dict[str, str]) -> No
     assert (typed[0], typed[4]["type"], typed[4]["count"]) == (YUKI, "Observation", 4)
     assert (everything[0], everything[4]["type"]) == (YUKI, "*")
     assert (instance[0], instance[4]["id"]) == (YUKI, past["a"])
-    assert (nothing[0], nothing[4]) == (None, {"type": "Condition"})
+    assert (nothing[0], nothing[4]) == (YUKI, {"type": "Condition", "count": 0})
 
 
 def test_the_second_look_guards_histories(family: Neighbourhood, past: dict[str, str], monkeypatch: Any) -> None:

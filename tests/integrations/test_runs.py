@@ -23,6 +23,7 @@ from tests.consent.people import People
 from tests.integrations.conftest import clinic
 from tests.integrations.jahis_qr.samples import DRUG, GROUP, notebook, sample
 from tests.integrations.moves import FULL, JAHIS, codes, hanas, imported, kinds, table_sizes
+from tests.lines import told_by
 
 
 def test_a_notebook_becomes_a_record(family: People, mother: Caller, now: datetime) -> None:
@@ -221,7 +222,7 @@ def test_the_log_tells_of_the_import_without_its_content(family: People, mother:
     run = imported(hanas(sample("tc08_full.txt")), by=mother, subject=family.hana.pk, now=now)
     entries = AuditEntry.objects.filter(event__startswith="import:").order_by("id")
     assert [e.event for e in entries] == ["import:accepted", "import:committed"]
-    assert {e.detail["run"] for e in entries} == {str(run.pk)}
+    assert {told_by(e)["run"] for e in entries} == {str(run.pk)}
     assert {e.person for e in entries} == {family.yuki.pk}
 
 

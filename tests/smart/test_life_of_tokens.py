@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from consent import prepared
+from consent import audit, prepared
 from consent.models import AuditEntry, Subject
 from phr.smart import sweep, tokens
 from phr.smart.models import (
@@ -25,6 +25,7 @@ from phr.smart.models import (
     UsedAssertion,
     UsedCode,
 )
+from tests.lines import told_by
 from tests.smart.conftest import Family, Phone, basic, post, refresh
 
 OFFLINE = "launch/patient patient/*.rs offline_access"
@@ -214,9 +215,9 @@ def test_every_issue_is_logged_without_the_token(family: Family) -> None:
     assert (line.person, line.subject, line.client, line.capacity) == (
         family.yuki.pk, family.yuki.own_subject_id, "phone-app", "self",
     )  # fmt: skip
-    assert told["access_token"] not in str(line.detail)
+    assert told["access_token"] not in str(audit.opened([line]))
     Phone(family.yuki).redeem("wrong")
-    assert AuditEntry.objects.get(event="token:refused").detail["because"] == "invalid_grant"
+    assert told_by(AuditEntry.objects.get(event="token:refused"))["because"] == "invalid_grant"
 
 
 def test_what_ended_long_ago_is_forgotten(family: Family, ask_system: Callable[..., Any]) -> None:
