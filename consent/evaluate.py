@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from consent import clauses
-from consent.scope import Category, Clause, Facts
+from consent.scope import Category, Clause, Facts, named
 
 T = TypeVar("T", str, int)
 
@@ -88,7 +88,7 @@ def _applies(node: Clause, asked: Asked, permit: bool) -> bool:
 
 def _categories(node: Clause, facts: Facts, permit: bool) -> bool:
     names = _stated(node.categories, clauses.ORDINARY_NAMES.__contains__, permit)
-    return names is None or any(facts.categories & Category[name] for name in names)
+    return names is None or named(facts, int(sum(Category[name] for name in names)), permit=permit)
 
 
 def _labels(data: Sequence[Clause], facts: Facts, permit: bool) -> bool:

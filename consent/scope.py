@@ -95,11 +95,12 @@ def level_of(categories: int, *, declared: int = 0) -> int:
 
 
 class Mark(IntFlag):
-    """Protective marks of a resource; used only in step L1."""
+    """Marks of a resource. The protective ones are used only in step L1; MIXED only by permits of step L3."""
 
     LOCATION = 1
     MINOR_CONFIDENTIAL = 2
     CHILD_PROTECTION = 4
+    MIXED = 8  # it consists of parts of different ordinary categories: a permit must name all of them
 
 
 # Types that may stand without a Subject; everything else without one is never served.
@@ -127,7 +128,7 @@ class Facts:
     low: datetime | None = None
     high: datetime | None = None
     author: int | None = None  # Organization; None = the family itself
-    marks: int = 0
+    marks: int = 0  # Mark
     terms: frozenset[int] = frozenset()  # hashed search terms; only granular SMART scopes look
 
     @property
@@ -302,11 +303,22 @@ def row_concerns(row: GrantRow, *, actors: frozenset[str], purpose: str, action:
     )
 
 
+def named(facts: Facts, mask: int, *, permit: bool) -> bool:
+    """Whether a Clause that names these ordinary categories speaks of the resource.
+
+    One of its categories is enough, but for a permit of what is MIXED: there all of them must be named
+    (decisions/categories-of-parts.md).
+    """
+    if permit and facts.marks & Mark.MIXED and facts.categories & ORDINARY & ~mask:
+        return False
+    return bool(facts.categories & mask)
+
+
 def row_describes(row: GrantRow, facts: Facts) -> bool:
     """Whether one row speaks of this resource. Unknown facts fail a permit, meet a deny."""
     unknown_ok = not row.permit
     return (
-        all(facts.categories & mask for mask in row.category_masks)
+        all(named(facts, mask, permit=row.permit) for mask in row.category_masks)
         and _labels_match(row, facts)
         and _time_matches(row, facts, unknown_ok=unknown_ok)
         and (row.author is None or row.author == facts.author or (unknown_ok and facts.author is None))

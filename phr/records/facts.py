@@ -10,7 +10,9 @@ level 3: a wrong guess must hide, never show. How a resource is classified:
 * what a person measured at home is HOME, whatever the device wrote beside it;
 * `meta.security` R raises the level to 3, V to 4; sensitivity codes add labels;
 * what it contains counts: a resource is also of the categories, and about the persons, of its `contained`; and
-  whoever it refers to anywhere is a person it is about (decisions/whoever-is-named-is-asked.md).
+  whoever it refers to anywhere is a person it is about (decisions/whoever-is-named-is-asked.md);
+* parts (itself, each component, each contained resource) of different ordinary categories make it MIXED
+  (consent/decisions/categories-of-parts.md).
 
 Sources: design of the trust rules (Facts), FHIR R4 patient compartment, `classes.csv`.
 """
@@ -18,11 +20,12 @@ Sources: design of the trust rules (Facts), FHIR R4 patient compartment, `classe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
-from consent.scope import LABELS, LISTS, OPEN_TYPES, Category, Facts, Mark, level_of
+from consent.scope import LABELS, LISTS, OPEN_TYPES, ORDINARY, Category, Facts, Mark, level_of
 from phr.records import classes, systems
 from phr.records.commons import fault_of, person_in
 from phr.records.definitions import concrete_types, fields, patient_compartment
@@ -93,9 +96,12 @@ def facts_of(resource: Mapping[str, Any], *, author: int | None) -> Facts:
         told = "この型はだれのものでもなく、だれでも読めます。This type belongs to nobody and is open to all"
         raise TellsOfSomeone(f"{told}; {place} tells of a person, or of what must be hidden", place=place)
     seen = _Seen(resource)
-    categories = _categories(kind, resource, seen) | _contained_categories(resource)
+    parts = _parts(kind, resource, seen)
+    categories = reduce(or_, parts)
     low, high = clinical_time(resource)
     marks = seen.marks | (Mark.LOCATION if kind in _PLACED_TYPES else 0)
+    if len({part & ORDINARY for part in parts} - {0}) > 1:
+        marks |= Mark.MIXED
     subjects = () if kind in LISTS and author is not None else subjects_of(resource, named=seen.persons)
     return Facts(
         type=kind, id=resource.get("id", ""), subjects=subjects, categories=categories,
@@ -172,40 +178,48 @@ def _subject_walks(kind: str) -> tuple[tuple[str, Walk], ...]:
 # Categories
 
 
-def _categories(kind: str, resource: Mapping[str, Any], seen: _Seen) -> int:
+def _parts(kind: str, resource: Mapping[str, Any], seen: _Seen) -> list[int]:
+    """The categories of each part: of what the resource says itself, of each component, of each contained resource.
+
+    Ordinary categories of one part are views of the same thing (a birth weight is BIRTH and GROWTH).
+    """
+    return [*_own_parts(kind, resource, seen), *_contained_parts(resource)]
+
+
+def _own_parts(kind: str, resource: Mapping[str, Any], seen: _Seen) -> list[int]:
     if kind in OPEN_TYPES:
-        return int(Category.ADMINISTRATIVE)
-    found = int(DEFAULTS.get(kind, 0)) or _by_code(kind, resource)
+        return [int(Category.ADMINISTRATIVE)]
+    first, *others = [default] if (default := int(DEFAULTS.get(kind, 0))) else _by_code(kind, resource)
     if kind in _REFINED:
-        found |= _known(resource.get("type")) & ~LABELS
+        first |= _known(resource.get("type")) & ~LABELS
     if kind in _MEDICINES:
-        found |= seen.medicines
-    found |= seen.labels
+        first |= seen.medicines
+    found = reduce(or_, others, first | seen.labels)
     if kind == "Observation" and found & _MEASURED and not found & ~_AT_HOME and _self_measured(resource):
-        return int(Category.HOME)
-    return found
+        return [int(Category.HOME)]
+    return [first | seen.labels, *others]
 
 
-def _contained_categories(resource: Mapping[str, Any]) -> int:
+def _contained_parts(resource: Mapping[str, Any]) -> Iterator[int]:
     """What the contained resources are, each by its own type: the resource around them is that too."""
-    found = 0
     for inner in _dicts(resource.get("contained")):
         kind = inner.get("resourceType")
         if not isinstance(kind, str):
             continue
         seen = _Seen(inner)
-        found |= seen.medicines if kind in OPEN_TYPES else _categories(kind, inner, seen)
-    return found
+        if kind in OPEN_TYPES:
+            yield seen.medicines
+        else:
+            yield from _own_parts(kind, inner, seen)
 
 
-def _by_code(kind: str, resource: Mapping[str, Any]) -> int:
+def _by_code(kind: str, resource: Mapping[str, Any]) -> list[int]:
+    """By what its code says, and by what each component's says."""
     if kind == "QuestionnaireResponse":
         canonical = resource.get("questionnaire")
-        return (classes.of_questionnaire(canonical) if isinstance(canonical, str) else 0) or UNCLASSIFIED
-    found = _known(resource.get("code")) or UNCLASSIFIED
-    for component in _dicts(resource.get("component")):
-        found |= _known(component.get("code")) or UNCLASSIFIED
-    return found
+        return [(classes.of_questionnaire(canonical) if isinstance(canonical, str) else 0) or UNCLASSIFIED]
+    codes = [resource.get("code"), *(component.get("code") for component in _dicts(resource.get("component")))]
+    return [_known(code) or UNCLASSIFIED for code in codes]
 
 
 def _known(concept: Any) -> int:

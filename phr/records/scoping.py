@@ -11,7 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from consent.scope import ACTION_OF, ANYONE, LABELS, LISTS, OPEN_TYPES, Basis, Door, GrantRow, Scope, row_concerns
+from consent.scope import (
+    ACTION_OF,
+    ANYONE,
+    LABELS,
+    LISTS,
+    OPEN_TYPES,
+    ORDINARY,
+    Basis,
+    Door,
+    GrantRow,
+    Mark,
+    Scope,
+    row_concerns,
+)
 
 SQL = str
 Row = tuple[str, str]  # the alias that carries the Facts, the alias that carries type and id
@@ -141,7 +154,7 @@ def _describes(g: GrantRow, p: Params, row: Row) -> SQL:
     """`consent.scope.row_describes` as SQL, with the row's values as constants."""
     r, named = row
     unknown = "FALSE" if g.permit else "TRUE"
-    parts = [f"{r}.categories & {p(int(m))}::bigint <> 0" for m in g.category_masks]
+    parts = [f"NOT ({_unnamed(p, r, f'{p(int(m))}::bigint', permit=g.permit)})" for m in g.category_masks]
     labels = f"{r}.categories & {p(int(LABELS))}::bigint"
     if g.permit:
         parts.append(f"{r}.level <= {p(g.level)} AND {labels} {'<>' if g.label_masks else '='} 0")
@@ -156,6 +169,14 @@ def _describes(g: GrantRow, p: Params, row: Row) -> SQL:
     if g.item is not None:
         parts.append(f"{named}.type || '/' || {named}.fhir_id = {p(g.item)}")
     return "(" + " AND ".join(parts) + ")"
+
+
+def _unnamed(p: Params, r: str, mask: SQL, *, permit: bool) -> SQL:
+    """`not consent.scope.named`: a Clause that names the categories of `mask` does not speak of the row."""
+    if not permit:
+        return f"{r}.categories & {mask} = 0"
+    left_out = f"{r}.categories & {p(int(ORDINARY))}::bigint & ~{mask} <> 0"
+    return f"{r}.categories & {mask} = 0 OR ({r}.marks & {p(int(Mark.MIXED))} <> 0 AND {left_out})"
 
 
 def _period(g: GrantRow, p: Params, r: str) -> SQL:
@@ -207,7 +228,7 @@ def _match(g: str, permit: bool, scope: Scope, letter: str, p: Params, row: Row,
         f"coalesce({g}.valid_to > {p(scope.now)}, TRUE)",
         f"coalesce({g}.purpose = {p(scope.purpose)}, TRUE)",
         f"coalesce({g}.action = {p(ACTION_OF[letter])}, TRUE)",
-        f"NOT EXISTS (SELECT 1 FROM unnest({g}.category_masks) m WHERE {r}.categories & m = 0)",
+        f"NOT EXISTS (SELECT 1 FROM unnest({g}.category_masks) m WHERE {_unnamed(p, r, 'm', permit=permit)})",
         f"coalesce({g}.item = {named}.type || '/' || {named}.fhir_id, TRUE)",
         f"({g}.author IS NULL OR coalesce({g}.author = {r}.author, {unknown}))",
         _labels(g, permit, p, r),

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from consent.evaluate import Asked
-from consent.scope import Category, Clause, Facts, level_of
+from consent.scope import Category, Clause, Facts, Mark, level_of
 from tests.consent import words
 
 
@@ -56,6 +56,7 @@ def asked(rng: Random) -> Asked:
     facts = Facts(
         rng.choice(words.TYPES), rng.choice(words.IDS), (words.HANA,), categories,
         level_of(categories, declared=rng.choice((0, 0, 0, 0, 0, 3, 4))), low, high, rng.choice((None, *words.AUTHORS)),
+        marks=rng.choice((0, int(Mark.MIXED))),
     )  # fmt: skip
     actors = frozenset(a for a in words.ACTORS if rng.random() < 0.5)
     return Asked(facts, actors, rng.choice(words.PURPOSES), rng.choice(words.ACTIONS), words.NOW)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from consent.effective import rows_of
 from consent.evaluate import Asked
+from consent.reasons import Rule
 from consent.scope import ANYONE, LABELS, LETTERS, Basis, Category, Clause, Door, Facts, GrantRow, Mark, Scope, level_of
 from tests.consent import random_trees
 from tests.consent.words import (
@@ -94,7 +95,7 @@ def facts(draw: st.DrawFn, *, subjects: list[UUID] = SUBJECTS) -> Facts:
         low=low,
         high=high,
         author=draw(st.sampled_from([None, *AUTHORS])),
-        marks=draw(st.sampled_from([0, 0, 0, int(Mark.LOCATION), int(Mark.MINOR_CONFIDENTIAL)])),
+        marks=draw(st.sampled_from([0, 0, 0, int(Mark.MIXED), int(Mark.LOCATION), int(Mark.MINOR_CONFIDENTIAL)])),
         terms=draw(st.frozensets(st.integers(1, 3), max_size=2)),
     )
 
@@ -131,7 +132,7 @@ def bases(draw: st.DrawFn, *, subjects: list[UUID] = SUBJECTS) -> Basis:
         int(sum(Category)), int(sum(Category)) & ~LABELS, 0, int(Category.HOME), int(Category.PSY) | int(Category.HOME),
     ])  # fmt: skip
     return Basis(
-        why="drawn",
+        why=Rule.GRANTED,
         subject=draw(st.sampled_from([None, *subjects])),
         author=draw(st.sampled_from([ANYONE, None, *AUTHORS])),
         categories=draw(masks),

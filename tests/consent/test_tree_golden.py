@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from consent.effective import rows_of
 from consent.evaluate import Asked, eval_tree
-from consent.scope import Category, Clause, Facts, by_rows, level_of
+from consent.scope import Category, Clause, Facts, Mark, by_rows, level_of
 from tests.consent.strategies import HANA, NOW
 
 ORG, DR_X, DR_Y, BOB = "org:1", "person:1", "person:2", "person:3"
@@ -119,3 +120,20 @@ def test_the_first_label_moves_a_resource_into_a_class_a_grant_may_name() -> Non
     asked = Asked(seen(), frozenset({DR_X}), "TREAT", "access", NOW)
     assert eval_tree(root, asked) is None
     assert eval_tree(root, Asked(PSY, frozenset({DR_X}), "TREAT", "access", NOW)) is True
+
+
+PERMITS = {names: Clause(permit=True, categories=only(*names)) for names in (("VITAL",), ("VITAL", "GROWTH"))}
+
+
+@pytest.mark.parametrize(
+    ("names", "marks", "expected"),
+    [(("VITAL",), 0, True), (("VITAL",), Mark.MIXED, None), (("VITAL", "GROWTH"), Mark.MIXED, True)],
+)
+def test_a_permit_names_the_category_of_every_part(names: tuple[str, ...], marks: int, expected: bool | None) -> None:
+    """Views of one thing need one name, parts need all; a deny needs any (decisions/categories-of-parts.md)."""
+    facts = replace(seen("VITAL", "GROWTH"), marks=int(marks))
+    asked = Asked(facts, only(DR_X), "TREAT", "access", NOW)
+    assert eval_tree(PERMITS[names], asked) is expected
+    rows = rows_of(1, HANA, PERMITS[names])
+    assert by_rows(rows, facts, actors=asked.actors, purpose="TREAT", action="access", now=NOW) is expected
+    assert eval_tree(Clause(permit=False, categories=only("GROWTH")), asked) is False

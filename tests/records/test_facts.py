@@ -75,6 +75,19 @@ def test_every_component_must_be_known() -> None:
     assert categories(panel) & C.HIV
 
 
+def test_parts_of_different_categories_make_it_mixed_views_of_one_thing_do_not() -> None:
+    panel = observation(code=coded(systems.LOINC, "85354-9"), component=[{"code": coded(systems.LOINC, "8480-6")}])
+    assert not of(panel).marks & Mark.MIXED
+    panel["component"].append({"code": coded(systems.LOINC, "29463-7")})
+    assert of(panel).marks & Mark.MIXED
+    assert categories(panel) == C.VITAL | C.GROWTH
+    birth_weight = of(observation(code=coded(systems.LOINC, "8339-4")))
+    assert birth_weight.categories == C.BIRTH | C.GROWTH
+    assert not birth_weight.marks & Mark.MIXED
+    inside = {"resourceType": "AllergyIntolerance", "id": "a", "patient": panel["subject"]}
+    assert of(observation(code=coded(systems.LOINC, "8480-6"), contained=[inside])).marks & Mark.MIXED
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
