@@ -16,7 +16,7 @@ from uuid import UUID
 
 from consent import clauses, prepared, rules
 from consent.decide import THIRD_PARTY, Capacity
-from consent.models import EffectiveGrant, Grant, Subject
+from consent.models import EffectiveGrant, Grant, Subject, Suspension
 from consent.scope import Category, Clause, GrantRow
 
 T = TypeVar("T", str, int)
@@ -147,13 +147,31 @@ def rebuild(target: Subject | Grant) -> int:
         grants = list(Grant.objects.filter(subject=target, state=Grant.State.ACTIVE).select_related("subject"))
         active = target.state == Subject.State.ACTIVE
     old.delete()
+    suspended = set(Suspension.objects.filter(grant__in=grants).values_list("grant_id", flat=True))
     rows = [row for grant in grants if active for row in rows_of_stored(grant)]
+    rows = [row for row in rows if not (row.permit and row.grant in suspended)]
     EffectiveGrant.objects.bulk_create([_stored(row) for row in rows], batch_size=1000)
     return len(rows)
 
 
 def rows_of_stored(grant: Grant) -> tuple[GrantRow, ...]:
     """The rows of a Grant as it stands in the table, readable or not."""
+    rows = rows_if_answered(grant)
+    return tuple(_answered(rows, grant.answered)) if grant.ask else rows
+
+
+def _answered(rows: Iterable[GrantRow], provisions: Iterable[UUID]) -> Iterator[GrantRow]:
+    """Ask each time: a permit counts only for the provision that was answered with yes; denies count as they are."""
+    for row in rows:
+        if not row.permit:
+            yield row
+            continue
+        for provision in provisions:
+            yield replace(row, grantees=(*row.grantees, f"provision:{provision}"))
+
+
+def rows_if_answered(grant: Grant) -> tuple[GrantRow, ...]:
+    """The rows a Grant has, or would have once the person is asked: what a provision is judged by."""
     try:
         root = clauses.clause_from_json(grant.root)
     except clauses.Malformed:

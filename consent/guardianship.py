@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, effective, grants, rules
+from consent import audit, effective, grants, joint, rules
 from consent.audit import Event
 from consent.decide import Capacity, entitled
 from consent.in_force import in_force_between
 from consent.models import Grant, Guardianship, Organization, Person, Subject
+from consent.refusal import Because, Refusal
 
 REVIEW_MONTHS = 24
+SOON = timedelta(days=60)  # a review that is due within shows in the queue
 _DESKS = frozenset({Organization.Kind.MUNICIPALITY, Organization.Kind.CLINIC, Organization.Kind.HOSPITAL})
 
+_E, _K = Guardianship.Evidence, Guardianship.Kind
+REGISTERS = frozenset({_E.FAMILY_REGISTER, _E.COURT_ORDER})  # what shows that there is no other guardian
+# G-19: which evidence shows which kind of link
+SHOWN_BY = {
+    _K.PARENT: frozenset(_E),
+    _K.ADOPTIVE: frozenset({_E.FAMILY_REGISTER, _E.COURT_ORDER}),
+    _K.FOSTER: frozenset({_E.RESIDENT_RECORD, _E.COURT_ORDER}),
+    _K.APPOINTED: frozenset({_E.FAMILY_REGISTER, _E.COURT_ORDER, _E.CLINIC_IN_PERSON}),
+    _K.INSTITUTION: frozenset({_E.COURT_ORDER}),
+}
 
-class UnableToLink(Exception):
+
+class UnableToLink(Refusal):
     """The link is not made; the message says why in both languages."""
 
 
-class UnableToChangeLink(Exception):
-    """The link is not frozen, unfrozen or ended; the message says why in both languages."""
+class UnableToChangeLink(Refusal):
+    """The link is not frozen, unfrozen, renewed or ended; the message says why in both languages."""
+
+    because = Because.CONFLICT
 
 
 class FreezeReason(StrEnum):
@@ -31,6 +46,7 @@ class FreezeReason(StrEnum):
     COURT_ORDER = "court-order"
     CHILD_PROTECTION = "child-protection"
     REVIEW = "review"
+    DEATH = "death"
 
 
 def may_act_for(person: Person, subject: Subject, now: datetime) -> bool:
@@ -55,23 +71,27 @@ def link(
     by: Person,
     now: datetime,
     ends_on: date | None = None,
+    sole: bool = False,
 ) -> Guardianship:
     """Link a guardian to a child on evidence that `by`, staff of a municipality or clinic, has seen.
 
-    Raises UnableToLink: not such staff, verifying oneself, an adult or a child of unknown age, a review
-    later than 24 months, an empty period, a link that is already open.
+    `sole`: the register knows no other guardian. Raises UnableToLink: not such staff, verifying oneself, an adult or
+    a child of unknown age, evidence that does not show this, a review later than 24 months, an empty period, a link
+    that is already open.
     """
     _locked(subject)
     today = rules.today_in_japan(now)
     if fault := _link_fault(person, subject, evidence, by, today):
         raise UnableToLink(fault)
+    if evidence not in SHOWN_BY[kind] or (sole and evidence not in REGISTERS):
+        raise UnableToLink("この書類では確認できません / this evidence does not show it", place="evidence")
     if not today <= review_on <= rules.months_after(today, REVIEW_MONTHS) or (ends_on and ends_on <= starts_on):
         raise UnableToLink("期間または見直し日が不正です / the period or the review date is out of bounds")
     if Guardianship.objects.filter(person=person, subject=subject).exclude(state=Guardianship.State.ENDED).exists():
         raise UnableToLink("すでに登録されています / already linked")
     made = Guardianship.objects.create(
         person=person, subject=subject, kind=kind, evidence=evidence, verified_by=by,
-        starts_on=starts_on, ends_on=ends_on, review_on=review_on,
+        starts_on=starts_on, ends_on=ends_on, review_on=review_on, sole=sole,
     )  # fmt: skip
     _told(Event.GUARDIANSHIP_LINKED, made, by, now, kind=str(kind), evidence=str(evidence))
     return made
@@ -88,7 +108,7 @@ def freeze(*, guardianship: Guardianship, by: Person, reason: FreezeReason, now:
     if current.state != Guardianship.State.ACTIVE:
         return
     _set(guardianship, current, Guardianship.State.FROZEN)
-    _stop_proxies(current, now)
+    _stop_what_hangs_on(current, now)
     _told(Event.GUARDIANSHIP_FROZEN, current, by, now, reason=str(reason))
 
 
@@ -103,8 +123,57 @@ def unfreeze(*, guardianship: Guardianship, by: Person, second: Person, now: dat
     _require_staff(current, second)
     if by.pk == second.pk or current.state != Guardianship.State.FROZEN:
         raise UnableToChangeLink("凍結の解除には職員2名が必要です / unfreezing takes two staff persons")
+    current.release_asked_by = None
     _set(guardianship, current, Guardianship.State.ACTIVE)
     _told(Event.GUARDIANSHIP_UNFROZEN, current, by, now, second=second.pk)
+
+
+@transaction.atomic
+def release(*, guardianship: Guardianship, by: Person, now: datetime) -> bool:
+    """One of the two staff persons who unfreeze: the first asks, the second does it. True: it stands again.
+
+    Raises UnableToChangeLink as `unfreeze`; the first cannot be the second.
+    """
+    current = _current(guardianship)
+    _require_staff(current, by)
+    if current.state != Guardianship.State.FROZEN:
+        raise UnableToChangeLink("凍結されていません / it is not frozen")
+    first = current.release_asked_by
+    if first is not None and first.pk != by.pk and is_desk(first):
+        unfreeze(guardianship=guardianship, by=first, second=by, now=now)
+        return True
+    Guardianship.objects.filter(pk=current.pk).update(release_asked_by=by)
+    _told(Event.GUARDIANSHIP_RELEASE_ASKED, current, by, now)
+    return False
+
+
+@transaction.atomic
+def renew(
+    *, guardianship: Guardianship, evidence: Guardianship.Evidence, review_on: date, by: Person, now: datetime
+) -> None:
+    """Keep a link that was looked at again, on evidence seen again. Raises UnableToLink, UnableToChangeLink."""
+    current = _current(guardianship)
+    today = rules.today_in_japan(now)
+    if current.state != Guardianship.State.ACTIVE:
+        raise UnableToChangeLink("有効な登録ではありません / the link does not stand")
+    if fault := _link_fault(current.person, current.subject, evidence, by, today):
+        raise UnableToLink(fault)
+    if evidence not in SHOWN_BY[Guardianship.Kind(current.kind)]:
+        raise UnableToLink("この書類では確認できません / this evidence does not show it", place="evidence")
+    if not today <= review_on <= rules.months_after(today, REVIEW_MONTHS):
+        raise UnableToLink("見直し日が不正です / the review date is out of bounds", place="review_on")
+    Guardianship.objects.filter(pk=current.pk).update(evidence=evidence, review_on=review_on, verified_by=by)
+    guardianship.refresh_from_db()
+    _told(Event.GUARDIANSHIP_RENEWED, current, by, now, evidence=str(evidence))
+
+
+def due_for_review(desk: Organization, *, now: datetime) -> list[Guardianship]:
+    """Links this desk verified whose review is due within 60 days or overdue, the oldest first."""
+    links = Guardianship.objects.filter(
+        verified_by__organization=desk, state=Guardianship.State.ACTIVE,
+        review_on__lte=rules.today_in_japan(now) + SOON,
+    )  # fmt: skip
+    return list(links.order_by("review_on", "pk"))
 
 
 @transaction.atomic
@@ -122,12 +191,12 @@ def end(*, guardianship: Guardianship, by: Person, reason: str, now: datetime) -
     current.ends_on = today if current.ends_on is None else min(today, current.ends_on)
     guardianship.ends_on = current.ends_on
     _set(guardianship, current, Guardianship.State.ENDED)
-    _stop_proxies(current, now)
+    _stop_what_hangs_on(current, now)
     _told(Event.GUARDIANSHIP_ENDED, current, by, now, reason=reason)
 
 
 def _link_fault(person: Person, subject: Subject, evidence: str, by: Person, today: date) -> str | None:
-    if not _is_desk(by) or (_kind(by) != Organization.Kind.MUNICIPALITY and evidence != "clinic-in-person"):
+    if not is_desk(by) or (_kind(by) != Organization.Kind.MUNICIPALITY and evidence != "clinic-in-person"):
         return "市区町村か医療機関の職員が確認します / a municipality or clinic must verify it"
     if by.pk == person.pk:
         return "自分自身は確認できません / nobody verifies himself"
@@ -138,7 +207,8 @@ def _link_fault(person: Person, subject: Subject, evidence: str, by: Person, tod
     return None
 
 
-def _is_desk(by: Person) -> bool:
+def is_desk(by: Person) -> bool:
+    """Whether the person is staff of an active municipality, clinic or hospital."""
     return bool(
         by.is_active
         and by.organization is not None
@@ -152,7 +222,7 @@ def _kind(by: Person) -> str:
 
 
 def _require_staff(guardianship: Guardianship, by: Person) -> None:
-    if not _is_desk(by) or by.pk == guardianship.person_id:
+    if not is_desk(by) or by.pk == guardianship.person_id:
         raise UnableToChangeLink("市区町村か医療機関の職員だけができます / only staff of a municipality or clinic may")
 
 
@@ -169,11 +239,15 @@ def _current(guardianship: Guardianship) -> Guardianship:
 def _set(given: Guardianship, current: Guardianship, state: Guardianship.State) -> None:
     """Change the row, and the object the caller holds."""
     current.state = given.state = state
-    current.save(update_fields=["state", "ends_on"])
+    current.save(update_fields=["state", "ends_on", "release_asked_by"])
 
 
-def _stop_proxies(stopped: Guardianship, now: datetime) -> None:
-    """Persons a guardian let in go out with that guardian (G-09); what was given to a clinic stays."""
+def _stop_what_hangs_on(stopped: Guardianship, now: datetime) -> None:
+    """What this guardian asked waits no longer, and persons let in by her go out with her (G-09).
+
+    What was given to a clinic stays.
+    """
+    joint.drop_asked_by(stopped.person, stopped.subject, now=now)
     given = Grant.objects.select_for_update().filter(
         subject=stopped.subject, given_by=stopped.person, capacity=Capacity.GUARDIAN, state=Grant.State.ACTIVE
     )

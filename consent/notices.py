@@ -6,14 +6,14 @@ does not see the old ones either (G-07).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from consent import audit
+from consent import audit, silence
 from consent.decide import entitled
 from consent.in_force import in_force_between
 from consent.models import Guardianship, Notice, Organization, Person, Subject
@@ -44,13 +44,24 @@ class Kind(StrEnum):
     TRANSFER_ASKED = "transfer:asked"
     RECORD_MOVED_OUT = "record:moved-out"
     INCIDENT = "incident:leak"
+    RECIPIENT_CHANGED = "recipient:changed"  # to a recipient: suspended, resumed, renewed
+    DELETION_DUE = "deletion:due"  # to a recipient: what it got must be deleted, and that certified
+    BENEFIT_MISSING = "benefit:missing"  # to the trust's own desk: a program closed, and nothing came back
+    PREGNANCY_REMINDER = "pregnancy:reminder"  # what begins with "pregnancy:" names its episode, and falls silent
+    CREDENTIAL_ADDED = "credential:added"
+    CREDENTIAL_REMOVED = "credential:removed"
+    PASSWORD_CHANGED = "password:changed"
+    ACCOUNT_RECOVERED = "account:recovered"
+    SIGN_IN_LIMITED = "sign-in:limited"  # somebody tried her name too often
 
 
 def tell(
     kind: Kind, *, to: Iterable[Person], subject: UUID | None, now: datetime, detail: audit.Detail | None = None
 ) -> None:
-    """Put one notice into the inbox of each. In the caller's transaction."""
+    """Put one notice into the inbox of each. In the caller's transaction. What is silent is told to nobody."""
     told = audit.checked(detail)
+    if _silent(kind.value, subject, told):
+        return
     Notice.objects.bulk_create(
         Notice(kind=kind.value, person=person, subject_id=subject, at=now, detail=told) for person in to
     )
@@ -79,7 +90,18 @@ def inbox(person: Person, *, now: datetime) -> list[Notice]:
         about = row.subject_id
         if about is not None and about not in standing:
             standing[about] = entitled(in_force_between(person.pk, about, now=now), now) is not None
-    return [row for row in rows if row.subject_id is None or standing[row.subject_id]]
+    return [
+        row
+        for row in rows
+        if row.subject_id is None or (standing[row.subject_id] and not _silent(row.kind, row.subject_id, row.detail))
+    ]
+
+
+def _silent(kind: str, subject: UUID | None, detail: Mapping[str, object]) -> bool:
+    """Whether it is about a pregnancy that nobody may be reminded of (`consent.silence`)."""
+    return (
+        kind.startswith("pregnancy:") and subject is not None and silence.kept(subject, str(detail.get("episode", "")))
+    )
 
 
 def acknowledge(rows: QuerySet[Notice], *, now: datetime) -> int:

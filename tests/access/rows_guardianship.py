@@ -1,0 +1,34 @@
+"""Rows of the permission table: guardianship at the desk, and what a person says of her record or her child's."""
+
+from __future__ import annotations
+
+from tests.access.row import Row
+
+_DESK = "/api/trust/desk"
+_HANA = "/api/trust/records/{hana}"
+
+# fmt: off
+ROWS = (
+    #                                                             anonymous mother father aunt clinic officer
+    Row("desk-links", "GET", _DESK + "/records/{hana}/guardianships", "401 403 403 403 403 200"),
+    Row("desk-reviews", "GET", _DESK + "/reviews",                "401 403 403 403 403 200"),
+    Row("desk-link", "POST", _DESK + "/guardianships",            "401 422 422 422 422 422", {}),
+    Row("desk-renew", "POST", _DESK + "/guardianships/0/renew",   "401 403 403 403 403 404",
+        {"evidence": "court-order", "review_on": "2026-12-01"}),
+    Row("desk-freeze", "POST", _DESK + "/guardianships/0/freeze", "401 403 403 403 403 404", {"reason": "review"}),
+    Row("desk-release", "POST", _DESK + "/guardianships/0/release", "401 403 403 403 403 404", {}),
+    Row("desk-end", "POST", _DESK + "/guardianships/0/end",       "401 403 403 403 403 404", {"reason": "moved"}),
+    Row("desk-location", "POST", _DESK + "/records/{hana}/location", "401 403 403 403 403 204",
+        {"hidden": False, "reason": "ended"}),
+    Row("desk-cases", "GET", _DESK + "/protection-cases",         "401 403 403 403 403 200"),
+    Row("desk-case-close", "POST", _DESK + "/protection-cases/0/close", "401 403 403 403 403 404",
+        {"outcome": "unfounded"}),
+    Row("joint-acts", "GET", _HANA + "/joint-acts",               "401 404 200 404 403 404"),
+    Row("joint-act-agree", "POST", _HANA + "/joint-acts/0/agree", "401 404 404 404 403 404", {}),
+    Row("joint-act-refuse", "POST", _HANA + "/joint-acts/0/refuse", "401 404 404 404 403 404", {}),
+    Row("proxies", "GET", _HANA + "/proxies",                     "401 404 200 404 403 404"),
+    Row("proxies-confirm", "POST", _HANA + "/proxies/confirm",    "401 404 200 404 403 404", {"keep": []}),
+    Row("proxy-cancel", "POST", _HANA + "/proxies/0/cancel",      "401 404 404 404 403 404", {}),
+    Row("protection", "POST", _HANA + "/protection",              "401 404 201 404 403 404", {}),
+    Row("childhood", "GET", _HANA + "/childhood",                 "401 404 404 404 403 404"),
+)

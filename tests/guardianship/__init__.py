@@ -1,0 +1,1 @@
+"""G-01 to G-20, told as they happen."""
