@@ -12,22 +12,21 @@ from uuid import UUID
 
 from consent import clauses, rules
 from consent.effective import rows_of
-from consent.scope import Category, Clause, Purpose
+from consent.refusal import Refusal
+from consent.scope import Category, Clause
 
 T = TypeVar("T", str, int)
 DEEPEST = 2  # levels below the root
 MOST_ROWS = 1000
 PROXY_MONTHS = 18  # G-18
 CLASS_DAYS = 366  # IT-03: a year
-BOTH_GUARDIANS = frozenset({Purpose.HRESCH})  # G-14
 
 
-class OutsideProfile(Exception):
+class OutsideProfile(Refusal):
     """The tree says what a Grant may not say. `place` is the path of the Clause, `why` in both languages."""
 
     def __init__(self, place: str, why: str) -> None:
-        super().__init__(f"{place}: {why}")
-        self.place, self.why = place, why
+        super().__init__(why, place=place)
 
 
 def check(root: Clause, *, now: datetime) -> None:
@@ -41,6 +40,11 @@ def check(root: Clause, *, now: datetime) -> None:
         raise OutsideProfile("root", "組み合わせが多すぎます / names too many combinations")
 
 
+def takes_both(root: Clause) -> bool:
+    """Whether both guardians must agree (G-14): research and whatever else is not care, or a class of recipients."""
+    return any(chain[-1].permit and _alone_too_wide(chain) for _, chain in _chains((root,), "root"))
+
+
 def check_guardian(root: Clause, *, age: int, guardians: frozenset[int]) -> None:
     """What only the person herself may say. `guardians`: all persons with an open link to the Subject."""
     actors = root.actors or frozenset()
@@ -52,8 +56,6 @@ def check_guardian(root: Clause, *, age: int, guardians: frozenset[int]) -> None
             continue
         if ceiling is None or age >= rules.OWN_CONSENT_AGE:
             raise OutsideProfile(place, "16歳からは本人が同意します / from 16 the young person consents")
-        if _alone_too_wide(chain):
-            raise OutsideProfile(place, "保護者二人の同意が必要です / both guardians must consent")
         if not _within(chain, ceiling):
             raise OutsideProfile(place, "保護者が見られる範囲を超えます / wider than a guardian may see")
 
@@ -61,8 +63,8 @@ def check_guardian(root: Clause, *, age: int, guardians: frozenset[int]) -> None
 def _alone_too_wide(chain: tuple[Clause, ...]) -> bool:
     stated = [c.purposes for c in chain if c.purposes is not None]
     actors = [c.actors for c in chain if c.actors is not None]
-    research = not stated or bool(stated[-1] & BOTH_GUARDIANS)
-    return research or any(a.startswith("class:") for a in (actors[-1] if actors else ()))
+    beyond_care = not stated or not stated[-1] <= rules.CARE_PURPOSES
+    return beyond_care or any(a.startswith("class:") for a in (actors[-1] if actors else ()))
 
 
 def _within(chain: tuple[Clause, ...], ceiling: rules.Ceiling) -> bool:
