@@ -12,6 +12,12 @@ from phr.records import body, facts, index, store, vault
 from phr.records.index import Indexed
 
 BATCH = 500
+# A row is left as it is while one of the persons it is about is erased: she must not come back into the index, nor
+# be given a key.
+WHOLE = (
+    "NOT EXISTS (SELECT 1 FROM consent_subject x"
+    " WHERE x.id = ANY(ARRAY[{r}.subject_id, {r}.subject2_id]) AND x.state = 'erased')"
+)
 
 
 def reindex(*, type: str | None = None, progress: Callable[[int], None] = lambda done: None) -> int:
@@ -21,7 +27,7 @@ def reindex(*, type: str | None = None, progress: Callable[[int], None] = lambda
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(
                 f"{store.select()} WHERE r.id > %s AND NOT r.deleted AND (%s::text IS NULL OR r.type = %s)"
-                f" ORDER BY r.id LIMIT {BATCH} FOR UPDATE OF r",
+                f" AND {WHOLE.format(r='r')} ORDER BY r.id LIMIT {BATCH} FOR UPDATE OF r",
                 [last, type, type],
             )
             rows = cursor.fetchall()

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from phr.records import sealed_files, store, vault
 from phr.records.jobs import ExportJob
+from phr.records.rebuild import WHOLE
 
 BATCH = 200
 
@@ -52,7 +53,9 @@ def _renew(subject: UUID | None) -> int:
     """The newest key version; a new one unless the last run left bodies behind."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [str(subject)])
-    newest = max(vault.all_keys(subject))
+    newest = max(vault.all_keys(subject), default=0)
+    if newest == 0:
+        return 0  # erased meanwhile
     if _behind(subject, newest):
         return newest
     kek = vault.keyring().current
@@ -70,7 +73,7 @@ def _behind(subject: UUID | None, newest: int) -> bool:
         for table in ("phr_resource", "phr_version"):
             cursor.execute(
                 f"SELECT EXISTS (SELECT 1 FROM {table} WHERE subject_id IS NOT DISTINCT FROM %s"
-                " AND key_version < %s AND body IS NOT NULL)",
+                f" AND key_version < %s AND body IS NOT NULL AND {WHOLE.format(r=table)})",
                 [subject, newest],
             )
             if cursor.fetchone()[0]:
@@ -86,7 +89,8 @@ def _batch(table: str, subject: UUID | None, newest: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             f"{select} WHERE {alias}.subject_id IS NOT DISTINCT FROM %s AND {alias}.key_version < %s"
-            f" AND {alias}.body IS NOT NULL ORDER BY {alias}.id LIMIT {BATCH} FOR UPDATE OF {alias}",
+            f" AND {alias}.body IS NOT NULL AND {WHOLE.format(r=alias)}"
+            f" ORDER BY {alias}.id LIMIT {BATCH} FOR UPDATE OF {alias}",
             [subject, newest],
         )
         rows = cursor.fetchall()

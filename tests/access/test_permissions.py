@@ -111,6 +111,7 @@ def world(family: Neighbourhood) -> World:
             "patch": PATCH, "pressure": pressure(), "tagged": TAGGED,
             "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
             "transaction": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},
+            "hold": {"record": str(YUKI), "kind": "litigation", "reason": "x"},
             "import": {"subject": str(YUKI), "parts": [{"data": notebook}]},
         },
     )  # fmt: skip

@@ -1,0 +1,119 @@
+"""Erasing a record on request (IT-14): crypto-shredding, in one transaction. A process that dies half-way has done
+nothing, and the sweep begins again.
+
+What stays is a pseudonym: the Subject's number, its Grants' history without own words, provision records and the log,
+whose details no key opens any more and whose seals hold. What an account was for beside this record, a guardian's or a
+colleague's, stays too; an account without any such use is emptied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from consent import audit, erasures, grants, joint, rules
+from consent.audit import Event
+from consent.models import Erasure, Grant, Guardianship, JointAct, LegalHold, Notice, Organization, Person, Subject
+from consent.notices import Kind, family_of, tell, tell_organization
+from phr.records import shredding
+from phr.records.shredding import Shredded
+
+Forget = Callable[[UUID, Person | None], None]  # tokens and credentials: of a record, and of an account that empties
+
+
+def run_due(*, now: datetime, forget: Forget) -> int:
+    """Erase what is due, each by itself, and whatever of erased persons came back; returns how many records."""
+    done = sum(run(id, now=now, forget=forget) for id in erasures.due(now=now))
+    for subject in shredding.left_over():
+        with transaction.atomic():
+            shredding.shred(subject)
+    return done
+
+
+@transaction.atomic
+def run(id: int, *, now: datetime, forget: Forget) -> bool:
+    """Erase one record whose time has come. False where it is not wanted, or may not be, any more; or was done."""
+    erasure = Erasure.objects.select_related("subject", "asked_by").get(pk=id)
+    Subject.objects.select_for_update().get(pk=erasure.subject_id)
+    erasure.refresh_from_db(fields=["state", "due_at"])
+    if erasure.state != Erasure.State.WAITING:
+        return False
+    match erasures.still_wanted(erasure, now=now):
+        case None:
+            _erase(erasure, now=now, forget=forget)
+            return True
+        case "hold" | "not yet":
+            return False
+        case why:
+            erasure.state, erasure.ended_at = Erasure.State.CANCELLED, now
+            erasure.save(update_fields=["state", "ended_at"])
+            audit.record(Event.ERASURE_REFUSED, by=None, subject=erasure.subject_id, now=now, detail={"because": why})
+            return False
+
+
+def _erase(erasure: Erasure, *, now: datetime, forget: Forget) -> Shredded:
+    """In the order in which things stop: access first, then what is told, then what is kept."""
+    subject = erasure.subject
+    family = family_of(subject, now=now)
+    Subject.objects.filter(pk=subject.pk).update(
+        state=Subject.State.ERASED, birth_on=None, consent_epoch=F("consent_epoch") + 1
+    )
+    _end_rights(subject, now)
+    erasure.state, erasure.ended_at = Erasure.State.DONE, now
+    erasure.save(update_fields=["state", "ended_at"])
+    _tell_recipients(subject, now)
+    Notice.objects.filter(subject=subject, person__isnull=False).delete()
+    tell(Kind.RECORD_ERASED, to=family, subject=None, now=now, detail={"erasure": erasure.pk})
+    LegalHold.objects.filter(subject=subject).update(reason="")
+    audit.record(Event.SUBJECT_ERASED, by=None, subject=subject.pk, now=now)
+    gone = shredding.shred(subject.pk)
+    forget(subject.pk, _emptied(subject))
+    return gone
+
+
+def _end_rights(subject: Subject, now: datetime) -> None:
+    """Grants, links and what waits for guardians end; own words in them go."""
+    for grant in Grant.objects.filter(subject=subject).exclude(state=Grant.State.INACTIVE):
+        grants.end(grant, "", now)
+    Grant.objects.filter(subject=subject).update(ended_reason="")
+    open_links = Guardianship.objects.filter(subject=subject).exclude(state=Guardianship.State.ENDED)
+    open_links.update(state=Guardianship.State.ENDED, ends_on=rules.today_in_japan(now))
+    waiting = JointAct.objects.filter(subject=subject, state__in=[joint.State.PENDING, joint.State.AGREED])
+    waiting.update(state=joint.State.REFUSED, settled_at=now)
+
+
+def _tell_recipients(subject: Subject, now: datetime) -> None:
+    """Organisations a Grant named must know that what they were given rests on nothing any more."""
+    named = set()
+    for root in Grant.objects.filter(subject=subject).values_list("root", flat=True):
+        named |= _organizations(root)
+    for organization in Organization.objects.filter(pk__in=named).order_by("pk"):
+        tell_organization(Kind.RECORD_ERASED, to=organization, subject=subject.pk, now=now)
+
+
+def _organizations(node: object) -> set[int]:
+    """The organisations that a stored Clause names, at any depth."""
+    if isinstance(node, str) and node.startswith("org:") and node[4:].isdigit():
+        return {int(node[4:])}
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return set().union(*map(_organizations, inner))
+
+
+def _emptied(subject: Subject) -> Person | None:
+    """The account of this record, cut off from it; returned where it was for nothing else, and is emptied."""
+    person = Person.objects.select_for_update(of=("self",)).filter(own_subject=subject).first()
+    if person is None:
+        return None
+    person.own_subject = None
+    guards = Guardianship.objects.filter(person=person).exclude(state=Guardianship.State.ENDED).exists()
+    if guards or person.organization_id is not None or person.is_staff:
+        person.save(update_fields=["own_subject"])
+        return None
+    person.username, person.name, person.kana, person.is_active = f"erased-{subject.pk.hex}", "", "", False
+    person.set_unusable_password()
+    person.save()
+    return person

@@ -1,0 +1,18 @@
+"""Rows of the permission table: disclosure, correction, erasure, moving away."""
+
+from __future__ import annotations
+
+from tests.access.row import Row
+
+# fmt: off
+ROWS = (
+    #                                                             anonymous mother father aunt clinic officer
+    Row("erasure", "GET", "/api/trust/records/{yuki}/erasure",                "401 200 404 404 403 404"),
+    Row("erasure", "GET", "/api/trust/records/{hana}/erasure",                "401 404 200 404 403 404"),
+    Row("erasure-ask", "POST", "/api/trust/records/{yuki}/erasure/ask",       "401 202 404 404 403 404"),
+    Row("erasure-ask", "POST", "/api/trust/records/{hana}/erasure/ask",       "401 404 202 404 403 404"),
+    Row("erasure-cancel", "POST", "/api/trust/records/{yuki}/erasure/cancel", "401 404 404 404 403 404"),
+    Row("holds", "GET", "/api/trust/desk/holds",                              "401 403 403 403 403 200"),
+    Row("hold-place", "POST", "/api/trust/desk/holds/place",                  "401 403 403 403 403 201", "hold"),
+    Row("hold-lift", "POST", "/api/trust/desk/holds/0/lift",                  "401 403 403 403 403 404"),
+)
