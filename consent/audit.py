@@ -92,6 +92,12 @@ class Event(StrEnum):
     EXPORT_FAILED = "export:failed"
     EXPORT_DELETED = "export:deleted"
     RECORD_EXPORTED = "record:exported"  # left in a file of an export
+    GLASS_OPENED = "glass:opened"  # emergency access: the emergency set of one record
+    GLASS_WIDENED = "glass:widened"  # the whole record
+    GLASS_CLOSED = "glass:closed"
+    GLASS_REFUSED = "glass:refused"
+    GLASS_REVIEWED = "glass:reviewed"
+    GLASS_ALARMED = "glass:alarmed"  # unusually many
     KEYS_ROTATED = "keys:rotated"
     HOLD_PLACED = "hold:placed"
     HOLD_LIFTED = "hold:lifted"
@@ -146,7 +152,7 @@ DETAIL = frozenset({
     "complaint", "incident", "items", "purpose", "organization", "until",
     "joint_act", "mark", "assessment", "wish", "case", "days", "children", "episode",
     "acr", "key_id", "old_key_id", "kinds", "resources", "categories", "level",
-    "hold", "erasure", "correction", "transfer", "digest",
+    "glass", "step", "hold", "erasure", "correction", "transfer", "digest",
 })  # fmt: skip
 LONGEST = 200  # characters of one value
 UNAVAILABLE = "監査ログに書けません / the audit log cannot be written"

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from consent import audit, silence
-from consent.decide import entitled
+from consent.decide import InForce, entitled
 from consent.in_force import in_force_between
 from consent.models import Guardianship, Notice, Organization, Person, Subject
 
@@ -30,6 +30,7 @@ class Kind(StrEnum):
     BENEFIT_CAME = "benefit:came"
     GLASS_BROKEN = "glass:broken"  # somebody opened the record in an emergency
     GLASS_REVIEWED = "glass:reviewed"
+    GLASS_ALARM = "glass:alarm"  # to the operator: unusually many
     ADULTHOOD_NEAR = "adulthood:near"
     ADULTHOOD_REACHED = "adulthood:reached"
     GUARDIANS_DISAGREE = "guardians:disagree"  # to staff
@@ -85,16 +86,20 @@ def family_of(subject: Subject, *, now: datetime) -> list[Person]:
 def inbox(person: Person, *, now: datetime) -> list[Notice]:
     """The notices this person may read now, newest first, at most 200."""
     rows = Notice.objects.filter(person=person).order_by("-at", "-pk")[:200]
-    standing: dict[UUID, bool] = {}
-    for row in rows:
-        about = row.subject_id
-        if about is not None and about not in standing:
-            standing[about] = entitled(in_force_between(person.pk, about, now=now), now) is not None
+    about = {row.subject_id for row in rows if row.subject_id is not None}
+    standing = {subject: in_force_between(person.pk, subject, now=now) for subject in about}
     return [
         row
         for row in rows
-        if row.subject_id is None or (standing[row.subject_id] and not _silent(row.kind, row.subject_id, row.detail))
+        if row.subject_id is None
+        or (_concerns(row.kind, standing[row.subject_id], now) and not _silent(row.kind, row.subject_id, row.detail))
     ]
+
+
+def _concerns(kind: str, standing: InForce, now: datetime) -> bool:
+    """Whether a notice about a record is for who stands to it so: the family, and of emergencies its proxies too."""
+    named = kind.startswith("glass:") and standing.grants and standing.person_active
+    return entitled(standing, now) is not None or (named and standing.subject_state == "active")
 
 
 def _silent(kind: str, subject: UUID | None, detail: Mapping[str, object]) -> bool:
