@@ -45,6 +45,7 @@ class Rule(StrEnum):
     NO_ORGANIZATION = "L2.no-organization"
     NOT_STAFF = "L2.not-staff-of-this-organization"
     OWN_ORGANIZATION = "L2.own-organization-wrote-it"
+    THE_TRUST = "L2.the-trust-itself"  # it keeps what it writes of its own deeds: consents in the record
     LINKING = "L2.link-request"
     NO_LINKING = "L2.no-link-request"
     LINKING_ONLY = "L2.linking-opens-no-record"
