@@ -38,6 +38,7 @@ class Event(StrEnum):
     RECORD_DELETED = "record:deleted"
     RECORD_REFUSED = "record:refused"
     RECORD_DISAGREED = "record:disagreed"  # the SQL form let a row through that the Python form refuses
+    LOG_READ = "log:read"
     BUNDLE_PROCESSED = "bundle:processed"
     GRANT_GIVEN = "grant:given"
     GRANT_WITHDRAWN = "grant:withdrawn"

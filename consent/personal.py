@@ -101,6 +101,7 @@ DECLARED: Declaration = {
     "Milestone": {"id": PLAIN, "subject": PERSONAL, "name": PERSONAL, "at": PERSONAL},
     "Adoption": {"id": PERSONAL, "old": PERSONAL, "new": PERSONAL, "recorded_by": PERSONAL, "at": PERSONAL},
     "Suspension": {"id": PLAIN, "grant": PERSONAL, "why": PERSONAL, "since": PERSONAL},
+    "PublishedHead": {"where": PLAIN, "sequence": PLAIN, "at": PLAIN},
     "AuditBatch": {
         "sequence": PLAIN, "sealed_at": PLAIN, "entries": PLAIN, "leaves": PLAIN, "root": PLAIN,
         "previous_root": PLAIN, "signature": PLAIN, "key_id": PLAIN, "last_xid": PLAIN, "last_entry": PLAIN,

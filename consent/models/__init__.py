@@ -13,7 +13,7 @@ from consent.models.guardianship import (
     Suspension,
 )
 from consent.models.keys import DataKey
-from consent.models.log import AuditBatch, AuditEntry, CurrentTransaction
+from consent.models.log import AuditBatch, AuditEntry, CurrentTransaction, PublishedHead
 from consent.models.notices import Notice
 from consent.models.people import Guardianship, Organization, Person, PersonManager, Subject
 from consent.models.provisions import (
@@ -30,9 +30,45 @@ from consent.models.rights import Correction, Erasure, LegalHold, Transfer
 from consent.models.trust import BoardMember, EthicsDecision, Mandate, OnwardException, Program, Recipient, Terms
 
 __all__ = [
-    "Adoption", "AuditBatch", "AuditEntry", "Benefit", "Birth", "BoardMember", "Complaint", "Confirmation",
-    "Correction", "CurrentTransaction", "DataKey", "DeletionCertificate", "EffectiveGrant", "EmergencyAccess", "Erasure", "EthicsDecision",
-    "Grant", "Guardianship", "Incident", "JointAct", "JointAnswer", "LegalHold", "Mandate", "Milestone", "Notice",
-    "OnwardException", "Organization", "Person", "PersonManager", "Program", "ProtectionCase", "Provision",
-    "ProvisionRequest", "Recipient", "Silence", "Subject", "Suspension", "Terms", "Transfer", "UsageReport",
+    "Adoption",
+    "AuditBatch",
+    "AuditEntry",
+    "Benefit",
+    "Birth",
+    "BoardMember",
+    "Complaint",
+    "Confirmation",
+    "Correction",
+    "CurrentTransaction",
+    "DataKey",
+    "DeletionCertificate",
+    "EffectiveGrant",
+    "EmergencyAccess",
+    "Erasure",
+    "EthicsDecision",
+    "Grant",
+    "Guardianship",
+    "Incident",
+    "JointAct",
+    "JointAnswer",
+    "LegalHold",
+    "Mandate",
+    "Milestone",
+    "Notice",
+    "OnwardException",
+    "Organization",
+    "Person",
+    "PersonManager",
+    "Program",
+    "ProtectionCase",
+    "Provision",
+    "ProvisionRequest",
+    "PublishedHead",
+    "Recipient",
+    "Silence",
+    "Subject",
+    "Suspension",
+    "Terms",
+    "Transfer",
+    "UsageReport",
 ]  # fmt: skip

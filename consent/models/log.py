@@ -54,3 +54,18 @@ class AuditBatch(models.Model):
     key_id = models.CharField(max_length=32)
     last_xid = models.BigIntegerField()
     last_entry = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["last_xid", "last_entry"], name="batch_by_end")]
+
+
+class PublishedHead(models.Model):
+    """A head that somebody outside the database has: up to which batch, and since when."""
+
+    class Where(models.TextChoices):
+        FILE = "file"
+        URL = "url"
+
+    where = models.CharField(max_length=4, choices=Where.choices, primary_key=True)
+    sequence = models.BigIntegerField()
+    at = models.DateTimeField()

@@ -22,6 +22,7 @@ from phr.records.admission import at, same_content, subject_element
 from phr.records.compartments import Compartments
 from phr.records.conditions import Conditions, Match, accountable
 from phr.records.histories import Histories, Past
+from phr.records.knowing import Knowing
 from phr.records.linking import Linking
 from phr.records.reading import Gone, NotFound, Page, Refused, TooCostly, open_permit
 from phr.records.rejections import (
@@ -54,7 +55,7 @@ Versions = frozenset[int]
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Records(Conditions, Histories, Compartments, Linking, Streaming):
+class Records(Conditions, Histories, Compartments, Knowing, Linking, Streaming):
     """Patient records as one caller may see and write them."""
 
     @classmethod
