@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
-from phr.api import apps, erasure, family, guardianship, launches, notices
+from phr.api import apps, births, erasure, family, glass, guardianship, launches, notices
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *erasure.urlpatterns,
     *launches.urlpatterns,
     *family.urlpatterns,
+    *births.urlpatterns,
+    *glass.urlpatterns,
     *guardianship.urlpatterns,
     *notices.urlpatterns,
 ]

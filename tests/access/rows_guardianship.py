@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.access.row import Row
 
 _DESK = "/api/trust/desk"
+_NOBODY = "00000000-0000-4000-8000-000000000000"
 _HANA = "/api/trust/records/{hana}"
 
 # fmt: off
@@ -23,6 +24,12 @@ ROWS = (
     Row("desk-cases", "GET", _DESK + "/protection-cases",         "401 403 403 403 403 200"),
     Row("desk-case-close", "POST", _DESK + "/protection-cases/0/close", "401 403 403 403 403 404",
         {"outcome": "unfounded"}),
+    Row("desk-birth", "POST", _DESK + "/births",                  "401 403 403 403 403 404",
+        {"mother": _NOBODY, "children": [{"born_at": "2026-01-01T00:00:00Z"}], "delivered_by": "9919000001"}),
+    Row("desk-loss", "POST", _DESK + "/losses",                   "401 403 403 403 403 403",
+        {"mother": _NOBODY, "episode": "x", "loss": "ectopic", "on": "2026-01-01"}),
+    Row("desk-death", "POST", _DESK + "/deaths",                  "401 403 403 403 403 404",
+        {"record": _NOBODY, "on": "2026-01-01"}),
     Row("joint-acts", "GET", _HANA + "/joint-acts",               "401 404 200 404 403 404"),
     Row("joint-act-agree", "POST", _HANA + "/joint-acts/0/agree", "401 404 404 404 403 404", {}),
     Row("joint-act-refuse", "POST", _HANA + "/joint-acts/0/refuse", "401 404 404 404 403 404", {}),
