@@ -31,6 +31,7 @@ class Kind(StrEnum):
     ERASURE = "erasure"
     TRANSFER = "transfer"
     CLOSING = "closing"
+    PROVISION = "provision"  # the answer where a consent asks each time
 
 
 @transaction.atomic

@@ -7,12 +7,12 @@ codes, and the Judgement keeps them all: it is stored beside the Provision and s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from consent import duo, rules
-from consent.cases import Case, Code, Party, Plan, Side, Wanted
+from consent.cases import Case, Code, Wanted
 from consent.scope import ALL_CATEGORIES, ORDINARY, Category, GrantRow, level_of, row_concerns
 
 ACTION = "access"  # FHIR consentaction: what a provision does
@@ -256,14 +256,3 @@ INPUTS: dict[str, Callable[[Case], Code | None]] = {
 REQUEST_INPUTS = (
     "recipient", "processor", "program", "party", "approval", "purpose", "use", "minimal", "declared",
 )  # fmt: skip
-
-
-def nobody(now: datetime, *, wanted: Wanted, plan: Plan, party: Party | None, processor: Party | None = None) -> Case:
-    """A case without a person, for `turned_away`."""
-    return Case(wanted=wanted, plan=plan, party=party, processor=processor, now=now, side=Side(state="", age=None))
-
-
-def answered(case: Case, answer: bool) -> Case:
-    """The same case with the person's answer."""
-    given = case.side.given
-    return case if given is None else replace(case, side=replace(case.side, given=replace(given, answer=answer)))

@@ -9,14 +9,14 @@ Use it through `gateway.Records`. Source: FHIR R4 operation-patient-everything, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from consent import prepared
 from consent.audit import Event
-from consent.scope import OPEN_TYPES
+from consent.scope import OPEN_TYPES, Facts
 from phr.records import store
 from phr.records.reading import Gone, NotFound, Page, Reading, bounded, fetch
 from phr.records.scoping import SQL, Known, Params, scope_sql
@@ -66,13 +66,19 @@ class Compartments(Reading):
             raise Gone(found[0].reference)
         return found[0].facts.subjects[0]
 
-    def everything(self, whole: Whole, *, cursor: str | None = None) -> Page:
-        """One page of a record, logged; `patient` was asked before. Raises BadSearch for the cursor, TooCostly."""
+    def everything(
+        self, whole: Whole, *, cursor: str | None = None, keep: Callable[[Facts], bool] | None = None
+    ) -> Page:
+        """One page of a record, logged; `patient` was asked before. Raises BadSearch for the cursor, TooCostly.
+
+        `keep`: what of it is told at all; the rest is not logged either, and pages may be short.
+        """
         mark = paging.opened(cursor, caller=self.caller, query=whole) if cursor else None
         known = self._known_person(whole.subject) if whole.subject else None
         p = Params()
         rows = fetch(bounded(_walk(self, whole, mark, p, known)), p)
         entries, last, more = self._page(rows, whole.count, letter="s", known=known)
+        entries = entries if keep is None else [entry for entry in entries if keep(entry.facts)]
         supporting, cut = self._supporting(entries, whole.types)
         self._log_found(Event.RECORD_SEARCHED, {"type": "Patient", "method": "$everything"}, [*entries, *supporting])
         after = paging.Mark(last[store.WIDTH + 1], (last[store.WIDTH],)) if more else None
