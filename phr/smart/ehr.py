@@ -130,7 +130,7 @@ def _require_seen(asker: Caller, subject: UUID, encounter: str, now: datetime) -
     try:
         records = Records.opened_by(asker, now=now)
         records.read("Patient", str(subject))
-        if encounter and records.read("Encounter", encounter).facts.subjects != {subject}:
+        if encounter and set(records.read("Encounter", encounter).facts.subjects) != {subject}:
             raise Absent(place="patient")
     except (Refused, NotFound, Gone):
         raise Absent(place="patient") from None

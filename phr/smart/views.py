@@ -201,7 +201,7 @@ def brand_bundle(request: HttpRequest) -> HttpResponse:
     """SMART App Launch 2.2 section 4: for any origin, and only sent again when it changed."""
     content = json.dumps(brands.bundle(), ensure_ascii=False).encode()
     etag = f'"{sha256(content).hexdigest()[:32]}"'
-    known = parse_etags(request.headers.get("If-None-Match", ""))
+    known = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
     fresh = etag in known or "*" in known
     answer = HttpResponse(b"" if fresh else content, status=304 if fresh else 200, content_type=FHIR_JSON)
     answer["ETag"] = etag

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import Resolver404, resolve
 
+from phr.records.validate import check
 from phr.smart import checks
 from tests.smart.conftest import post
 
@@ -39,10 +40,49 @@ def test_every_named_grant_is_known_and_no_other(db: None) -> None:
 
 def test_nothing_is_promised_that_is_not_there(db: None) -> None:
     told = Client().get(PATHS[0]).json()
-    assert "launch-ehr" not in told["capabilities"]
+    assert {"client-confidential-symmetric", "permission-app-state"}.isdisjoint(told["capabilities"])
     assert "registration_endpoint" not in told
     with pytest.raises(Resolver404):
         resolve("/oauth/register")
+
+
+@pytest.mark.spec(
+    "SMART App Launch 2.2", "2.2", "what is promised beside the endpoints: EHR launch, management, brands"
+)
+def test_what_is_promised(db: None, settings: Any) -> None:
+    told = Client().get(PATHS[0]).json()
+    wanted = {"launch-ehr", "launch-standalone", "authorize-post", "context-ehr-patient", "context-ehr-encounter"}
+    assert wanted | {"context-standalone-encounter", "context-banner", "context-style"} <= set(told["capabilities"])
+    assert told["management_endpoint"] == f"{settings.PHR_BASE_URL}/apps"
+    assert {"launch", "launch/patient", "launch/encounter"} <= set(told["scopes_supported"])
+
+
+@pytest.mark.spec("SMART App Launch 2.2", "4", "brands: one primary brand, one endpoint, a timestamp, any origin, ETag")
+def test_the_brand_bundle(db: None, settings: Any) -> None:
+    told = Client().get(PATHS[0]).json()
+    assert told["user_access_brand_bundle"] == f"{settings.PHR_BASE_URL}/brands"
+    answer = Client().get("/brands", headers={"origin": "https://anywhere.example"})
+    assert answer["Access-Control-Allow-Origin"] == "*" and answer["Access-Control-Expose-Headers"] == "ETag"
+    assert answer["Content-Type"].startswith("application/fhir+json")
+    bundle = answer.json()
+    assert bundle["type"] == "collection" and bundle["timestamp"] == settings.PHR_BRAND_CHANGED
+    brand, endpoint = (entry["resource"] for entry in bundle["entry"])
+    assert told["user_access_brand_identifier"] in brand["identifier"]
+    assert brand["endpoint"] == [{"reference": bundle["entry"][1]["fullUrl"]}]
+    assert endpoint["address"] == f"{settings.PHR_BASE_URL}/fhir"
+    for resource in (bundle, brand, endpoint):
+        assert not check(resource), check(resource)
+
+
+@pytest.mark.spec("RFC 9110", "13.1.2", "If-None-Match spares sending the brands again")
+def test_brands_are_sent_once(db: None, settings: Any) -> None:
+    first = Client().get("/brands")
+    for known in (first["ETag"], f'"other", W/{first["ETag"]}', "*"):
+        again = Client().get("/brands", headers={"if-none-match": known})
+        assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    assert Client().get("/brands", headers={"if-none-match": '"other"'}).status_code == 200
+    settings.PHR_BRAND_NAME = "別の名前"
+    assert Client().get("/brands", headers={"if-none-match": first["ETag"]}).status_code == 200
 
 
 def test_the_signing_key_is_public_only(db: None) -> None:
