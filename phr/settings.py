@@ -139,6 +139,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "phr.web.session.stands",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -172,6 +173,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
     "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
     "sweep-erasures": {"task": "phr.api.tasks.sweep_erasures", "schedule": 600.0},
+    "come-of-age": {"task": "phr.smart.tasks.come_of_age", "schedule": 3600.0},
     "forget-tokens": {"task": "phr.smart.tasks.forget_tokens", "schedule": 3600.0},
 }
 

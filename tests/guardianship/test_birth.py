@@ -108,8 +108,8 @@ def test_the_father_finds_nothing_of_the_mothers(family: Neighbourhood, hers: di
     types = {one.partition("/")[0] for one in own}
     assert {"Patient", "Observation", "RelatedPerson"} <= types
     answers = [found, father.get("_history"), father.search("Provenance"), father.get(f"Patient/{child}/*")]
-    for kind in sorted(types):
-        answers.append(father.search(kind, _include="*", _revinclude="Provenance:target", _count="100"))
+    pulled = {"_include": "*", "_revinclude": "Provenance:target", "_count": "100"}
+    answers += [father.search(kind, **pulled) for kind in sorted(types)]
     for reference in own:
         answers += [father.get(f"{reference}/_history"), father.get(reference)]
     answers += [father.search("Provenance", target=reference) for reference in own]
