@@ -307,5 +307,6 @@ def _permit(
         grants=grants,
         barred_marks=barred,
         open_letters=OPEN_LETTERS_ORGANIZATION if organizational else OPEN_LETTERS_PERSON,
+        epoch=None if caller.subject is None else in_force.epoch,
     )
     return Permit(scope, because)

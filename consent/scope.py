@@ -235,6 +235,7 @@ class Scope:
     grants: bool = False  # consult the effective-grant rows (step L3)
     barred_marks: int = 0  # step L1: protective marks against this capacity
     open_letters: str = "rs"  # what may be done with types that have no Subject
+    epoch: int | None = None  # of the one Subject it is bound to: what was begun under another one does not go on
 
     def covers(self, facts: Facts, *, letter: str, rows: Sequence[GrantRow] = ()) -> bool:
         """Whether one resource passes. `rows`: the effective rows of its subjects (if `grants`)."""

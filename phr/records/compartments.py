@@ -73,7 +73,7 @@ class Compartments(Reading):
 
         `keep`: what of it is told at all; the rest is not logged either, and pages may be short.
         """
-        mark = paging.opened(cursor, caller=self.caller, query=whole) if cursor else None
+        mark = paging.opened(cursor, caller=self.caller, epoch=self.scope.epoch, query=whole) if cursor else None
         known = self._known_person(whole.subject) if whole.subject else None
         p = Params()
         rows = fetch(bounded(_walk(self, whole, mark, p, known)), p)
@@ -82,7 +82,7 @@ class Compartments(Reading):
         supporting, cut = self._supporting(entries, whole.types)
         self._log_found(Event.RECORD_SEARCHED, {"type": "Patient", "method": "$everything"}, [*entries, *supporting])
         after = paging.Mark(last[store.WIDTH + 1], (last[store.WIDTH],)) if more else None
-        next_page = paging.sealed(after, caller=self.caller, query=whole) if after else None
+        next_page = paging.sealed(after, caller=self.caller, epoch=self.scope.epoch, query=whole) if after else None
         return Page(entries, next_page, None, supporting, cut)
 
     def newest(self, subject: UUID, types: tuple[str, ...], *, most: int) -> tuple[list[Stored], bool]:

@@ -45,7 +45,7 @@ class Histories(Reading):
 
     def history(self, past: Past, *, cursor: str | None = None) -> Page:
         """One page of versions, logged. Raises NotFound for an `id` that is not shown, BadSearch for the cursor."""
-        mark = paging.opened(cursor, caller=self.caller, query=past) if cursor else None
+        mark = paging.opened(cursor, caller=self.caller, epoch=self.scope.epoch, query=past) if cursor else None
         current = self._current(past.type or "", past.id, letter="r") if past.id is not None else None
         known = self._known_about(frozenset(current.facts.subjects) if current else self.scope.subjects)
         p = Params()
@@ -56,7 +56,11 @@ class Histories(Reading):
         else:
             self._log_found(Event.RECORD_HISTORY, {"type": past.type or "*"}, entries)
         after = paging.Mark(0, (last[12], last[0], last[11])) if more else None
-        return Page(entries, paging.sealed(after, caller=self.caller, query=past) if after else None, None)
+        return Page(
+            entries,
+            paging.sealed(after, caller=self.caller, epoch=self.scope.epoch, query=past) if after else None,
+            None,
+        )
 
 
 def _sql(

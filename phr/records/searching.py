@@ -35,7 +35,7 @@ class Searching(Including):
 
     def search(self, query: Query, *, cursor: str | None = None) -> Page:
         """One page, logged. Raises BadSearch for a cursor that is not this caller's, TooCostly."""
-        mark = paging.opened(cursor, caller=self.caller, query=query) if cursor else None
+        mark = paging.opened(cursor, caller=self.caller, epoch=self.scope.epoch, query=query) if cursor else None
         self._affordable(query)
         known = self._known(query)
         if query.opening:
@@ -48,7 +48,7 @@ class Searching(Including):
         self._log_search(query, [*entries, *included])
         following = None
         if more:
-            following = paging.sealed(self._mark(mark, last), caller=self.caller, query=query)
+            following = paging.sealed(self._mark(mark, last), caller=self.caller, epoch=self.scope.epoch, query=query)
         return Page(entries, following, total, included, cut)
 
     def find(self, query: Query, *, letter: str, limit: int) -> list[Stored]:
