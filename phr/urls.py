@@ -2,8 +2,12 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.decorators.http import require_GET
+from django.views.generic import RedirectView
 
 from phr.fhir.views import healthz, readyz
+
+to_sign_in = RedirectView.as_view(url="/sign-in?acr_values=aal2&next=/admin/")
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", healthz, name="healthz"),
@@ -13,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("fhir", include("phr.fhir.urls")),
     path("api/trust/", include("phr.api.urls")),
     path("api/", include("integrations.urls")),
+    # Operators sign in where everybody does, with a second factor (phr/web/session.py).
+    path("admin/login/", require_GET(to_sign_in), name="admin-sign-in"),
     path("admin/", admin.site.urls),
 ]
 

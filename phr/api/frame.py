@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -34,7 +35,7 @@ from phr.smart.step_up import StepUpNeeded
 STATUS = {Because.INVALID: 422, Because.FORBIDDEN: 403, Because.ABSENT: 404, Because.CONFLICT: 409}
 PROBLEM = "application/problem+json"
 
-Endpoint = Callable[..., Response]
+Endpoint = Callable[..., Response | HttpResponseBase]
 
 
 class Problem(JSONRenderer):
@@ -64,17 +65,20 @@ def endpoint(
     open: bool = False,
     status: int = 200,
     name: str = "",
+    media: str = "",
 ) -> Callable[[Endpoint], Any]:
     """One method of one path. `takes`: the serializer of the body, checked before the function is called with it as
-    `given`; `gives`: the serializer of the answer, for OpenAPI; `open`: nobody need sign in."""
+    `given`; `gives`: the serializer of the answer, for OpenAPI; `open`: nobody need sign in; `media`: of an answer
+    that is a file."""
+    answers: Any = {(status, media) if media else status: gives}
 
     def decorate(view: Endpoint) -> Any:
-        @extend_schema(request=takes, responses={status: gives}, operation_id=name or view.__name__)
+        @extend_schema(request=takes, responses=answers, operation_id=name or view.__name__)
         @api_view([method])
         @authentication_classes([TokenAuthentication, SessionAuthentication])
         @parser_classes([JSONParser])
         @renderer_classes([JSONRenderer])
-        def answered(request: Request, **place: Any) -> Response:
+        def answered(request: Request, **place: Any) -> Response | HttpResponseBase:
             if not open:
                 _admit(request, scope)
             if takes is not None:
@@ -94,6 +98,8 @@ def endpoint(
 def _admit(request: Request, scope: str) -> None:
     if request.auth is None and not isinstance(request.user, Person):
         raise NotAuthenticated
+    if request.auth is None:
+        step_up.require_read(request._request)  # noqa: SLF001 (the framework's own name for it)
     if isinstance(request.auth, Caller) and scope not in request.auth.rights:
         raise Refusal(f"このトークンの範囲外です / the token does not carry {scope}", because=Because.FORBIDDEN)
 
@@ -164,9 +170,9 @@ def _problem(error: Exception) -> Response | None:
             return answer
         case StepUpNeeded():
             answer = told(401, str(error), acr_values=error.acr, max_age=error.max_age)
-            answer["WWW-Authenticate"] = (
-                f'Bearer error="insufficient_user_authentication", acr_values="{error.acr}", max_age="{error.max_age}"'
-            )
+            age = "" if error.max_age is None else f', max_age="{error.max_age}"'
+            challenge = f'Bearer error="insufficient_user_authentication", acr_values="{error.acr}"{age}'
+            answer["WWW-Authenticate"] = challenge
             return answer
         case AuditUnavailable():
             return told(503, str(error))

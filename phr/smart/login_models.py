@@ -50,7 +50,7 @@ class RecoveryCode(models.Model):
 
 
 class RecoveryTicket(models.Model):
-    """A password reset that an officer opened after seeing the person and her papers. Hashed; good once, and briefly."""
+    """A password reset that an officer opened after seeing the person and her papers. Hashed; good once, briefly."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -116,7 +116,7 @@ class UsedChallenge(models.Model):
 
 
 class SignInFailure(models.Model):
-    """One failed (or, where marked so, one made) attempt, counted for a while and forgotten. What it is about is hashed."""
+    """One failed try, counted for a while and forgotten (phr/smart/attempts.py). What it is about is hashed."""
 
     digest = models.BinaryField(max_length=32)
     failed_at = models.DateTimeField()

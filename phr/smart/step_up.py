@@ -14,12 +14,13 @@ from django.http import HttpRequest
 
 LEVELS = ("aal1", "aal2", "aal3")
 FRESH = timedelta(minutes=5)
+LEAST = timedelta(minutes=1)
 
 
 class StepUpNeeded(Exception):
-    """The person must prove again who she is: `acr` the level asked, `max_age` seconds since she did."""
+    """The person must prove again who she is: `acr` the level asked, `max_age` seconds since she did (None = any)."""
 
-    def __init__(self, acr: str, max_age: int) -> None:
+    def __init__(self, acr: str, max_age: int | None) -> None:
         super().__init__("本人確認が必要です / authentication of a higher level, or a fresh one, is needed")
         self.acr, self.max_age = acr, max_age
 
@@ -54,14 +55,25 @@ def page_url(*, acr: str, max_age: int | None, next: str) -> str:
 def satisfied(request: HttpRequest, *, acr: str, max_age: int | None, now: datetime) -> bool:
     """Whether the person of this session has proved who she is so well ("" = in whichever way) and so lately (seconds).
 
-    Nobody signed in satisfies nothing. A moment in the future satisfies no `max_age`.
+    Nobody signed in satisfies nothing. A `max_age` below a minute means a minute: the way back takes a moment.
     """
     if not request.user.is_authenticated:
         return False
     level, at = of_session(request)
     if acr and not reaches(level, acr):
         return False
-    return max_age is None or (at is not None and timedelta(0) <= now - at <= timedelta(seconds=max_age))
+    return max_age is None or (at is not None and now - at <= max(LEAST, timedelta(seconds=max_age)))
+
+
+def to_read() -> str:
+    """The level that pages and apps ask of readers (PHR_ACR_READ); empty where having signed in is enough."""
+    return "" if settings.PHR_ACR_READ == "aal1" else str(settings.PHR_ACR_READ)
+
+
+def require_read(request: HttpRequest) -> None:
+    """Before a session reads anything. Raises StepUpNeeded."""
+    if to_read() and not reaches(of_session(request)[0], to_read()):
+        raise StepUpNeeded(to_read(), None)
 
 
 def of_session(request: HttpRequest) -> tuple[str, datetime | None]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_required
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -17,13 +16,13 @@ from consent.models import Person
 from phr.smart import launches
 from phr.web import apps, wording
 from phr.web.names import born, name_of
-from phr.web.pages import page
+from phr.web.pages import page, signed_in
 
 STYLE = Path(__file__).parent / "static" / "tsumugi.css"
 
 
 @page
-@login_required
+@signed_in
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """Whose records this person may open, and the apps she connected."""

@@ -7,8 +7,13 @@ from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import get_language
+
+from consent.refusal import Refusal
+from phr.smart import step_up
 
 View = Callable[..., HttpResponse]
 
@@ -33,6 +38,26 @@ def page(view: View) -> View:
         return answer
 
     return wrapped
+
+
+def signed_in(view: View) -> View:
+    """Somebody must be signed in, as well as this server asks of readers (PHR_ACR_READ)."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        acr = step_up.to_read()
+        if step_up.satisfied(request, acr=acr, max_age=None, now=timezone.now()):
+            return view(request, *args, **kwargs)
+        target = request.get_full_path() if request.method == "GET" else "/"
+        return HttpResponseRedirect(step_up.page_url(acr=acr, max_age=None, next=target))
+
+    return wrapped
+
+
+def said(refusal: Refusal) -> str:
+    """A deed says why in both languages, on one line; a page says it in its own."""
+    japanese, _bar, english = refusal.why.partition(" / ")
+    return english if english and get_language() == "en" else japanese
 
 
 def origin(uri: str) -> str:

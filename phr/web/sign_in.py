@@ -1,11 +1,13 @@
-"""Signing in and out."""
+"""Signing in and out: name and password first; what else is needed is asked on the page of `phr/web/prove.py`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth import authenticate, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
@@ -17,8 +19,32 @@ from django.views.decorators.http import require_http_methods, require_POST
 from consent import audit
 from consent.audit import Event
 from consent.models import Person
-from phr.smart import attempts
+from phr.smart import attempts, factors, passkeys, step_up
+from phr.smart.attempts import Door, TooMany
+from phr.web import session
 from phr.web.pages import page
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a page of signing in is asked: how well, how lately (seconds), and where to go then."""
+
+    acr: str
+    max_age: int | None
+    target: str
+
+    @property
+    def query(self) -> str:
+        told = {"acr_values": self.acr, "max_age": "" if self.max_age is None else str(self.max_age)}
+        return urlencode({name: value for name, value in {**told, "next": self.target}.items() if value})
+
+
+def ask_of(request: HttpRequest) -> Ask:
+    """What is not understood is not asked: acr_values and max_age only ever ask for more."""
+    given = request.POST if request.method == "POST" else request.GET
+    age = given.get("max_age", "")
+    max_age = int(age) if age.isascii() and age.isdigit() and len(age) < 10 else None
+    return Ask(step_up.wanted(given.get("acr_values", "")[:200]), max_age, safe_target(request))
 
 
 @page
@@ -26,51 +52,65 @@ from phr.web.pages import page
 @require_http_methods(["GET", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Name and password; then on to where the person was going, within this site."""
-    target = safe_target(request)
-    if request.user.is_authenticated and request.method == "GET":
-        return HttpResponseRedirect(target)
+    ask, now = ask_of(request), timezone.now()
     if request.method == "GET":
-        return _form(request, target)
+        if not request.user.is_authenticated:
+            return _form(request, ask)
+        return HttpResponseRedirect(ask.target if enough(request, ask, now) else f"/prove?{ask.query}")
     name, password = request.POST.get("username", "")[:64], request.POST.get("password", "")[:1024]
-    now = timezone.now()
-    if attempts.too_many(name, now=now):
-        return _form(
-            request,
-            target,
-            name=name,
-            status=429,
-            fault=_("何度も失敗したため、15分ほど待ってからもう一度お試しください。"),
-        )
+    device = session.known_device(request, name, now=now)
+    about = {"device": device} if device else {"name": name}
+    try:
+        tried = attempts.begin(Door.PASSWORD, now=now, address=attempts.address_of(request), **about)
+    except TooMany as many:
+        return too_many(_form(request, ask, name=name, fault=wait_a_little(), status=429), many)
     person = _person(request, name, password)
     if person is None:
-        return _refused(request, target, name, now)
-    return _welcome(request, person, name, target, now)
+        audit.record(Event.PERSON_SIGN_IN_FAILED, by=None, now=now, detail={"method": "password"})
+        return _form(request, ask, name=name, status=422, fault=_("ユーザー名またはパスワードが違います。"))
+    attempts.succeeded(tried)
+    if factors.of(person).second:
+        session.begin_half(request, person, now=now)
+        return HttpResponseRedirect(f"/prove?{ask.query}")
+    session.begin(request, person, acr="aal1", at=now, method="password", now=now)
+    session.keep_password(request, now=now)
+    return session.remember(request, go_on(request, ask, now), person, now=now)
+
+
+def enough(request: HttpRequest, ask: Ask, now: datetime) -> bool:
+    return step_up.satisfied(request, acr=ask.acr, max_age=ask.max_age, now=now)
+
+
+def go_on(request: HttpRequest, ask: Ask, now: datetime) -> HttpResponse:
+    """To where the person was going, or to what is still missing."""
+    return HttpResponseRedirect(ask.target if enough(request, ask, now) else f"/prove?{ask.query}")
 
 
 def _person(request: HttpRequest, name: str, password: str) -> Person | None:
+    """Unknown names, stopped accounts and wrong passwords all cost one hash."""
     if "\x00" in name or "\x00" in password:
         return None
     found = authenticate(request, username=name, password=password)
     return found if isinstance(found, Person) else None
 
 
-def _refused(request: HttpRequest, target: str, name: str, now: datetime) -> HttpResponse:
-    attempts.failed(name, now=now)
-    audit.record(Event.PERSON_SIGN_IN_FAILED, by=None, now=now, detail={"method": "password"})
-    fault = _("ユーザー名またはパスワードが違います。")
-    return _form(request, target, name=name, status=422, fault=fault)
-
-
-def _welcome(request: HttpRequest, person: Person, name: str, target: str, now: datetime) -> HttpResponse:
-    audit.record(Event.PERSON_SIGNED_IN, by=person, now=now, detail={"method": "password"})
-    attempts.forget(name)
-    login(request, person)
-    return HttpResponseRedirect(target)
-
-
-def _form(request: HttpRequest, target: str, *, name: str = "", fault: str = "", status: int = 200) -> HttpResponse:
-    context = {"next": target, "username": name, "fault": fault}
+def _form(request: HttpRequest, ask: Ask, *, name: str = "", fault: str = "", status: int = 200) -> HttpResponse:
+    context = {
+        "ask": ask, "username": name, "fault": fault, "passkeys": passkeys.possible(),
+        "card": bool(settings.PHR_CARD_ISSUER),
+    }  # fmt: skip
     return render(request, "web/sign_in.html", context, status=status)
+
+
+def wait_a_little() -> str:
+    return _("何度も失敗したため、しばらく待ってからもう一度お試しください。")
+
+
+def too_many(answer: HttpResponse, many: TooMany) -> HttpResponse:
+    """429 with the seconds to wait (RFC 6585 §4)."""
+    answer.status_code = 429
+    answer["Retry-After"] = str(many.wait)
+    return answer
 
 
 @page

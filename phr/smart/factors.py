@@ -1,0 +1,41 @@
+"""What a person can prove herself with, and how far it reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from consent.models import Person
+from phr.smart import recovery
+from phr.smart.login_models import CardAccount, Passkey, Totp
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """The factors of one person, beside her password."""
+
+    totp: bool
+    passkeys: int
+    codes: int
+    card: bool
+
+    @property
+    def second(self) -> bool:
+        """Whether she has a second factor. Recovery codes only stand in for one."""
+        return self.totp or self.passkeys > 0
+
+    @property
+    def level(self) -> str:
+        """The highest level that she can be asked for without setting up anything new; the card apart."""
+        return "aal2" if self.second else "aal1"
+
+
+def of(person: Person) -> Means:
+    return Means(
+        totp=Totp.objects.filter(person=person).exclude(confirmed_at=None).exists(),
+        passkeys=Passkey.objects.filter(person=person).count(),
+        codes=recovery.codes_left(person),
+        card=bool(settings.PHR_CARD_ISSUER)
+        and CardAccount.objects.filter(person=person, issuer=settings.PHR_CARD_ISSUER, ended_at=None).exists(),
+    )

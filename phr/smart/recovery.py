@@ -1,0 +1,140 @@
+"""When factors are lost: recovery codes on paper, a password changed, a reset that an officer opens in person.
+
+Every one of these tells the person, ends what may be in a stranger's hands, and has the proxies looked at again (G-09).
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from consent import audit, notices
+from consent.audit import Event
+from consent.models import Person
+from consent.refusal import Because, Refusal
+from phr.smart.login_models import KnownDevice, RecoveryCode, RecoveryTicket
+from phr.smart.models import Launch
+
+CODES = 10
+ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # 32 signs, without those that look alike
+LENGTH = 16  # 80 bits
+TICKET_LIFE = timedelta(minutes=30)
+
+
+@transaction.atomic
+def new_codes(*, by: Person, now: datetime) -> list[str]:
+    """Ten new codes, shown once; the old ones end."""
+    RecoveryCode.objects.filter(person=by).delete()
+    codes = [_code() for _ in range(CODES)]
+    RecoveryCode.objects.bulk_create(
+        RecoveryCode(person=by, digest=_digest("code", str(by.pk), code), created_at=now) for code in codes
+    )
+    audit.record(Event.CREDENTIAL_ADDED, by=by, now=now, detail={"method": "recovery-codes", "count": len(codes)})
+    return codes
+
+
+def codes_left(person: Person) -> int:
+    return RecoveryCode.objects.filter(person=person, used_at=None).count()
+
+
+@transaction.atomic
+def use_code(code: str, *, of: Person, now: datetime) -> bool:
+    """Whether this is an unused code of the person; a right one is used up, and she is told."""
+    digest = _digest("code", str(of.pk), code)
+    if not RecoveryCode.objects.filter(person=of, digest=digest, used_at=None).update(used_at=now):
+        return False
+    detail: audit.Detail = {"method": "recovery-code", "count": codes_left(of)}
+    audit.record(Event.ACCOUNT_RECOVERED, by=of, now=now, detail=detail)
+    notices.tell(notices.Kind.ACCOUNT_RECOVERED, to=[of], subject=None, now=now, detail=detail)
+    ask_about_proxies(of, now=now)
+    return True
+
+
+@transaction.atomic
+def change_password(*, password: str, by: Person, now: datetime) -> None:
+    """A new password: other sessions end (they carry a hash of the old one), and so does what knows her browsers.
+
+    Raises Refusal when it is too weak.
+    """
+    _set_password(by, password)
+    audit.record(Event.PASSWORD_CHANGED, by=by, now=now)
+    notices.tell(notices.Kind.PASSWORD_CHANGED, to=[by], subject=None, now=now)
+    ask_about_proxies(by, now=now)
+
+
+@transaction.atomic
+def open_ticket(person: Person, *, by: Person, now: datetime) -> str:
+    """An officer has the person before her, has seen her papers, and opens a reset. Returns the code, shown once.
+
+    An older ticket of the person ends. Raises Refusal for oneself, and for a person who was stopped.
+    """
+    if person.pk == by.pk:
+        raise Refusal("自分の手続きはできません / not for oneself", because=Because.FORBIDDEN)
+    if not person.is_active:
+        raise Refusal("停止中のアカウントです / the account is stopped", because=Because.CONFLICT)
+    RecoveryTicket.objects.filter(person=person, used_at=None).delete()
+    code = _code()
+    RecoveryTicket.objects.create(
+        person=person, opened_by=by, digest=_digest("ticket", code), created_at=now, ends_at=now + TICKET_LIFE
+    )
+    audit.record(Event.RECOVERY_OPENED, by=by, now=now, detail={"id": str(person.pk), "method": "in-person"})
+    notices.tell(notices.Kind.ACCOUNT_RECOVERED, to=[person], subject=None, now=now, detail={"method": "in-person"})
+    return code
+
+
+@transaction.atomic
+def recover(*, username: str, code: str, password: str, now: datetime) -> Person:
+    """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay.
+
+    Raises Refusal, alike for an unknown name, a wrong code and one whose time is over.
+    """
+    rows = RecoveryTicket.objects.select_for_update(of=("self",)).select_related("person")
+    ticket = rows.filter(digest=_digest("ticket", code), used_at=None, ends_at__gt=now).first()
+    if ticket is None or ticket.person.username != username.strip() or not ticket.person.is_active:
+        raise Refusal("ユーザー名か再設定コードが違うか、期限が切れています / wrong or expired", place="code")
+    person = ticket.person
+    _set_password(person, password)
+    ticket.used_at = now
+    ticket.save(update_fields=["used_at"])
+    ended = Launch.objects.filter(person=person, revoked_at=None).update(revoked_at=now)
+    audit.record(Event.ACCOUNT_RECOVERED, by=person, now=now, detail={"method": "in-person", "count": ended})
+    notices.tell(notices.Kind.PASSWORD_CHANGED, to=[person], subject=None, now=now)
+    ask_about_proxies(person, now=now)
+    return person
+
+
+def ask_about_proxies(person: Person, *, now: datetime) -> None:
+    """G-09: whoever may act for her is put before her again."""
+    if person.own_subject_id is not None:
+        detail: audit.Detail = {"because": "account"}
+        notices.tell(
+            notices.Kind.PROXIES_TO_CONFIRM, to=[person], subject=person.own_subject_id, now=now, detail=detail
+        )
+
+
+def _set_password(person: Person, password: str) -> None:
+    try:
+        validate_password(password, person)
+    except ValidationError as error:
+        raise Refusal(" ".join(error.messages), place="password") from error
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    KnownDevice.objects.filter(person=person).delete()
+
+
+def _code() -> str:
+    raw = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    return "-".join(raw[at : at + 4] for at in range(0, LENGTH, 4))
+
+
+def _digest(*parts: str) -> bytes:
+    """Codes have 80 random bits, so a plain hash hides them. What was typed may be small, wide or without dashes."""
+    typed = unicodedata.normalize("NFKC", parts[-1]).upper()
+    code = "".join(sign for sign in typed if sign in ALPHABET)
+    return sha256("\x1f".join((*parts[:-1], code)).encode()).digest()
