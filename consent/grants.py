@@ -186,10 +186,14 @@ def _kinds(rows: Iterable[GrantRow]) -> Mapping[str, str]:
 
 
 def _tell_of_disagreement(grant: Grant, root: Clause, by: Person, now: datetime) -> None:
-    """G-15: what one guardian permits and another denies is told to the desks; the deny wins meanwhile."""
-    if grant.capacity != Capacity.GUARDIAN or not root.permit:
+    """G-15: what one guardian permits and another denies, in either order, is told to the desks; the deny wins."""
+    if grant.capacity != Capacity.GUARDIAN:
         return
-    if any(g.given_by_id != by.pk for g in _standing_against(root, grant.subject)):
+    active = Grant.objects.filter(subject=grant.subject, state=Grant.State.ACTIVE, capacity=Capacity.GUARDIAN)
+    others = [effective.rows_of_stored(g) for g in active.exclude(given_by=by)]
+    own = effective.rows_of(0, grant.subject_id, root)
+    kinds = _kinds([*own, *(row for rows in others for row in rows)])
+    if any(collisions.meet(own, rows, kinds=kinds) or collisions.meet(rows, own, kinds=kinds) for rows in others):
         joint.tell_desks(grant.subject, now, {"grant": grant.pk})
 
 
