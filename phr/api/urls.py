@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
-from phr.api import apps, births, erasure, family, glass, guardianship, launches, notices
+from phr.api import apps, births, erasure, family, glass, guardianship, launches, log, notices, rights
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
@@ -16,5 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *births.urlpatterns,
     *glass.urlpatterns,
     *guardianship.urlpatterns,
+    *log.urlpatterns,
     *notices.urlpatterns,
+    *rights.urlpatterns,
 ]

@@ -15,4 +15,10 @@ ROWS = (
     Row("holds", "GET", "/api/trust/desk/holds",                              "401 403 403 403 403 200"),
     Row("hold-place", "POST", "/api/trust/desk/holds/place",                  "401 403 403 403 403 201", "hold"),
     Row("hold-lift", "POST", "/api/trust/desk/holds/0/lift",                  "401 403 403 403 403 404"),
+    Row("disclosure", "GET", "/api/trust/records/{yuki}/disclosure",          "401 200 404 404 403 404"),
+    Row("disclosure", "GET", "/api/trust/records/{hana}/disclosure",          "401 404 200 404 403 404"),
+    Row("corrections", "GET", "/api/trust/records/{yuki}/corrections",        "401 200 404 404 403 404"),
+    Row("correction-ask", "POST", "/api/trust/records/{yuki}/corrections/ask", "401 409 404 404 403 404", "correction"),
+    Row("desk-corrections", "GET", "/api/trust/desk/corrections",             "401 403 403 403 403 200"),
+    Row("correction-answer", "POST", "/api/trust/desk/corrections/0/answer",  "401 403 403 403 403 404", "answer"),
 )

@@ -111,6 +111,8 @@ def world(family: Neighbourhood) -> World:
             "patch": PATCH, "pressure": pressure(), "tagged": TAGGED,
             "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
             "transaction": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},
+            "correction": {"reference": f"Observation/{kept['id']}", "what": "x", "why": "y"},
+            "answer": {"amended": False, "reasons": "x"},
             "hold": {"record": str(YUKI), "kind": "litigation", "reason": "x"},
             "import": {"subject": str(YUKI), "parts": [{"data": notebook}]},
         },
