@@ -71,7 +71,7 @@ def break_glass(
 
 
 def widen(*, access: EmergencyAccess, why: Why, by: Person, now: datetime) -> EmergencyAccess:
-    """The second step: the whole record, until the same end. Raises Refusal; Absent for another's or one that is over."""
+    """The second step: the whole record, until the same end. Raises Refusal; Absent if another's or over."""
     _on_duty(by)
     _sound(why)
     with transaction.atomic():
