@@ -104,6 +104,10 @@ def _digest(token: str) -> bytes:
     return sha256(token.encode("utf-8", "replace")).digest()
 
 
+def _operating(request: HttpRequest) -> bool:
+    return request.path.startswith("/admin/") and request.path != "/admin/login/"
+
+
 def stands(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: a session has an end that no use puts off; and Django's own site wants a second factor."""
 
@@ -113,9 +117,7 @@ def stands(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Htt
             begun = request.session.setdefault("begun_at", int(now.timestamp()))
             if now.timestamp() - begun > settings.PHR_SESSION_HOURS * 3600:
                 logout(request)
-            elif request.path.startswith("/admin/") and not step_up.satisfied(
-                request, acr="aal2", max_age=None, now=now
-            ):
+            elif _operating(request) and not step_up.satisfied(request, acr="aal2", max_age=None, now=now):
                 return HttpResponseRedirect(step_up.page_url(acr="aal2", max_age=None, next=request.path))
         return get_response(request)
 
