@@ -64,7 +64,9 @@ class Line:
     def named(self) -> tuple[str, ...]:
         """The resources it names, "Type/id"."""
         told = self.detail or {}
-        one = [f"{told['type']}/{told['id']}"] if self.event.startswith("record:") and {"type", "id"} <= set(told) else []
+        one = (
+            [f"{told['type']}/{told['id']}"] if self.event.startswith("record:") and {"type", "id"} <= set(told) else []
+        )
         return tuple(one + ["/".join(str(name).split("/")[:2]) for name in told.get("resources") or ()])
 
 
@@ -167,9 +169,7 @@ def _what(line: Line, known: Known, sees: Sees) -> What | None:
 def _stand_in(line: Line, types: Sequence[str], kind: Sequence[int]) -> Facts:
     """A resource of this kind, as a rule would look at it: its time and author are not known."""
     subjects = () if line.subject is None else (line.subject,)
-    return Facts(
-        types[0] if types else "*", "", subjects, categories=kind[0], level=kind[1], marks=kind[2]
-    )
+    return Facts(types[0] if types else "*", "", subjects, categories=kind[0], level=kind[1], marks=kind[2])
 
 
 def _categories(masks: Iterable[int]) -> tuple[str, ...]:

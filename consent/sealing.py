@@ -20,6 +20,7 @@ from django.db import connection, transaction
 
 from consent import merkle
 from consent.models import AuditBatch
+from consent.signing import key_id
 
 LARGEST = 10_000
 FIELDS = (
@@ -72,18 +73,23 @@ def seal(*, now: datetime, key: Ed25519PrivateKey, largest: int = LARGEST) -> Au
 
 def leaf_of(row: Sequence[Any]) -> bytes:
     """The leaf of one entry: FIELDS in order, then the salt."""
+    return merkle.leaf(canonical(commitments(row)))
+
+
+def commitments(row: Sequence[Any]) -> dict[str, str]:
+    """The commitment of each of FIELDS, of the same row."""
     salt = bytes(row[-1])
-    told = {name: _commitment(salt, name, value) for name, value in zip(FIELDS, row[:-1], strict=True)}
-    return merkle.leaf(canonical(told))
+    return {name: _commitment(salt, name, value) for name, value in zip(FIELDS, row[:-1], strict=True)}
 
 
 def _commitment(salt: bytes, name: str, value: object) -> str:
     """A hash under a salt of the field's own: showing one field does not help to guess the others."""
     own = sha256(salt + name.encode()).digest()
-    return sha256(own + canonical(_plain(value))).hexdigest()
+    return sha256(own + canonical(plain(value))).hexdigest()
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """A field's value as it is committed to: times in UTC with microseconds, bytes in hexadecimal."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     if isinstance(value, memoryview | bytes):
@@ -97,20 +103,19 @@ def canonical(told: object) -> bytes:
 
 
 def head_of(batch: AuditBatch) -> bytes:
-    """What is signed: sequence, size, root, previous root, time."""
-    return canonical(
-        {
-            "sequence": batch.sequence,
-            "size": len(batch.entries),
-            "root": bytes(batch.root).hex(),
-            "previous_root": bytes(batch.previous_root).hex(),
-            "sealed_at": batch.sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        }
-    )
+    """What is signed: the canonical JSON of `head`."""
+    return canonical(head(batch))
 
 
-def key_id(key: Ed25519PublicKey) -> str:
-    return sha256(key.public_bytes_raw()).hexdigest()[:16]
+def head(batch: AuditBatch) -> dict[str, Any]:
+    """Sequence, size, root, previous root, time."""
+    return {
+        "sequence": batch.sequence,
+        "size": len(batch.entries),
+        "root": bytes(batch.root).hex(),
+        "previous_root": bytes(batch.previous_root).hex(),
+        "sealed_at": batch.sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
+    }
 
 
 def unsealed() -> int:
@@ -153,7 +158,7 @@ def _head_problems(
     batch: AuditBatch, previous: AuditBatch | None, keys: Mapping[str, Ed25519PublicKey]
 ) -> Iterator[str]:
     place = f"batch {batch.sequence}"
-    leaves = _leaves(batch)
+    leaves = leaves_of(batch)
     if batch.sequence != (previous.sequence + 1 if previous else 1):
         yield f"{place}: batches are missing before it"
     if bytes(batch.previous_root) != (bytes(previous.root) if previous else merkle.EMPTY):
@@ -170,7 +175,8 @@ def _head_problems(
         yield f"{place}: its signature does not hold"
 
 
-def _leaves(batch: AuditBatch) -> list[bytes]:
+def leaves_of(batch: AuditBatch) -> list[bytes]:
+    """The leaves of a batch, 32 bytes each."""
     kept = bytes(batch.leaves)
     return [kept[i : i + 32] for i in range(0, len(kept), 32)]
 
@@ -180,7 +186,7 @@ def _entry_problems(batch: AuditBatch, order: tuple[int, int]) -> Iterator[str]:
     with connection.cursor() as cursor:
         cursor.execute(f"{ENTRIES} WHERE id = ANY(%s)", [list(batch.entries)])
         rows = {row[0]: row for row in cursor.fetchall()}
-    for entry, sealed in zip(batch.entries, _leaves(batch), strict=False):
+    for entry, sealed in zip(batch.entries, leaves_of(batch), strict=False):
         row = rows.get(entry)
         if row is None:
             yield f"{place}: entry {entry} was removed"

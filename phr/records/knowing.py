@@ -18,7 +18,7 @@ from phr.records.scoping import Params, scope_sql
 class Knowing(Reading):
     """What one caller may know to exist."""
 
-    def known(self, references: Iterable[str]) -> dict[str, Facts]:
+    def may_know(self, references: Iterable[str]) -> dict[str, Facts]:
         """The Facts of those of these ("Type/id") that this caller may read, as they stand now; deleted ones too."""
         names = sorted({name for name in references if name.count("/") == 1})
         if not names:
@@ -34,7 +34,7 @@ class Knowing(Reading):
         rows = self._grant_rows(facts)
         return {f"{f.type}/{f.id}": f for f in facts if self.scope.covers(f, letter="r", rows=rows)}
 
-    def sees(self, subject: UUID) -> Callable[[Facts], bool]:
+    def would_see(self, subject: UUID) -> Callable[[Facts], bool]:
         """Whether this caller might read what has these Facts; the consents of one person are read once."""
         rows = self._grant_rows([Facts("*", "", (subject,))])
         return lambda facts: self.scope.covers(facts, letter="r", rows=rows)

@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -62,7 +61,7 @@ class LogReading:
             self.records = Records.opened_by(self.caller, now=now)
         except Refused:
             raise Absent from None
-        self._sees = self.records.sees(subject.pk)
+        self._sees = self.records.would_see(subject.pk)
         self._now = now
 
     def page(self, wanted: Wanted, *, count: int, cursor: str | None = None) -> Page:
@@ -97,7 +96,7 @@ class LogReading:
     def told(self, rows: Sequence[AuditEntry]) -> list[Shown | None]:
         """Each line as the reader may be told of it, beside it."""
         lines = lines_of(rows)
-        known = self.records.known(name for line in lines for name in line.named)
+        known = self.records.may_know(name for line in lines for name in line.named)
         return [log_view.shown(line, self.reader, known=known, sees=self._sees) for line in lines]
 
     def _wanted(self, wanted: Wanted) -> QuerySet[AuditEntry]:
