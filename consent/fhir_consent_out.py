@@ -5,7 +5,7 @@ Which guardian gave it does not show (G-05): the performer is the person herself
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -44,11 +44,16 @@ def consent(
     capacity: str,
     given_at: datetime,
     ask: bool = False,
+    extension: Sequence[Mapping[str, Any]] = (),
     kept: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The whole resource. `status`: of the Consent; `kept`: what the client wrote, of which `KEPT` stays."""
     told = {name: value for name, value in (kept or {}).items() if name in KEPT}
-    made: dict[str, Any] = {"resourceType": "Consent", "id": id} | told
+    if isinstance(meta := told.get("meta"), Mapping):  # a profile it claimed is not claimed of what we make of it
+        told["meta"] = {name: value for name, value in meta.items() if name in ("security", "tag")}
+    made: dict[str, Any] = {"resourceType": "Consent", "id": id} | {n: v for n, v in told.items() if v}
+    if extension:
+        made["extension"] = list(extension)
     if ask:
         made["modifierExtension"] = [{"url": ASK, "valueBoolean": True}]
     made["status"] = status

@@ -17,7 +17,8 @@ from phr.fhir import outcome, wire
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import definitions
 from phr.records.gateway import Records, Refused
-from phr.smart import cors
+from phr.smart import cors, step_up
+from phr.trust.consent_records import ConsentRecords
 
 View = Callable[..., HttpResponseBase]
 
@@ -75,6 +76,13 @@ def _preflight(allowed: str) -> HttpResponse:
     return HttpResponse(status=204, headers={"Allow": f"{allowed}, OPTIONS"})
 
 
+class DoorRecords(ConsentRecords):
+    """Records as this door opens them: what is written of Consent does something."""
+
+    def prove(self) -> None:
+        step_up.require_fresh(acr=self.caller.acr, authenticated_at=self.caller.authenticated_at, now=self.now)
+
+
 def open_records(request: HttpRequest) -> Records:
     """The record as this request's caller may see it. A refused caller gets one in which nothing is.
 
@@ -86,10 +94,10 @@ def open_records(request: HttpRequest) -> Records:
     now = timezone.now()
     caller, standing = caller_and_standing(request, now=now)
     try:
-        return Records.opened_by(caller, now=now, in_force=standing)
+        return DoorRecords.opened_by(caller, now=now, in_force=standing)
     except Refused:
         nothing = Scope(caller.doors, (), frozenset(), caller.purpose, now, subjects=frozenset(), open_letters="")
-        return Records(caller, Permit(nothing, ()), now=now)
+        return DoorRecords(caller, Permit(nothing, ()), now=now)
 
 
 def known(type: str) -> str:

@@ -20,6 +20,7 @@ from phr.records import gateway
 from phr.records.body import Malformed
 from phr.records.search.parse import BadSearch
 from phr.records.vault import CannotOpen
+from phr.smart.step_up import StepUpNeeded
 
 log = logging.getLogger("phr.fhir")
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -125,6 +126,7 @@ _PLACED: dict[type[Exception], tuple[int, str]] = {
 # The text is the exception's own only where it can say nothing of what exists.
 _PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     Unauthenticated: (401, "login", ""),
+    StepUpNeeded: (401, "login", ""),
     gateway.Forbidden: (403, "forbidden", ""),
     gateway.Refused: (404, "not-found", "見つかりません。Not found."),
     gateway.NotFound: (404, "not-found", "見つかりません。Not found."),
@@ -153,6 +155,12 @@ def response(error: Exception) -> HttpResponse:
     if isinstance(error, Unauthenticated):
         challenge = 'Bearer realm="fhir"' + (f', error="{error.error}"' if error.error else "")
         answer["WWW-Authenticate"] = challenge
+    asked = error.cause if isinstance(error, InEntry) else error
+    if isinstance(asked, StepUpNeeded):  # RFC 9470 §3
+        answer["WWW-Authenticate"] = (
+            f'Bearer realm="fhir", error="insufficient_user_authentication", acr_values="{asked.acr}",'
+            f' max_age="{asked.max_age}"'
+        )
     if isinstance(error, gateway.NotYours):
         answer["Allow"] = "GET, HEAD"
     if isinstance(error, gateway.Kept):

@@ -20,6 +20,7 @@ from phr.fhir.resolve import relative
 from phr.records import body, ndjson
 from phr.records.ingesting import Incoming, Outcome, bring
 from phr.records.jobs import Ingest
+from phr.trust.consent_records import ConsentRecords
 
 LOCK = "ingest|{}"
 EVERY, EVERY_IN_A_FILE = 0.2, 10.0  # seconds between two lines of progress
@@ -28,6 +29,10 @@ Done = tuple[ndjson.Batch, Outcome]
 
 class Busy(Exception):
     """Another process brings this file in."""
+
+
+class Importing(ConsentRecords, Incoming):
+    """What an organisation brings in; its Consents wait for the family."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Job:
     def __call__(self, batch: ndjson.Batch) -> tuple[ndjson.Batch, Outcome]:
         for last in (False, False, True):
             try:
-                records = Incoming.opened_by(self.caller, now=timezone.now())
+                records = Importing.opened_by(self.caller, now=timezone.now())
                 done = bring(records, batch.lines, read=self.read, patients=self.patients)
                 break
             except OperationalError:  # two processes met in a deadlock: nothing was written
