@@ -5,7 +5,27 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
-from phr.api import apps, births, erasure, family, glass, guardianship, launches, log, notices, rights
+from phr.api import (
+    apps,
+    births,
+    complaints,
+    consents,
+    erasure,
+    family,
+    glass,
+    guardianship,
+    incidents,
+    launches,
+    log,
+    mandates,
+    marks,
+    notices,
+    programs,
+    provisions,
+    receiving,
+    recipients,
+    rights,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
@@ -16,7 +36,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *births.urlpatterns,
     *glass.urlpatterns,
     *guardianship.urlpatterns,
+    *marks.urlpatterns,
     *log.urlpatterns,
+    *consents.urlpatterns,
     *notices.urlpatterns,
+    *complaints.urlpatterns,
+    *incidents.urlpatterns,
+    *mandates.urlpatterns,
+    *programs.urlpatterns,
+    *provisions.urlpatterns,
+    *receiving.urlpatterns,
+    *recipients.urlpatterns,
     *rights.urlpatterns,
 ]

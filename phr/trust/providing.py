@@ -125,8 +125,7 @@ def _handed(
     provision, caller = told.provision, _caller(told.provision, by)
     whole = Whole(provision.subject_id, low=provision.data_low, high=provision.data_high, count=count)
     try:
-        with transaction.atomic():
-            found = Records.opened_by(caller, now=now).everything(whole, cursor=cursor, keep=told.keep)
+        found = Records.opened_by(caller, now=now).everything(whole, cursor=cursor, keep=told.keep)
     except Refused:
         return None
     except BadSearch:
