@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -68,9 +67,7 @@ def disclose(asked: Asked, *, clock: Clock) -> Iterator[bytes]:
     package = Package(now)
     yield from package.lines("record.ndjson", _record(asked, clock))
     files: dict[str, Callable[[], Iterator[Told]]] = {
-        "log.ndjson": lambda: log_lines.told(
-            asked.subject.pk, asked.person, asked.capacity, upto=last, still=lambda: _still(asked, clock)
-        ),
+        "log.ndjson": lambda: log_lines.told(asked.subject, asked.person, asked.capacity, upto=last, clock=clock),
         "consents.ndjson": lambda: _consents(asked),
         "provisions.ndjson": lambda: _provisions(asked),
         "notices.ndjson": lambda: _notices(asked),
@@ -90,27 +87,26 @@ def _still(asked: Asked, clock: Clock) -> None:
 
 
 def _record(asked: Asked, clock: Clock) -> Iterator[bytes]:
-    shows_labels = asked.capacity is Capacity.SELF
+    shows_labels, named = asked.capacity is Capacity.SELF, _named()
     for found in disclosing.walk(asked.caller, asked.subject.pk, clock=clock, method="disclosure"):
         resource = None if found.body is None else body.parse(found.body)
         if resource is not None and not shows_labels:
             labels.removed(resource)
-        yield body.write({**_about(found), "resource": resource})
+        yield body.write({**_about(found, named), "resource": resource})
 
 
-def _about(found: Stored) -> Told:
-    author = _organization(found.facts.author) if found.facts.author is not None else None
+def _about(found: Stored, named: dict[int, Told]) -> Told:
+    author = named.get(found.facts.author) if found.facts.author is not None else None
     return {
         "reference": found.reference, "version": found.version, "updated_at": found.updated_at.isoformat(),
         "deleted": found.deleted, "author": author,
     }  # fmt: skip
 
 
-@cache
-def _organization(id: int) -> Told:
-    """Codes and names of organisations are public and do not change while one package is made."""
-    code, name = Organization.objects.values_list("code", "name").get(pk=id)
-    return {"code": code, "name": name}
+def _named() -> dict[int, Told]:
+    """All organisations: there are few, and their names are public."""
+    rows = Organization.objects.values_list("pk", "code", "name")
+    return {id: {"code": code, "name": name} for id, code, name in rows}
 
 
 def _consents(asked: Asked) -> Iterator[Told]:
@@ -125,11 +121,12 @@ def _consents(asked: Asked) -> Iterator[Told]:
 
 
 def _provisions(asked: Asked) -> Iterator[Told]:
-    rows = Provision.objects.filter(subject=asked.subject).select_related("recipient__organization", "program")
+    named = _named()
+    rows = Provision.objects.filter(subject=asked.subject).select_related("recipient")
     for row in rows.order_by("made_at", "pk").iterator():
         came = Benefit.objects.filter(provision=row).values("kind", "text_ja", "text_en", "yen", "came_at")
         yield {
-            "id": row.pk, "state": row.state, "recipient": _organization(row.recipient.organization_id),
+            "id": row.pk, "state": row.state, "recipient": named.get(row.recipient.organization_id),
             "program": row.program_id, "grant": row.grant_id, "grant_version": row.grant_version,
             "purpose": row.purpose, "categories": row.categories, "judgement": row.judgement, "items": row.items,
             "made_at": row.made_at, "answered_at": row.answered_at, "delivered_at": row.delivered_at,

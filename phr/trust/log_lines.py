@@ -1,16 +1,22 @@
-"""The lines of the log about one person, oldest first, in flat memory, as she or a guardian may have them."""
+"""The lines of the log about one person, oldest first, in flat memory: all of them for a grown-up herself, else what
+the log's view lets the reader be told (`consent.log_view`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from consent import audit
-from consent.decide import Capacity
+from consent.asking import Capacity
+from consent.log_view import Shown
 from consent.models import AuditEntry, Organization, Person, Subject
+from phr.trust.log_pages import LogReading
 
 CHUNK = 1000
+Told = dict[str, Any]
+Codes = dict[int, str]
 
 
 def newest(subject: UUID) -> int:
@@ -20,50 +26,36 @@ def newest(subject: UUID) -> int:
 
 
 def told(
-    subject: UUID, person: Person, capacity: Capacity, *, upto: int, still: Callable[[], None]
-) -> Iterator[dict[str, Any]]:
-    """Lines up to one. `still` is asked before every chunk and raises where the right has ended."""
+    subject: Subject, person: Person, capacity: Capacity, *, upto: int, clock: Callable[[], datetime]
+) -> Iterator[Told]:
+    """Lines up to one; decided anew before every chunk. Raises Absent where the right has ended."""
+    codes: Codes = dict(Organization.objects.values_list("pk", "code"))
     after = 0
     while True:
-        still()
-        rows = list(AuditEntry.objects.filter(subject=subject, id__gt=after, id__lte=upto).order_by("id")[:CHUNK])
+        reading = LogReading(subject, person=person.pk, capacity=capacity, now=clock())
+        rows = list(AuditEntry.objects.filter(subject=subject.pk, id__gt=after, id__lte=upto).order_by("id")[:CHUNK])
         if not rows:
             return
         after = rows[-1].pk
-        yield from _self(rows, person) if capacity is Capacity.SELF else _guardian(rows, subject, person)
+        if capacity is Capacity.SELF and reading.reader.adult:
+            yield from _all(rows, person, codes)
+        else:
+            yield from (_viewed(line, codes) for line in reading.told(rows) if line is not None)
 
 
-def _self(rows: Sequence[AuditEntry], person: Person) -> Iterator[dict[str, Any]]:
+def _all(rows: Sequence[AuditEntry], person: Person, codes: Codes) -> Iterator[Told]:
     for row, detail in zip(rows, audit.opened(rows), strict=True):
-        yield {**_line(row, person), "detail": detail}
+        yield {
+            "id": row.pk, "at": row.at, "event": row.event, "who": "you" if row.person == person.pk else row.capacity,
+            "organization": codes.get(row.organization or 0), "client": row.client, "purpose": row.purpose,
+            "request": row.request, "detail": detail,
+        }  # fmt: skip
 
 
-def _guardian(rows: Sequence[AuditEntry], subject: UUID, person: Person) -> Iterator[dict[str, Any]]:
-    """Her own lines, and what organisations did without their details: these may tell what is hidden from her.
-
-    Another person's lines are left out, and where organisations must not tell a place, theirs too (G-05, G-08).
-    """
-    hidden = Subject.objects.get(pk=subject).location_hidden
-    for row, detail in zip(rows, audit.opened(rows), strict=True):
-        if row.person == person.pk:
-            yield {**_line(row, person), "detail": detail}
-        elif row.organization is not None and row.event in _HARMLESS and not hidden:
-            yield _line(row, person)
-
-
-# What a guardian may know was done, whatever it was about.
-_HARMLESS = frozenset({"record:searched"})
-
-
-def _line(row: AuditEntry, person: Person) -> dict[str, Any]:
-    who = "you" if row.person == person.pk else row.capacity
+def _viewed(line: Shown, codes: Codes) -> Told:
     return {
-        "id": row.pk, "at": row.at, "event": row.event, "who": who, "organization": _code(row.organization),
-        "client": row.client, "capacity": row.capacity, "purpose": row.purpose, "request": row.request,
+        "id": line.id, "at": line.at, "event": line.event, "who": line.who,
+        "organization": codes.get(line.organization or 0), "client": line.client, "purpose": line.purpose,
+        "request": line.request, "decision": line.decision, "types": line.types, "references": line.references,
+        "categories": line.categories, "count": line.count, "rules": line.rules, "emergency": line.emergency,
     }  # fmt: skip
-
-
-def _code(organization: int | None) -> str | None:
-    if organization is None:
-        return None
-    return Organization.objects.values_list("code", flat=True).get(pk=organization)
