@@ -7,7 +7,17 @@ Each persona carries a bearer token (its demo token) and, if it is a person, a s
 
 from __future__ import annotations
 
-from tests.access import rows_decision, rows_guardianship, rows_log, rows_login, rows_rights, rows_smart, rows_trust
+from tests.access import (
+    rows_consents,
+    rows_decision,
+    rows_guardianship,
+    rows_log,
+    rows_login,
+    rows_provisions,
+    rows_rights,
+    rows_smart,
+    rows_trust,
+)
 from tests.access.row import Row
 
 # fmt: off
@@ -137,10 +147,12 @@ TABLE = (
 
     # -- Django's own site, for operators --
     Row("admin", "GET", "/admin/",                                "302 302 302 302 302 302"),
+    *rows_consents.ROWS,
     *rows_decision.ROWS,
     *rows_guardianship.ROWS,
     *rows_log.ROWS,
     *rows_login.ROWS,
+    *rows_provisions.ROWS,
     *rows_rights.ROWS,
     *rows_smart.ROWS,
     *rows_trust.ROWS,

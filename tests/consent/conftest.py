@@ -9,11 +9,17 @@ import pytest
 
 from consent import prepared
 from tests.consent.people import People, people
+from tests.institution import Trust, trust
 
 
 @pytest.fixture
 def family(db: None, now: datetime) -> People:
     return people(now)
+
+
+@pytest.fixture
+def institution(family: People, now: datetime) -> Trust:
+    return trust(now)
 
 
 @pytest.fixture
