@@ -17,6 +17,7 @@ from consent.decide import Caller, Capacity, Permit, decide, entitled
 from consent.in_force import in_force_between, in_force_for
 from consent.models import EffectiveGrant, Guardianship, Organization, Person, Subject
 from consent.scope import Door, Purpose
+from consent.stopping import stops
 from phr.smart.models import Application, Launch
 from phr.smart.scopes import REFRESH, TRUST, needs_patient, split
 
@@ -181,6 +182,8 @@ def opens(launch: Launch, *, now: datetime) -> bool:
         doors=(Door("*", "rs"),), person=launch.person_id, organization=launch.organization_id,
         subject=launch.subject_id,
     )  # fmt: skip
+    if launch.subject is not None and caller.capacity is Capacity.PROXY and stops(launch.subject):
+        return False  # there is a permit still, and nothing that it permits
     return isinstance(decide(caller, in_force_for(caller, now=now), now), Permit)
 
 
