@@ -202,6 +202,7 @@ def withdraw_all(family: Neighbourhood) -> None:
         grants.withdraw(grant=grant, by=yuki, reason="test", now=timezone.now())
 
 
+@pytest.mark.IT("11")
 def test_a_consent_withdrawn_in_the_middle_stops_what_follows(
     family: Neighbourhood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +222,7 @@ def test_a_consent_withdrawn_in_the_middle_stops_what_follows(
     assert found.lines["output"]["Observation"] == [], "and what is in the file already does not leave any more"
 
 
+@pytest.mark.IT("11")
 def test_a_consent_withdrawn_later_holds_back_the_file(family: Neighbourhood) -> None:
     family.mother.made(pressure())
     own = family.clinic.made(pressure())
