@@ -144,6 +144,8 @@ def _check_permit(place: str, chain: tuple[Clause, ...], now: datetime) -> None:
 
 
 def _check_class(place: str, chain: tuple[Clause, ...], now: datetime) -> None:
+    if not any(c.categories or c.items for c in clauses.data_chain(chain)):
+        raise OutsideProfile(f"{place}.categories", "包括同意は項目を挙げます / to a class, categories are named")
     if any(c.labels for c in chain):
         raise OutsideProfile(f"{place}.labels", "包括同意に機微な項目は含められません / a class never gets level 3")
     if not _ends_by(chain, now + timedelta(days=CLASS_DAYS)):

@@ -7,9 +7,10 @@ trust itself, as the family's: which guardian gave it does not show (G-05).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 from django.db import transaction
@@ -30,6 +31,8 @@ from phr.records.gateway import NotFound, Records
 from phr.records.store import Stored
 from phr.trust import consent_parts
 
+P = ParamSpec("P")
+R = TypeVar("R")
 CLIENT = "trust"
 STATUS = {
     Grant.State.PROPOSED: "proposed", Grant.State.ACTIVE: "active", Grant.State.PAUSED: "inactive",
@@ -41,7 +44,24 @@ BATCH = 500
 # -- deeds -----------------------------------------------------------------------------------------
 
 
-@transaction.atomic
+def _accountable(deed: Callable[P, R]) -> Callable[P, R]:
+    """A deed in one transaction; its refusal stays on the log when all of it is undone."""
+
+    @wraps(deed)
+    def done(*args: P.args, **told: P.kwargs) -> R:
+        grant, by, now = told.get("grant"), told["by"], told["now"]
+        about = grant.subject if isinstance(grant, Grant) else told["subject"]
+        assert isinstance(about, Subject)
+        assert isinstance(by, Person)
+        assert isinstance(now, datetime)
+        number = grant.pk if isinstance(grant, Grant) else None
+        with grants.accountably(about.pk, by=by, now=now, grant=number):
+            return deed(*args, **told)
+
+    return done
+
+
+@_accountable
 def give(
     *,
     subject: Subject,
@@ -61,14 +81,14 @@ def give(
     return made
 
 
-@transaction.atomic
+@_accountable
 def withdraw(*, grant: Grant, by: Person, reason: str, now: datetime) -> None:
     """`grants.withdraw`, and its Consent. Raises what it raises."""
     grants.withdraw(grant=grant, by=by, reason=reason, now=now)
     _keep_in_step(grant, by, now)
 
 
-@transaction.atomic
+@_accountable
 def withdraw_part(*, grant: Grant, without: Without, by: Person, reason: str, now: datetime) -> Grant | None:
     """`grants.withdraw_part`, and its Consent. Raises what it raises."""
     rest = grants.withdraw_part(grant=grant, without=without, by=by, reason=reason, now=now)
@@ -76,21 +96,21 @@ def withdraw_part(*, grant: Grant, without: Without, by: Person, reason: str, no
     return rest
 
 
-@transaction.atomic
+@_accountable
 def pause(*, grant: Grant, by: Person, now: datetime) -> None:
     """`stopping.pause`, and its Consent. Raises what it raises."""
     stopping.pause(grant=grant, by=by, now=now)
     _keep_in_step(grant, by, now)
 
 
-@transaction.atomic
+@_accountable
 def resume(*, grant: Grant, by: Person, now: datetime) -> None:
     """`stopping.resume`, and its Consent. Raises what it raises."""
     stopping.resume(grant=grant, by=by, now=now)
     _keep_in_step(grant, by, now)
 
 
-@transaction.atomic
+@_accountable
 def stop_everything(*, subject: Subject, by: Person, capacity: str, now: datetime) -> Grant:
     """`stopping.stop_everything`, and its Consent. Raises what it raises."""
     made = stopping.stop_everything(subject=subject, by=by, capacity=capacity, now=now)
@@ -98,7 +118,7 @@ def stop_everything(*, subject: Subject, by: Person, capacity: str, now: datetim
     return made
 
 
-@transaction.atomic
+@_accountable
 def resume_everything(*, subject: Subject, by: Person, now: datetime) -> list[Grant]:
     """`stopping.resume_everything`, and the Consents. Returns the stops of others that still stand."""
     before = stopping.stops(subject)
@@ -108,7 +128,7 @@ def resume_everything(*, subject: Subject, by: Person, now: datetime) -> list[Gr
     return rest
 
 
-@transaction.atomic
+@_accountable
 def accept(*, grant: Grant, by: Person, capacity: str, now: datetime, terms: Terms | None = None) -> Grant:
     """`proposals.accept`: the person's own Consent stands beside the one that was sent, which is inactive now."""
     made = proposals.accept(grant=grant, by=by, capacity=capacity, now=now, terms=terms)
@@ -118,7 +138,7 @@ def accept(*, grant: Grant, by: Person, capacity: str, now: datetime, terms: Ter
     return made
 
 
-@transaction.atomic
+@_accountable
 def reject(*, grant: Grant, by: Person, now: datetime) -> None:
     """Say no to a proposal."""
     grants.withdraw(grant=grant, by=by, reason="rejected", now=now)
@@ -180,9 +200,7 @@ def _id_for(grant: Grant) -> str:
 
 
 def _newest(grant: Grant) -> bool:
-    return not Grant.objects.filter(
-        subject=grant.subject_id, consent_id=grant.consent_id, pk__gt=grant.pk
-    ).exists()
+    return not Grant.objects.filter(subject=grant.subject_id, consent_id=grant.consent_id, pk__gt=grant.pk).exists()
 
 
 def _standing(records: Records, id: str) -> Stored | None:

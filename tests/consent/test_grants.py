@@ -138,7 +138,10 @@ def test_what_takes_both_guardians_waits_for_the_other(family: People, now: date
     year = {"valid_to": now + timedelta(days=100)}
     study = {"purposes": only("HRESCH"), "categories": only("GROWTH"), "data_low": now - timedelta(days=900)}
     give = {"subject": family.hana, "by": family.yuki, "capacity": "guardian", "now": now, "terms": BEYOND_CARE}
-    for root in (to_clinic(family, **study, **year), to_clinic(family, actors=only("class:clinic"), **year)):
+    for root in (
+        to_clinic(family, **study, **year),
+        to_clinic(family, actors=only("class:clinic"), categories=only("GROWTH"), **year),
+    ):
         grant = grants.give(root=root, **give)  # type: ignore[arg-type]
         assert (grant.state, effective.rows_of_stored(grant) != ()) == ("proposed", True)
         assert not EffectiveGrant.objects.filter(grant=grant).exists()
@@ -212,7 +215,7 @@ def test_the_authoring_profile_accepts(now: datetime) -> None:
         replace(GOOD, clauses=(replace(DENY, clauses=(Clause(permit=True, purposes=only("PATRQT")),)),)),
         replace(GOOD, categories=only("ALLERGY"), clauses=(Clause(permit=True, labels=only("PSY")),)),
         replace(GOOD, labels=only("PSY", "UNCLASSIFIED"), level=4),
-        replace(GOOD, actors=only("class:clinic"), valid_to=soon(now, 365)),
+        replace(GOOD, actors=only("class:clinic"), categories=only("ALLERGY"), valid_to=soon(now, 365)),
         replace(GOOD, actors=only("person:3"), categories=only("ALLERGY"), valid_to=soon(now, 500)),
     ]
     for root in accepted:
@@ -247,8 +250,11 @@ def _refused(now: datetime) -> dict[str, Clause]:
         "period": replace(GOOD, valid_from=soon(now, 2), valid_to=soon(now, 1)),
         "naive time": replace(GOOD, valid_to=datetime(2026, 1, 1)),  # noqa: DTZ001
         "data period": replace(GOOD, data_low=now, data_high=now),
-        "class without end": replace(GOOD, actors=only("class:clinic")),
-        "class for too long": replace(GOOD, actors=only("class:clinic"), valid_to=soon(now, 400)),
+        "class without end": replace(GOOD, actors=only("class:clinic"), categories=only("ALLERGY")),
+        "class for every category": replace(GOOD, actors=only("class:clinic"), valid_to=soon(now, 30)),
+        "class for too long": replace(
+            GOOD, actors=only("class:clinic"), categories=only("ALLERGY"), valid_to=soon(now, 400)
+        ),
         "class with a label": replace(GOOD, actors=only("class:clinic"), valid_to=soon(now, 30), labels=only("PSY")),
         "everybody": replace(GOOD, actors=only("class:third-party"), valid_to=soon(now, 30)),
         "proxy without end": replace(GOOD, actors=only("person:3"), categories=only("ALLERGY")),

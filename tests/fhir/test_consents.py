@@ -171,9 +171,7 @@ def test_a_refusal_names_the_element(family: Neighbourhood, school: Organization
                                   {"data": [{"meaning": "related", "reference": {"reference": "Observation/1"}}]},
                                   {"provision": [{"type": "deny", "code": [{"text": "EPDS"}]}]},
                                   {"modifierExtension": [{"url": "urn:odd", "valueBoolean": True}]}])  # fmt: skip
-def test_what_is_no_fact_is_only_proposed(
-    family: Neighbourhood, school: Organization, more: dict[str, Any]
-) -> None:
+def test_what_is_no_fact_is_only_proposed(family: Neighbourhood, school: Organization, more: dict[str, Any]) -> None:
     made = family.mother.made(consent(**more))
     grant = grant_of(made["id"])
     assert (made["status"], grant.state) == ("proposed", "proposed")
@@ -259,7 +257,8 @@ def test_research_needs_everything_said_and_a_fresh_proof(family: Neighbourhood,
     assert answer.issue["diagnostics"].endswith("(terms.benefit)")
     said = [{"url": "benefit", "valueString": "結果をお知らせします"}, {"url": "profiling", "valueBoolean": False},
             {"url": "onward", "valueBoolean": False}, {"url": "useClass", "valueString": "public-interest"},
-            {"url": "withdrawal", "valueString": "アプリから"}, {"url": "contact", "valueString": "desk@example.test"}]  # fmt: skip
+            {"url": "withdrawal", "valueString": "アプリから"},
+            {"url": "contact", "valueString": "desk@example.test"}]  # fmt: skip
     for left_out in range(len(said)):
         part = [{"url": TERMS, "extension": said[:left_out] + said[left_out + 1 :]}]
         assert family.mother.create(study | {"extension": part}).status == 422
