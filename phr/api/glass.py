@@ -140,7 +140,8 @@ def open_whole_record(request: Request, id: int, given: dict[str, Any]) -> Respo
 @endpoint("POST", scope="trust.write", status=204)
 def end_emergency(request: Request, id: int) -> Response:
     """終える / End it before its time; its tokens end with it."""
-    emergency.end(access=_row(id), by=staff_of(request, *CLINICIANS), now=timezone.now())
+    person = staff_of(request, *CLINICIANS)
+    emergency.end(access=_row(id), by=person, now=timezone.now())
     return Response(status=204)
 
 

@@ -108,6 +108,11 @@ class Reading:
             self._log(Event.RECORD_READ, found)
         return _alive(found)
 
+    def may_see(self, facts: Facts) -> bool:
+        """Whether this caller would see a resource of these Facts, of which nothing need exist."""
+        rows = self._grant_rows([facts])
+        return self.scope.covers(facts, letter="r", rows=rows)
+
     def vread(self, type: str, id: str, version: int) -> Stored:
         """One version by number. Raises NotFound, or Gone where that version is the deletion."""
         found = self._current(type, id, letter="r")

@@ -6,6 +6,7 @@ from phr.fhir.operations import (
     docref,
     document,
     everything,
+    explain,
     lastn,
     match,
     meta,
@@ -15,6 +16,6 @@ from phr.fhir.operations import (
 )
 
 __all__ = [
-    "calling", "docref", "document", "everything", "kickoff", "lastn", "match", "meta", "summary", "terminology",
+    "calling", "docref", "document", "everything", "explain", "kickoff", "lastn", "match", "meta", "summary", "terminology",
     "validate",
 ]  # fmt: skip
