@@ -87,6 +87,9 @@ PHR_KEYS = secret("PHR_KEYS")
 PHR_INDEX_KEY = secret("PHR_INDEX_KEY")
 # Ed25519 seed that signs audit batches (base64 of 32 bytes).
 PHR_AUDIT_KEY = secret("PHR_AUDIT_KEY")
+# Where the heads of the log are published outside the database: a file that only grows, an https address, or both.
+PHR_AUDIT_HEADS_FILE = text("PHR_AUDIT_HEADS_FILE")
+PHR_AUDIT_HEADS_URL = text("PHR_AUDIT_HEADS_URL")
 # RSA private key (PEM) that signs ID tokens.
 PHR_OIDC_KEY = secret("PHR_OIDC_KEY")
 

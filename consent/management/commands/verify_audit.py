@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from consent import heads as published
 from consent.models import AuditBatch
 from consent.sealing import unsealed, verify
 from consent.signing import NoSigningKey, signing_key
@@ -24,15 +26,27 @@ class Command(BaseCommand):
             "--old-key", action="append", default=[], help="public key of an earlier signing key; may be repeated"
         )
         parser.add_argument(
+            "--heads", type=Path, metavar="FILE", help="a file of published heads (PHR_AUDIT_HEADS_FILE)"
+        )
+        parser.add_argument(
             "--head", action="append", default=[], metavar="SEQUENCE:ROOT", help="a head kept outside; may be repeated"
         )
 
-    def handle(self, *args: Any, public_key: str | None, old_key: list[str], head: list[str], **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        public_key: str | None,
+        old_key: list[str],
+        heads: Path | None,
+        head: list[str],
+        **options: Any,
+    ) -> None:
         try:
             key = _public(public_key) if public_key else signing_key(settings.PHR_AUDIT_KEY).public_key()
-            heads = {int(sequence): bytes.fromhex(root) for sequence, _, root in (h.partition(":") for h in head)}
-            problems = verify(public_key=key, older_keys=[_public(k) for k in old_key], heads=heads)
-        except (NoSigningKey, ValueError, binascii.Error) as error:
+            known = published.read(heads) if heads else {}
+            known |= {int(sequence): bytes.fromhex(root) for sequence, _, root in (h.partition(":") for h in head)}
+            problems = verify(public_key=key, older_keys=[_public(k) for k in old_key], heads=known)
+        except (NoSigningKey, ValueError, OSError, binascii.Error) as error:
             raise CommandError(str(error)) from None
         for problem in problems:
             self.stderr.write(problem)

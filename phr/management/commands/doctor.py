@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from consent import heads
 from consent.models import AuditBatch, AuditEntry
 from phr.fhir.bulk import running
 from phr.records import vault
@@ -97,6 +98,21 @@ def the_log() -> Iterator[Finding]:
             f"entries wait for a seal since {waits:%Y-%m-%d %H:%M}",
             "start the worker and one beat; is PHR_AUDIT_KEY set?",
         )
+    yield from _heads()
+
+
+def _heads() -> Iterator[Finding]:
+    """The heads of the log must stand outside the database too."""
+    told = {"file": settings.PHR_AUDIT_HEADS_FILE, "url": settings.PHR_AUDIT_HEADS_URL}
+    if not any(told.values()) and not settings.DEMO:
+        yield "the heads of the log are published nowhere", "set PHR_AUDIT_HEADS_FILE or PHR_AUDIT_HEADS_URL"
+    for where in (name for name, value in told.items() if value):
+        waits = heads.behind(where)
+        if waits and waits.sealed_at < timezone.now() - SEALED_WITHIN:
+            yield (
+                f"heads wait to be published ({where}) since {waits.sealed_at:%Y-%m-%d %H:%M}",
+                "can the worker write the file, reach the address? Its log says (phr.alarm)",
+            )
 
 
 def broker() -> Iterator[Finding]:
