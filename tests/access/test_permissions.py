@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from consent.models import Person
+from consent.models import Grant, Person
 from phr.fhir.bulk import running
 from phr.populate import demo, personas
 from phr.populate.cast import HANA, YUKI
@@ -104,7 +104,7 @@ def world(family: Neighbourhood) -> World:
         places={
             "yuki": str(YUKI), "hana": str(HANA), "kai": str(KAI), "pressure": kept["id"], "secret": hidden["id"],
             "run": run.headers["Location"].rsplit("/", 1)[1], "asked": str(_asked()), "launch": str(_launch()),
-            "export": _export(family),
+            "export": _export(family), "grant": str(Grant.objects.filter(subject=YUKI).order_by("pk")[0].pk),
         },
         bodies={
             "match": {"resourceType": "Patient", "name": [{"text": "見本 雪"}], "birthDate": "1992-02-03"},

@@ -231,7 +231,7 @@ def test_grants_to_a_class_reach_its_organizations(family: People, now: datetime
     assert not in_force_for(system, now=now).grants
     root = Clause(
         permit=True, actors=frozenset({"class:clinic"}), purposes=frozenset({"TREAT"}),
-        valid_to=now + timedelta(days=30),
+        categories=frozenset({"GROWTH"}), valid_to=now + timedelta(days=30),
     )  # fmt: skip
     grants.give(subject=family.yuki_subject, root=root, by=family.yuki, capacity="self", now=now)
     assert in_force_for(system, now=now).grants
