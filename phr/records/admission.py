@@ -51,7 +51,7 @@ class Admission(Reading):
         if problems:
             raise Invalid(problems)
         _whole(resource)
-        stamped = _stamp(resource, id=id, version=version, now=when or self.now)
+        stamped = stamp(resource, id=id, version=version, now=when or self.now)
         try:
             fact = facts.facts_of(stamped, author=author)
         except facts.Unclassifiable as error:
@@ -179,7 +179,8 @@ def _attached(node: Any) -> int:
     return total
 
 
-def _stamp(resource: dict[str, Any], *, id: str, version: int, now: datetime) -> dict[str, Any]:
+def stamp(resource: dict[str, Any], *, id: str, version: int, now: datetime) -> dict[str, Any]:
+    """The resource under its id, with the version and the time of this writing."""
     when = now.isoformat(timespec="milliseconds")
     meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": when}
     rest = {k: v for k, v in resource.items() if k not in ("resourceType", "id", "meta")}

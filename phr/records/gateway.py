@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from consent.audit import Event
 from consent.decide import Caller, InForce
 from consent.in_force import in_force_for
-from phr.records import locks, naming, store, vault
+from phr.records import body, locks, marking, naming, store, vault
 from phr.records.admission import at, same_content, subject_element
 from phr.records.compartments import Compartments
 from phr.records.conditions import Conditions, Match, accountable
@@ -40,7 +40,7 @@ from phr.records.rejections import (
     Unprocessable,
 )
 from phr.records.search.parse import Query
-from phr.records.store import Stored
+from phr.records.store import Draft, Stored
 from phr.records.streaming import Streaming
 
 __all__ = [
@@ -83,6 +83,7 @@ class Records(Conditions, Histories, Compartments, Knowing, Linking, Streaming):
             with at(position):
                 own = resource["id"] if keep_ids and "id" in resource else str(uuid4())
                 drafts.append(self._draft(resource, id=own, version=1, author=self.author))
+        drafts = self._marked(drafts)
         self._admit(drafts, letter="c")
         self._enroll(drafts)
         try:
@@ -100,6 +101,18 @@ class Records(Conditions, Histories, Compartments, Knowing, Linking, Streaming):
         self.hold([(condition, resource)])
         match = self.matching(condition)
         return (match, False) if match else (self.create(resource), True)
+
+    def _marked(self, drafts: list[Draft], *, when: datetime | None = None) -> list[Draft]:
+        """What an organisation writes bears the protective marks of what it refers to (G-12, G-13)."""
+        if self.author is None:
+            return drafts  # the family's own words; and they must not tell whether something hidden is there
+        return [
+            draft if code is None else self._draft(
+                marking.with_mark(body.parse(draft.body), code), id=draft.facts.id, version=draft.version,
+                author=draft.facts.author, when=when,
+            )
+            for draft, code in zip(drafts, marking.inherited(drafts), strict=True)
+        ]  # fmt: skip
 
     # -- update ---------------------------------------------------------------------------------
 
@@ -209,6 +222,7 @@ class Records(Conditions, Histories, Compartments, Knowing, Linking, Streaming):
         if set(draft.facts.subjects) != set(current.facts.subjects):
             place = f"{current.type}.{subject_element(current.type)}"
             raise Unprocessable("a resource never moves to another person", expression=place)
+        [draft] = self._marked([draft], when=when)
         self._admit([draft], letter="u")
         if not current.deleted and same_content(draft.body, current.body):
             self._log(Event.RECORD_READ, current)
