@@ -29,7 +29,7 @@ GROWTH = int(Category.GROWTH)
 BOARD = ("medical", "legal", "lay")
 PROPOSAL = Proposal(
     title_ja="発育の調査", title_en="A study of growth", purpose="HRESCH", categories=GROWTH | int(Category.VITAL),
-    level=2, use_class="public-interest", benefit_ja="結果を全員に返します", benefit_en="Results come back to everybody",
+    level=2, use_class="public-interest", benefit_ja="結果を返します", benefit_en="Results come back to everybody",
 )  # fmt: skip
 SAID = Terms(
     benefit="結果を返します", profiling=False, onward=False, use_class="public-interest", withdrawal="アプリで",

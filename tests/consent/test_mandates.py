@@ -57,7 +57,10 @@ def test_one_mandate_stands_and_earlier_ones_stay(family: People, institution: T
     institution.terms("第二版")
     institution.entrusted(family.hana, family.ichiro)
     rows = mandates.of(family.hana)
-    assert [(m.terms.version, m.ended_at is None, m.capacity) for m in rows] == [(2, True, "guardian"), (1, False, "guardian")]
+    assert [(m.terms.version, m.ended_at is None, m.capacity) for m in rows] == [
+        (2, True, "guardian"),
+        (1, False, "guardian"),
+    ]
     mandates.end(subject=family.hana, by=family.yuki, now=now)
     mandates.end(subject=family.hana, by=family.yuki, now=now)
     assert not Mandate.objects.filter(subject=family.hana, ended_at=None).exists()
