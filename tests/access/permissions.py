@@ -87,7 +87,7 @@ TABLE = (
     Row("instance-operation", "GET", "/fhir/Observation/{pressure}/$explain", "401 200 404 404 200 404"),
     Row("instance-operation", "GET", "/fhir/Observation/{secret}/$explain",   "401 200 404 404 404 404"),
     Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$explain", "401 200 404 404 200 404"),
-    Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$explain?actor=class:clinic", "401 200 403 403 403 403"),
+    Row("instance-operation", "GET", "/fhir/Patient/{yuki}/$explain?actor=class:clinic", "401 200 404 403 403 403"),
     Row("version-operation", "POST", "/fhir/Observation/{pressure}/_history/1/$meta", "401 200 404 404 200 404"),
     Row("version-operation", "GET", "/fhir/Observation/{secret}/_history/1/$meta", "401 200 404 404 404 404"),
     Row("operation", "GET", "/fhir/$meta",                        "401 200 200 404 422 422"),

@@ -16,6 +16,6 @@ from phr.fhir.operations import (
 )
 
 __all__ = [
-    "calling", "docref", "document", "everything", "explain", "kickoff", "lastn", "match", "meta", "summary", "terminology",
-    "validate",
+    "calling", "docref", "document", "everything", "explain", "kickoff", "lastn", "match", "meta", "summary",
+    "terminology", "validate",
 ]  # fmt: skip
