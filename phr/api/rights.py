@@ -17,13 +17,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from consent.decide import Caller, Capacity
-from consent.models import Correction, Organization, Person, Subject
+from consent.models import Correction, Organization, Person, Subject, Transfer
 from consent.refusal import Absent
 from phr.api.frame import endpoint, person_of, record_of, require_fresh, staff_of
 from phr.caller import request_id
 from phr.records.reading import Refused
 from phr.smart.launches import PURPOSES
-from phr.trust import correcting, disclosing
+from phr.trust import correcting, disclosing, porting, transferring
 from phr.trust.acting import caller_for, staff_caller
 
 ZIP = "application/zip"
@@ -59,6 +59,18 @@ class CorrectionShape(serializers.Serializer[Any]):
     amended_version = serializers.IntegerField(allow_null=True)
 
 
+class TransferBody(serializers.Serializer[Any]):
+    to = serializers.URLField(max_length=200, help_text="移転先 / the other trust (https)")
+
+
+class TransferShape(serializers.Serializer[Any]):
+    id = serializers.UUIDField(allow_null=True)
+    state = serializers.ChoiceField(choices=[("joint", "joint"), *Transfer.State.choices])
+    to = serializers.CharField()
+    asked_at = serializers.DateTimeField()
+    joint_act = serializers.IntegerField(source="joint_act_id")
+
+
 def caller_at(request: Request, person: Person, record: Subject, capacity: Capacity) -> Caller:
     """The person at her record, whole: the token's scopes for FHIR do not cut her right to it."""
     client = request.auth.client if isinstance(request.auth, Caller) else "web"
@@ -88,6 +100,47 @@ def disclosure(request: Request, subject: UUID) -> StreamingHttpResponse:
     caller = caller_at(request, person, record, capacity)
     asked = disclosing.Asked(subject=record, person=person, capacity=capacity, caller=caller)
     return file_of(disclosing.disclose(asked, clock=timezone.now), f"disclosure-{now:%Y%m%d}.zip")
+
+
+@endpoint("GET", gives=OpenApiTypes.BINARY, media=ZIP)
+def portability(request: Request, subject: UUID) -> StreamingHttpResponse:
+    """記録と同意の持ち出し / The record (FHIR R4) and the consents in force, for another server: ZIP of NDJSON with
+    manifest.json. Needs a fresh sign-in."""
+    now, person = timezone.now(), person_of(request)
+    record, capacity = record_of(request, subject, now=now)
+    require_fresh(request, now=now)
+    caller = caller_at(request, person, record, capacity)
+    parts = porting.export(record, capacity=capacity, caller=caller, clock=timezone.now)
+    return file_of(parts, f"record-{now:%Y%m%d}.zip")
+
+
+@endpoint("GET", gives=TransferShape(many=True))
+def list_transfers(request: Request, subject: UUID) -> Response:
+    """別の信託への移転の指示 / Instructions to move the record to another trust."""
+    record, _ = record_of(request, subject, now=timezone.now())
+    return Response(TransferShape(Transfer.objects.filter(subject=record).order_by("-asked_at"), many=True).data)
+
+
+@endpoint("POST", takes=TransferBody, gives=TransferShape, scope="trust.write", status=202)
+def ask_transfer(request: Request, subject: UUID, given: dict[str, Any]) -> Response:
+    """別の信託への移転を指示する / Instruct the trust to move the record to another. Needs a fresh sign-in; a child's
+    needs both guardians (state `joint` until then)."""
+    now = timezone.now()
+    record, _ = record_of(request, subject, now=now)
+    require_fresh(request, now=now)
+    made = transferring.ask(subject=record, by=person_of(request), to=given["to"], now=now)
+    if isinstance(made, Transfer):
+        return Response(TransferShape(made).data, status=202)
+    told = {"id": None, "state": "joint", "to": given["to"], "asked_at": made.asked_at, "joint_act_id": made.pk}
+    return Response(TransferShape(told).data, status=202)
+
+
+@endpoint("POST", gives=TransferShape, scope="trust.write")
+def cancel_transfer(request: Request, subject: UUID) -> Response:
+    """移転の指示を取り消す / Stay after all."""
+    now = timezone.now()
+    record, _ = record_of(request, subject, now=now)
+    return Response(TransferShape(transferring.cancel(subject=record, by=person_of(request), now=now)).data)
 
 
 @endpoint("GET", gives=CorrectionShape(many=True))
@@ -141,6 +194,10 @@ def _correction(row: Correction) -> dict[str, Any]:
 
 urlpatterns = [
     path("records/<uuid:subject>/disclosure", disclosure, name="disclosure"),
+    path("records/<uuid:subject>/portability", portability, name="portability"),
+    path("records/<uuid:subject>/transfers", list_transfers, name="transfers"),
+    path("records/<uuid:subject>/transfers/ask", ask_transfer, name="transfer-ask"),
+    path("records/<uuid:subject>/transfers/cancel", cancel_transfer, name="transfer-cancel"),
     path("records/<uuid:subject>/corrections", list_corrections, name="corrections"),
     path("records/<uuid:subject>/corrections/ask", ask_correction, name="correction-ask"),
     path("desk/corrections", desk_corrections, name="desk-corrections"),

@@ -21,4 +21,9 @@ ROWS = (
     Row("correction-ask", "POST", "/api/trust/records/{yuki}/corrections/ask", "401 409 404 404 403 404", "correction"),
     Row("desk-corrections", "GET", "/api/trust/desk/corrections",             "401 403 403 403 403 200"),
     Row("correction-answer", "POST", "/api/trust/desk/corrections/0/answer",  "401 403 403 403 403 404", "answer"),
+    Row("portability", "GET", "/api/trust/records/{yuki}/portability",        "401 200 404 404 403 404"),
+    Row("portability", "GET", "/api/trust/records/{hana}/portability",        "401 404 200 404 403 404"),
+    Row("transfers", "GET", "/api/trust/records/{yuki}/transfers",            "401 200 404 404 403 404"),
+    Row("transfer-ask", "POST", "/api/trust/records/{yuki}/transfers/ask",    "401 202 404 404 403 404", "transfer"),
+    Row("transfer-cancel", "POST", "/api/trust/records/{yuki}/transfers/cancel", "401 404 404 404 403 404"),
 )

@@ -112,6 +112,7 @@ def world(family: Neighbourhood) -> World:
             "pressure-of-kai": pressure(KAI), "pressure-again": {**kept, "status": "amended"},
             "transaction": {"resourceType": "Bundle", "type": "transaction", "entry": [entry]},
             "correction": {"reference": f"Observation/{kept['id']}", "what": "x", "why": "y"},
+            "transfer": {"to": "https://other.example"},
             "answer": {"amended": False, "reasons": "x"},
             "hold": {"record": str(YUKI), "kind": "litigation", "reason": "x"},
             "import": {"subject": str(YUKI), "parts": [{"data": notebook}]},
