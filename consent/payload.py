@@ -166,7 +166,7 @@ def _opened(row: Row, found: Mapping[tuple[UUID | None, int], keys.Key]) -> dict
     cipher = keys.cipher(keys.unwrap(key.wrapped, owner, version, key.kek))
     try:
         plain = cipher.decrypt(sealed[1:13], sealed[13:], _place(salt, subject, sealed[:1], version))
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: not even as long as a nonce
         return None
     told: dict[str, Any] = json.loads(plain)
     return told
