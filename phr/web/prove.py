@@ -132,6 +132,7 @@ def _form(
     context = {
         "ask": ask, "means": means, "missing": missing, "fault": fault, "code": missing.code and means.second,
         "passkey": means.passkeys and passkeys.possible(), "typed": means.totp or means.codes,
+        "half": not request.user.is_authenticated,
     }  # fmt: skip
     return render(request, "web/prove.html", context, status=status)
 
