@@ -32,10 +32,12 @@ CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 SCOPE = "http://terminology.hl7.org/CodeSystem/consentscope"
 
 LEVEL_OF = {"U": 1, "L": 1, "M": 2, "N": 2, "R": 3, "V": 4}
-# v3-ActCode, information sensitivity -> label
+# v3-ActCode, information sensitivity -> label; as phr.records.classes has them for what a resource says of itself
 SENSITIVITY = {
-    "PSY": "PSY", "MH": "PSY", "BH": "PSY", "HIV": "HIV", "STD": "STI", "SDV": "SDV", "VIO": "SDV", "GDIS": "GDIS",
-    "SUD": "SUD", "ETH": "SUD", "ETHUD": "SUD",
+    "PSY": "PSY", "PSYTHPN": "PSY", "BH": "PSY", "COGN": "PSY", "MH": "PSY", "EMOTDIS": "PSY", "DVD": "PSY",
+    "HIV": "HIV", "STD": "STI", "SDV": "SDV", "VIO": "SDV", "GDIS": "GDIS", "SICKLE": "GDIS", "SCA": "GDIS",
+    "SUD": "SUD", "ETH": "SUD", "ETHUD": "SUD", "OPIOIDUD": "SUD", "SEX": "UNCLASSIFIED", "TBOO": "UNCLASSIFIED",
+    "SPI": "UNCLASSIFIED",
 }  # fmt: skip
 BASE = {"OPTIN": True, "OPTOUT": False}
 ELEMENTS = {  # of a Clause -> of a provision
