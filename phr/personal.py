@@ -71,7 +71,7 @@ DECLARED: Declaration = {
     "Passkey": _fields(personal="id person credential public_key sign_count name created_at used_at"),
     "Totp": _fields(personal="person secret last_step created_at confirmed_at", plain="id kek"),
     "RecoveryCode": _fields(personal="person digest created_at used_at", plain="id"),
-    "RecoveryTicket": _fields(personal="person opened_by digest created_at ends_at used_at", plain="id"),
+    "RecoveryTicket": _fields(personal="person opened_by digest factors_lost created_at ends_at used_at", plain="id"),
     "CardAccount": _fields(personal="person subject_hash subject linked_at used_at ended_at", plain="id issuer kek"),
     "CardCertificate": _fields(
         personal="person serial_hash serial not_after linked_at ended_at because", plain="id kek"

@@ -7,11 +7,12 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from consent import audit, notices
+from consent import audit, notices, proxies
 from consent.audit import Event
 from consent.models import Person
+from consent.proxies import Why
 from consent.refusal import Because, Refusal
-from phr.smart import recovery, sealed
+from phr.smart import sealed
 from phr.smart.login_models import CardAccount
 from phr.smart.oidc_login import Proved
 
@@ -49,7 +50,7 @@ def link(proved: Proved, *, by: Person, now: datetime) -> CardAccount:
     audit.record(Event.CREDENTIAL_ADDED, by=by, now=now, detail={"method": "card", "id": str(row.pk)})
     notices.tell(notices.Kind.CREDENTIAL_ADDED, to=[by], subject=None, now=now, detail={"method": "card"})
     if changed:
-        recovery.ask_about_proxies(by, now=now)
+        proxies.account_changed(person=by, why=Why.CARD_CHANGE, now=now)
     return row
 
 

@@ -27,8 +27,8 @@ class Means:
 
     @property
     def level(self) -> str:
-        """The highest level that she can be asked for without setting up anything new; the card apart."""
-        return "aal2" if self.second else "aal1"
+        """What she must prove before she changes them: the card is as good as a second factor."""
+        return "aal2" if self.second or self.card else "aal1"
 
 
 def of(person: Person) -> Means:

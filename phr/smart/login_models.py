@@ -55,6 +55,7 @@ class RecoveryTicket(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     digest = models.BinaryField(max_length=32, unique=True)
+    factors_lost = models.BooleanField(default=False)  # then passkeys, one-time passwords and the card go with it
     created_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True)

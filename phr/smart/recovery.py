@@ -14,11 +14,12 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from consent import audit, notices
+from consent import audit, notices, proxies
 from consent.audit import Event
 from consent.models import Person
+from consent.proxies import Why
 from consent.refusal import Because, Refusal
-from phr.smart.login_models import KnownDevice, RecoveryCode, RecoveryTicket
+from phr.smart.login_models import CardAccount, KnownDevice, Passkey, RecoveryCode, RecoveryTicket, Totp
 from phr.smart.models import Launch
 
 CODES = 10
@@ -52,7 +53,7 @@ def use_code(code: str, *, of: Person, now: datetime) -> bool:
     detail: audit.Detail = {"method": "recovery-code", "count": codes_left(of)}
     audit.record(Event.ACCOUNT_RECOVERED, by=of, now=now, detail=detail)
     notices.tell(notices.Kind.ACCOUNT_RECOVERED, to=[of], subject=None, now=now, detail=detail)
-    ask_about_proxies(of, now=now)
+    proxies.account_changed(person=of, why=Why.RECOVERY, now=now)
     return True
 
 
@@ -65,14 +66,13 @@ def change_password(*, password: str, by: Person, now: datetime) -> None:
     _set_password(by, password)
     audit.record(Event.PASSWORD_CHANGED, by=by, now=now)
     notices.tell(notices.Kind.PASSWORD_CHANGED, to=[by], subject=None, now=now)
-    ask_about_proxies(by, now=now)
 
 
 @transaction.atomic
-def open_ticket(person: Person, *, by: Person, now: datetime) -> str:
+def open_ticket(person: Person, *, factors_lost: bool = False, by: Person, now: datetime) -> str:
     """An officer has the person before her, has seen her papers, and opens a reset. Returns the code, shown once.
 
-    An older ticket of the person ends. Raises Refusal for oneself, and for a person who was stopped.
+    `factors_lost`: with it go her passkeys, one-time passwords and card. An older ticket of hers ends. Raises Refusal for oneself, and for a person who was stopped.
     """
     if person.pk == by.pk:
         raise Refusal("自分の手続きはできません / not for oneself", because=Because.FORBIDDEN)
@@ -81,8 +81,9 @@ def open_ticket(person: Person, *, by: Person, now: datetime) -> str:
     RecoveryTicket.objects.filter(person=person, used_at=None).delete()
     code = _code()
     RecoveryTicket.objects.create(
-        person=person, opened_by=by, digest=_digest("ticket", code), created_at=now, ends_at=now + TICKET_LIFE
-    )
+        person=person, opened_by=by, digest=_digest("ticket", code), factors_lost=factors_lost, created_at=now,
+        ends_at=now + TICKET_LIFE,
+    )  # fmt: skip
     audit.record(Event.RECOVERY_OPENED, by=by, now=now, detail={"id": str(person.pk), "method": "in-person"})
     notices.tell(notices.Kind.ACCOUNT_RECOVERED, to=[person], subject=None, now=now, detail={"method": "in-person"})
     return code
@@ -90,7 +91,8 @@ def open_ticket(person: Person, *, by: Person, now: datetime) -> str:
 
 @transaction.atomic
 def recover(*, username: str, code: str, password: str, now: datetime) -> Person:
-    """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay.
+    """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay,
+    unless the ticket says that they are lost.
 
     Raises Refusal, alike for an unknown name, a wrong code and one whose time is over.
     """
@@ -102,20 +104,23 @@ def recover(*, username: str, code: str, password: str, now: datetime) -> Person
     _set_password(person, password)
     ticket.used_at = now
     ticket.save(update_fields=["used_at"])
+    if ticket.factors_lost:
+        _forget_factors(person, now)
     ended = Launch.objects.filter(person=person, revoked_at=None).update(revoked_at=now)
     audit.record(Event.ACCOUNT_RECOVERED, by=person, now=now, detail={"method": "in-person", "count": ended})
     notices.tell(notices.Kind.PASSWORD_CHANGED, to=[person], subject=None, now=now)
-    ask_about_proxies(person, now=now)
+    proxies.account_changed(person=person, why=Why.PASSWORD_RESET, now=now)
     return person
 
 
-def ask_about_proxies(person: Person, *, now: datetime) -> None:
-    """G-09: whoever may act for her is put before her again."""
-    if person.own_subject_id is not None:
-        detail: audit.Detail = {"because": "account"}
-        notices.tell(
-            notices.Kind.PROXIES_TO_CONFIRM, to=[person], subject=person.own_subject_id, now=now, detail=detail
-        )
+def _forget_factors(person: Person, now: datetime) -> None:
+    """Everything but the password is lost: whoever finds it opens nothing with it."""
+    Passkey.objects.filter(person=person).delete()
+    Totp.objects.filter(person=person).delete()
+    RecoveryCode.objects.filter(person=person).delete()
+    CardAccount.objects.filter(person=person, ended_at=None).update(ended_at=now)
+    audit.record(Event.CREDENTIAL_REMOVED, by=person, now=now, detail={"method": "all"})
+    notices.tell(notices.Kind.CREDENTIAL_REMOVED, to=[person], subject=None, now=now, detail={"method": "all"})
 
 
 def _set_password(person: Person, password: str) -> None:

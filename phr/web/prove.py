@@ -53,7 +53,7 @@ def prove(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(ask.target)
     means = factors.of(person)
     missing = missing_of(request, ask, means, now)
-    if missing.level == "aal3":
+    if missing.level == "aal3" or (missing.code and means.card and not means.second):
         return _card_page(request, ask, means)
     if missing.code and not means.second and not missing.password:
         return HttpResponseRedirect(f"/account/security?{ask.query}")  # set one up first
@@ -75,7 +75,7 @@ def prove(request: HttpRequest) -> HttpResponse:
 def missing_of(request: HttpRequest, ask: Ask, means: Means, now: datetime) -> Missing:
     """What this session still has to be asked. It never falls below the level it has, nor below the person's own."""
     held, _at = step_up.of_session(request)
-    floors = [ask.acr or "aal1", means.level, "aal2" if held == "aal3" else held or "aal1"]
+    floors = [ask.acr or "aal1", "aal2" if means.second else "aal1", "aal2" if held == "aal3" else held or "aal1"]
     level = max(floors, key=step_up.LEVELS.index)
     return Missing(level, _password_is_old(request, ask, now), level != "aal1")
 
@@ -132,7 +132,7 @@ def _form(
     context = {
         "ask": ask, "means": means, "missing": missing, "fault": fault, "code": missing.code and means.second,
         "passkey": means.passkeys and passkeys.possible(), "typed": means.totp or means.codes,
-        "half": not request.user.is_authenticated,
+        "card": means.card, "half": not request.user.is_authenticated,
     }  # fmt: skip
     return render(request, "web/prove.html", context, status=status)
 
