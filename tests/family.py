@@ -49,7 +49,7 @@ class Answer:
         self.response = response
         self.status = response.status_code
         self.headers = response.headers
-        self.content = response.content
+        self.content = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
 
     @property
     def json(self) -> Any:

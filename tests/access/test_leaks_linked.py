@@ -46,8 +46,11 @@ def hidden(base: dict[str, Any], places: dict[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def places(family: Neighbourhood) -> dict[str, str]:
+    return settle(family.mother)
+
+
+def settle(mother: App) -> dict[str, str]:
     """A visit, an observation that names the hidden one, one that does not, and a List of both."""
-    mother = family.mother
     ambulatory = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
     visit = mother.made({"resourceType": "Encounter", "status": "finished", "class": ambulatory, "subject": YUKIS})[
         "id"
