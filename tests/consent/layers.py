@@ -333,10 +333,10 @@ def _recipient(rng: Random, caller: Caller) -> Contract | None:
     if rng.random() < (0.1 if caller.provision else 0.7):
         return None
     return Contract(
-        id=1, state=rng.choice(["active"] * 6 + ["suspended", "ended"]),
-        ends_on=TODAY + timedelta(days=rng.choice([30, 30, 30, 0, -1])),
-        certified_until=NOW + timedelta(seconds=rng.choice([9, 9, 9, 1, 0])),
-        purposes=rng.choice([("HRESCH",), ("HRESCH",), ("HRESCH",), ()]),
+        id=1, state=rng.choice(["active"] * 12 + ["suspended", "ended"]),
+        ends_on=TODAY + timedelta(days=rng.choice([30] * 9 + [0, -1])),
+        certified_until=NOW + timedelta(seconds=rng.choice([9] * 9 + [1, 0])),
+        purposes=rng.choice([("HRESCH",)] * 9 + [()]),
     )  # fmt: skip
 
 
@@ -344,9 +344,9 @@ def _provided(rng: Random) -> Provided | None:
     if rng.random() < 0.05:
         return None
     return Provided(
-        state=rng.choice(["permitted"] * 5 + ["delivered", "asked", "refused", "ended"]),
+        state=rng.choice(["permitted"] * 14 + ["delivered", "asked", "refused", "ended"]),
         organization=rng.choice([ORGANIZATION] * 9 + [2]), subject=rng.choice([words.HANA] * 9 + [words.REN]),
-        purpose=rng.choice(["HRESCH"] * 6 + ["TREAT"]), until=NOW + timedelta(days=rng.choice([1, 1, 1, 1, 0])),
-        program_state=rng.choice(["active"] * 6 + ["stopped", "closed"]),
-        given_as=rng.choice(["self", "self", "guardian", "guardian", ""]), lone_guardian=rng.random() < 0.3,
+        purpose=rng.choice(["HRESCH"] * 14 + ["TREAT"]), until=NOW + timedelta(days=rng.choice([1] * 9 + [0])),
+        program_state=rng.choice(["active"] * 14 + ["stopped", "closed"]),
+        given_as=rng.choice(["self"] * 6 + ["guardian", "guardian", ""]), lone_guardian=rng.random() < 0.3,
     )  # fmt: skip
