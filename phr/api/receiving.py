@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.urls import path, reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -143,7 +144,7 @@ def fetch_provision(request: Request, id: UUID) -> Response:
     cursor = request.query_params.get("after") or None
     told = providing.page(
         provision=id, by=by, cursor=cursor, count=int(count), now=now,
-        terms=lambda sha256: request.build_absolute_uri(reverse("terms-text", args=[sha256])),
+        terms=lambda sha256: settings.PHR_BASE_URL + reverse("terms-text", args=[sha256]),
     )  # fmt: skip
     answer = Response(told)
     answer["Link"] = f'<{told["link"][0]["url"]}>; rel="terms-of-service"'
