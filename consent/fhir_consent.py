@@ -252,16 +252,16 @@ class _Reader:
     def _actor(self, reference: Mapping[str, Any]) -> str:
         literal, identifier = reference.get("reference"), reference.get("identifier")
         if isinstance(literal, str):
-            known = self.directory.references.get(literal)
-            if known is not None:
-                return f"org:{known}"
+            if (found := self.directory.references.get(literal)) is not None:
+                return f"org:{found}"
             return "?" if clauses.known_actor(literal) else word(literal)  # nobody names himself into the directory
         if not isinstance(identifier, Mapping):
             display = reference.get("display")
             return display if isinstance(display, str) and display.startswith("sha256:") else "?"
         system, value = identifier.get("system"), identifier.get("value")
-        if system in (ORGANIZATION, INSTITUTION) and value in self.directory.codes:
-            return f"org:{self.directory.codes[value]}"
+        known = self.directory.codes.get(value) if isinstance(value, str) else None
+        if system in (ORGANIZATION, INSTITUTION) and known is not None:
+            return f"org:{known}"
         own = {RECIPIENT_CLASS: f"class:{value}", PERSON: f"person:{value}"}.get(str(system), "")
         return own if clauses.known_actor(own) else word(f"{system}|{value}")
 

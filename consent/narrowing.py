@@ -58,7 +58,10 @@ def _left(node: Clause, without: Without, *, covers_ordinary: bool) -> Clause | 
     parts = dict(_parts(node, without, covers_ordinary=covers_ordinary))
     if any(values == frozenset() for values in parts.values()):
         return None
-    return replace(node, **parts)
+    return replace(
+        node, purposes=parts.get("purposes"), actors=parts.get("actors"), labels=parts.get("labels"),
+        categories=parts.get("categories"),
+    )  # fmt: skip
 
 
 def _parts(node: Clause, without: Without, *, covers_ordinary: bool) -> Iterator[tuple[str, frozenset[str]]]:

@@ -90,24 +90,6 @@ def stops(subject: Subject) -> list[Grant]:
     )
 
 
-def answer(*, grant: Grant, provision: object, yes: bool, by: Person, now: datetime) -> None:
-    """Ask each time: let one Provision (its id) pass, or take the yes back. Raises UnableToGive."""
-    with accountably(grant.subject_id, by=by, now=now, grant=grant.pk):
-        current = _locked(grant)
-        if entitled(in_force_between(by.pk, current.subject_id, now=now), now) is None or not current.ask:
-            raise UnableToGive("答える資格がありません / not entitled to answer")
-        rest = [one for one in current.answered if one != provision]
-        current.answered = [*rest, provision] if yes else rest
-        current.save(update_fields=["answered"])
-        effective.rebuild(current)
-        grants.raise_epoch(current.subject)
-        grant.answered = current.answered
-        audit.record(
-            Event.GRANT_ANSWERED, by=by, subject=current.subject_id, now=now,
-            detail={"grant": current.pk, "id": str(provision), "kind": "yes" if yes else "no"},
-        )  # fmt: skip
-
-
 def _locked(grant: Grant) -> Grant:
     Subject.objects.select_for_update().get(pk=grant.subject_id)
     return Grant.objects.select_for_update(of=("self",)).select_related("subject").get(pk=grant.pk)

@@ -176,6 +176,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
     "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
     "sweep-erasures": {"task": "phr.api.tasks.sweep_erasures", "schedule": 600.0},
+    "sweep-consents": {"task": "phr.api.tasks.sweep_consents", "schedule": 60.0},
     "come-of-age": {"task": "phr.smart.tasks.come_of_age", "schedule": 3600.0},
     "forget-tokens": {"task": "phr.smart.tasks.forget_tokens", "schedule": 3600.0},
 }

@@ -84,10 +84,14 @@ def _security(oauth: str) -> dict[str, Any]:
     return {"cors": True, "service": [{"coding": [service]}], "extension": [{"url": smart, "extension": endpoints}]}
 
 
-# Two types that look as if they did something: say what they do not do.
+# Two types that do, or look as if they did, more than others: say what.
 _KEPT_ONLY = {
-    "Consent": "Kept as a document. It neither permits nor denies anything here: grants are given by the person. "
-    "文書として保存します。開示の許可・拒否は本人の操作だけで決まります。",
+    "Consent": "Counts at once where the person or a guardian writes it: active gives, a new content supersedes, "
+    "inactive, rejected, entered-in-error and DELETE withdraw. From anybody else, or with what cannot be enforced "
+    "(provision.code, data.meaning other than instance), it is stored as proposed and does nothing. "
+    "Scopes treatment and adr are kept as documents. "
+    "本人か保護者が書いた同意はその場で効力を持ちます。active で同意、内容の変更で置き換え、inactive・rejected・"
+    "entered-in-error と DELETE で撤回です。ほかの人が送った同意は proposed として保存し、本人が答えるまで効力はありません。",
     "AuditEvent": "Kept as a document. The server's own log is append-only and stands elsewhere. "
     "文書として保存します。サーバー自身のアクセス記録は別にあり、書き換えられません。",
 }

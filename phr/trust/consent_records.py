@@ -211,6 +211,7 @@ class ConsentRecords(Records):
 
     @property
     def _person(self) -> Person:
+        assert self.caller.person is not None  # of the family
         return Person.objects.get(pk=self.caller.person)
 
     def _grant(self, id: str) -> Grant | None:
