@@ -24,6 +24,7 @@ from phr.api import (
     provisions,
     receiving,
     recipients,
+    recovery,
     rights,
 )
 
@@ -47,5 +48,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *provisions.urlpatterns,
     *receiving.urlpatterns,
     *recipients.urlpatterns,
+    *recovery.urlpatterns,
     *rights.urlpatterns,
 ]

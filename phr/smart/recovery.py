@@ -72,7 +72,8 @@ def change_password(*, password: str, by: Person, now: datetime) -> None:
 def open_ticket(person: Person, *, factors_lost: bool = False, by: Person, now: datetime) -> str:
     """An officer has the person before her, has seen her papers, and opens a reset. Returns the code, shown once.
 
-    `factors_lost`: with it go her passkeys, one-time passwords and card. An older ticket of hers ends. Raises Refusal for oneself, and for a person who was stopped.
+    `factors_lost`: her passkeys, one-time passwords and card go with it. An older ticket of hers ends. Raises Refusal
+    for oneself, and for a person who was stopped.
     """
     if person.pk == by.pk:
         raise Refusal("自分の手続きはできません / not for oneself", because=Because.FORBIDDEN)
@@ -91,10 +92,9 @@ def open_ticket(person: Person, *, factors_lost: bool = False, by: Person, now: 
 
 @transaction.atomic
 def recover(*, username: str, code: str, password: str, now: datetime) -> Person:
-    """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay,
-    unless the ticket says that they are lost.
+    """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay.
 
-    Raises Refusal, alike for an unknown name, a wrong code and one whose time is over.
+    They go too if the ticket says that they are lost. Raises Refusal, alike for an unknown name, a wrong code and one whose time is over.
     """
     rows = RecoveryTicket.objects.select_for_update(of=("self",)).select_related("person")
     ticket = rows.filter(digest=_digest("ticket", code), used_at=None, ends_at__gt=now).first()

@@ -35,7 +35,7 @@ def recover(request: HttpRequest) -> HttpResponse:
     except TooMany as many:
         return too_many(_form(request, name=name, fault=wait_a_little()), many)
     try:
-        recovery.recover(username=name.replace("\x00", ""), code=code, password=password, now=now)
+        recovery.recover(username=name.replace("\x00", "\ufffd"), code=code, password=password, now=now)
     except Refusal as refusal:
         audit.record(Event.PERSON_SIGN_IN_FAILED, by=None, now=now, detail={"method": "recovery"})
         return _form(request, name=name, fault=said(refusal), status=422)

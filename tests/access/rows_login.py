@@ -34,5 +34,7 @@ ROWS = (
     Row("card-unlink", "POST", "/account/security/card/remove",   "302 302 302 302 302 302", ""),
     Row("password", "GET", "/account/password",                   "302 302 302 302 302 302"),
     Row("password", "POST", "/account/password",                  "302 302 302 302 302 302", "password=x&again=x"),
+    Row("password-reset-open", "POST", "/api/trust/desk/password-resets", "401 403 403 403 403 404",
+        {"username": "nobody-of-that-name"}),
     Row("admin-sign-in", "GET", "/admin/login/",                  "302 302 302 302 302 302"),
 )
