@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
+from django.db import transaction
 from django.urls import path
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent.models import Organization
-from consent.refusal import Refusal
+from consent.models import Guardianship, Organization, Person
+from consent.refusal import Absent, Refusal
 from phr.api.frame import endpoint, require_fresh, staff_of
 from phr.api.guardianship import DESKS, known
 from phr.caller import request_id
 from phr.smart import severing
-from phr.trust import birth, loss
+from phr.trust import adoption, birth, loss
+from phr.trust.adoption import Parent
 from phr.trust.birth import Newborn
 from phr.trust.birth_copy import PROPHYLAXIS
 
@@ -58,6 +61,23 @@ class NewDeath(serializers.Serializer[Any]):
     on = serializers.DateField()
 
 
+class ParentShape(serializers.Serializer[Any]):
+    person = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    evidence = serializers.ChoiceField(Guardianship.Evidence.choices)
+    review_on = serializers.DateField()
+
+
+class NewAdoption(serializers.Serializer[Any]):
+    record = serializers.UUIDField()
+    name = serializers.CharField(max_length=100)
+    starts_on = serializers.DateField()
+    parents = ParentShape(many=True, allow_empty=False, max_length=2)
+
+
+class RecordShape(serializers.Serializer[Any]):
+    record = serializers.UUIDField()
+
+
 @endpoint("POST", takes=NewBirth, gives=BirthShape, scope="trust.write", status=201)
 def desk_birth(request: Request, given: dict[str, Any]) -> Response:
     """Give live-born children records of their own; 200 where they have them already."""
@@ -91,6 +111,35 @@ def desk_death(request: Request, given: dict[str, Any]) -> Response:
     return Response(status=204)
 
 
+@endpoint("POST", takes=NewAdoption, gives=RecordShape, scope="trust.write", status=201)
+def desk_adoption(request: Request, given: dict[str, Any]) -> Response:
+    """Give an adopted child's record a new identity, and link the adoptive parents to it."""
+    by, now = staff_of(request, Organization.Kind.MUNICIPALITY), timezone.now()
+    require_fresh(request, now=now)
+    parents = [Parent(_person(one.pop("person")), **one) for one in given["parents"]]
+    with transaction.atomic():
+        new, made = adoption.record(
+            child=given["record"], name=given["name"], parents=parents, starts_on=given["starts_on"], by=by, now=now
+        )
+        severing.sever_record(given["record"], now=now)
+    return Response({"record": str(new)}, status=201 if made else 200)
+
+
+@endpoint("GET", gives=RecordShape)
+def desk_former(request: Request, subject: UUID) -> Response:
+    """Which identity an adopted child's record had: sealed for staff, and on the log."""
+    by, now = staff_of(request, Organization.Kind.MUNICIPALITY), timezone.now()
+    require_fresh(request, now=now)
+    return Response({"record": str(adoption.former(record=subject, by=by, now=now))})
+
+
+def _person(id: int) -> Person:
+    found = Person.objects.filter(pk=id, is_active=True).first()
+    if found is None:
+        raise Absent(place="parents.person")
+    return found
+
+
 def _newborn(told: dict[str, Any]) -> Newborn:
     return Newborn(**{**told, "sources": tuple(told["sources"]), "given": tuple(told["given"])})
 
@@ -107,5 +156,7 @@ def _clinic(code: str | None, own: Organization | None) -> Organization:
 urlpatterns = [
     path("desk/births", desk_birth, name="desk-birth"),
     path("desk/losses", desk_loss, name="desk-loss"),
+    path("desk/adoptions", desk_adoption, name="desk-adoption"),
+    path("desk/records/<uuid:subject>/former", desk_former, name="desk-former"),
     path("desk/deaths", desk_death, name="desk-death"),
 ]

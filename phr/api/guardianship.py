@@ -176,6 +176,18 @@ def desk_case_close(request: Request, id: int, given: dict[str, Any]) -> Respons
     return Response(status=204)
 
 
+@endpoint("POST", scope="trust.write", status=204)
+def desk_suspend(request: Request, id: int) -> Response:
+    """Suspend a person's sign-in; the proxies made with it, and every token, stop in the same transaction (G-09)."""
+    by, now = staff_of(request, *DESKS), timezone.now()
+    require_fresh(request, now=now)
+    found = Person.objects.filter(pk=id, is_active=True).first()
+    if found is None or found.pk == by.pk:
+        raise Absent
+    severing.suspend_credential(person=found, by=by, now=now)
+    return Response(status=204)
+
+
 def known(subject: UUID) -> Subject:
     """A record a desk may speak of. Raises Absent."""
     found = Subject.objects.filter(pk=subject, state=Subject.State.ACTIVE).first()
@@ -200,6 +212,7 @@ urlpatterns = [
     path("desk/guardianships/<int:id>/release", desk_release, name="desk-release"),
     path("desk/guardianships/<int:id>/end", desk_end, name="desk-end"),
     path("desk/records/<uuid:subject>/location", desk_location, name="desk-location"),
+    path("desk/persons/<int:id>/suspend", desk_suspend, name="desk-suspend"),
     path("desk/protection-cases", desk_cases, name="desk-cases"),
     path("desk/protection-cases/<int:id>/close", desk_case_close, name="desk-case-close"),
 ]

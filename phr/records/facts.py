@@ -61,6 +61,12 @@ _MEDICINES = frozenset(t for t, c in DEFAULTS.items() if c == _C.MEDICATION)
 _AT_HOME = int(_C.HOME | _C.VITAL | _C.GROWTH | _C.PREGNANCY | _C.CHECKUP)  # what a family can measure itself
 _MEASURED = int(_C.HOME | _C.VITAL | _C.GROWTH)
 _PLACES = frozenset({"Organization", "Location", "Practitioner", "PractitionerRole", "HealthcareService"})
+# Who stands in these is a place unless it is known to be a person of the family: by name or identifier alone, too
+_WHO = (
+    "performer", "serviceProvider", "managingOrganization", "custodian", "facility", "organization", "author",
+    "requester", "recorder", "asserter", "dispenser", "location",
+)  # fmt: skip
+_FAMILY = ("Patient", "RelatedPerson", "Person", "Device")
 _PLACED_TYPES = frozenset({"Appointment", "AppointmentResponse", "Schedule", "Slot"})
 _PLACED_SYSTEMS = (systems.PATIENT_AT_INSTITUTION, systems.INSTITUTION_10, systems.INSTITUTION_7)
 _MARKS = {"minor-confidential": Mark.MINOR_CONFIDENTIAL, "child-protection": Mark.CHILD_PROTECTION}
@@ -260,6 +266,19 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
                 yield entry
 
 
+def _names_a_place(node: Mapping[str, Any]) -> bool:
+    """Where it came from, who gave an identifier, or somebody who is not known to be of the family."""
+    if "assigner" in node or ("source" in node and isinstance(node["source"], str)):
+        return True
+    for name in _WHO:
+        if name in node:
+            for who in _dicts(node[name]):
+                inner = who.get("actor", who)
+                if isinstance(inner, dict) and _pointed(inner) not in _FAMILY:
+                    return True
+    return False
+
+
 class _Seen:
     """One walk over the whole resource: labels of any coding, medicines, places, persons, declared security."""
 
@@ -294,7 +313,8 @@ class _Seen:
         if kind is not None and isinstance(meta := node.get("meta"), dict):
             for label in _dicts(meta.get("security")):  # of the resource, or of one inside a Bundle
                 self._security(label)
-        if "address" in node or (isinstance(kind, str) and kind in _PLACES) or _pointed(node) in _PLACES:
+        typed = (isinstance(kind, str) and kind in _PLACES) or _pointed(node) in _PLACES
+        if "address" in node or typed or _names_a_place(node):
             self.marks |= Mark.LOCATION
         if medicine:
             for key in ("text", "display"):
