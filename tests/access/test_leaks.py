@@ -222,7 +222,9 @@ QUESTIONS: dict[str, Question] = {
 }  # fmt: skip
 
 UUID_TEXT = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00|(?<=\"lastUpdated\":\")[^\"]+")
+TIME = re.compile(
+    rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00|(?<=\"lastUpdated\":\")[^\"]+|(?<=Made</th><td>)[^<]+"
+)
 CURSOR = re.compile(rb"_page=([A-Za-z0-9_-]+)")
 
 
