@@ -31,6 +31,8 @@ def made(name: str) -> dict[str, Any]:
             resource[element] = [target] if fields(name)[element].max is None else target
             resource.pop(f"{element}CodeableConcept", None)
             resource.pop(f"{element}Reference", None)
+    if name == "Consent":
+        resource["status"] = "proposed"  # what others than the family write waits for them
     for element in ("id", "education"):  # an education of nothing breaks imm-1
         resource.pop(element, None)
     return resource
