@@ -186,3 +186,44 @@ def test_an_aunt_is_told_plainly(stage: Any, page: Any, live_server: Any) -> Non
     assert query(page.url)["error"] == "access_denied"
     page.goto(live)
     look(page, "10-home-aunt")
+
+
+@pytest.mark.parametrize("page", [PHONE, WIDE], ids=["phone", "wide"], indirect=True)
+def test_a_mother_looks_through_her_apps_and_stops_them_all(stage: Any, page: Any, live_server: Any) -> None:
+    live = live_server.url.replace("localhost", "127.0.0.1")
+    yuki = stage.people["yuki"]
+    scope = "launch/patient patient/*.rs offline_access"
+    tokens = [
+        demo.person_token(yuki, client_id=demo.APP, scope=scope, patient=who, now=timezone.now())["access_token"]
+        for who in ("self", str(demo_family.HANA))
+    ]
+    page.goto(f"{live}/apps")
+    page.fill("#username", "yuki")
+    page.fill("#password", SECRET)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{live}/apps")
+    assert page.locator("article.app").count() == 2
+    look(page, "11-apps")
+    page.get_by_role("button", name="English").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Connected apps"
+    look(page, "12-apps-english")
+    page.get_by_role("button", name="Stop all apps").click()
+    page.wait_for_url(f"{live}/apps")
+    assert page.locator("article.app").count() == 0
+    assert not any(bearer(token, now=timezone.now()) for token in tokens)
+    look(page, "13-no-apps-english")
+
+
+@pytest.mark.parametrize("page", [PHONE, WIDE], ids=["phone", "wide"], indirect=True)
+def test_a_mother_chooses_the_visit_an_app_is_about(stage: Any, page: Any, live_server: Any) -> None:
+    live = live_server.url.replace("localhost", "127.0.0.1")
+    page.goto(asked(live, "v" * 43).replace("launch%2Fpatient", "launch%2Fencounter"))
+    page.fill("#username", "yuki")
+    page.fill("#password", SECRET)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name=re.compile("雪")).click()
+    look(page, "14-visit")
+    page.locator("input[name=encounter]").first.check()
+    page.get_by_role("button", name="許可する").click()
+    page.wait_for_url("**/demo/callback?*")
+    assert "code" in query(page.url)
