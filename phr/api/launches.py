@@ -100,7 +100,7 @@ def _told(value: str, now: datetime) -> dict[str, Any]:
 
 def _asking(request: Request, named: int | None) -> tuple[Organization, Person | None, Person | Caller]:
     caller = request.auth
-    if isinstance(caller, Caller) and caller.capacity is Capacity.SYSTEM:
+    if isinstance(caller, Caller) and caller.capacity is Capacity.SYSTEM and caller.organization is not None:
         person = Person.objects.filter(pk=named, organization=caller.organization).first() if named else None
         if named and person is None:
             raise Refusal("この組織の職員ではありません / not staff of this organisation", place="person")

@@ -180,7 +180,10 @@ def business_of(claims: Mapping[str, Any]) -> Business | None:
     ):
         raise AssertionRefused("hl7-b2b is malformed")
     return Business(
-        purposes=tuple(map(_code, purposes)), **words, **{name: tuple(texts) for name, texts in lists.items()}
+        purposes=tuple(map(_code, purposes)),
+        consent_policy=tuple(lists["consent_policy"]),
+        consent_reference=tuple(lists["consent_reference"]),
+        **words,
     )
 
 

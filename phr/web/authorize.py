@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from urllib.parse import urlencode
 from uuid import UUID
@@ -61,7 +62,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"/oauth/authorize/{asked.pk}")
 
 
-def _proving(checked: deeds.Checked, given: dict[str, object]) -> str:
+def _proving(checked: deeds.Checked, given: Mapping[str, object]) -> str:
     """Where the person proves who she is, and comes back to the same request: just proved is lately enough."""
     kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
     return step_up.page_url(acr=checked.acr, max_age=checked.max_age, next="/oauth/authorize?" + urlencode(kept))
