@@ -96,7 +96,7 @@ def refuse(*, act: JointAct, by: Person, now: datetime) -> JointAct:
         return current
     _settled(current, State.REFUSED, now)
     if current.grant is not None and current.grant.state == Grant.State.PROPOSED:
-        Grant.objects.filter(pk=current.grant_id).update(
+        Grant.objects.filter(pk=current.grant.pk).update(
             state=Grant.State.INACTIVE, ended_at=now, ended_reason="refused by a guardian"
         )
     _say(Event.JOINT_ACT_REFUSED, current, by, now)
@@ -152,7 +152,7 @@ def drop_asked_by(person: Person, subject: Subject, *, now: datetime) -> None:
     acts = JointAct.objects.filter(subject=subject, asked_by=person, state__in=[State.PENDING, State.AGREED])
     for act in acts.select_for_update():
         _settled(act, State.REFUSED, now)
-        Grant.objects.filter(pk=act.grant_id, state=Grant.State.PROPOSED).update(
+        Grant.objects.filter(joint_act=act, state=Grant.State.PROPOSED).update(
             state=Grant.State.INACTIVE, ended_at=now, ended_reason="asked by somebody who may not"
         )
 

@@ -7,6 +7,7 @@ stands in the mother's record alone.
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 from consent.models import Silence, Subject
 
@@ -16,12 +17,12 @@ def keep(subject: Subject, about: str, *, now: datetime) -> None:
     Silence.objects.get_or_create(subject=subject, about=about, defaults={"since": now})
 
 
-def kept(subject: object, about: str) -> bool:
+def kept(subject: UUID, about: str) -> bool:
     """Whether it is silent. `subject`: the id of the record. An unnamed pregnancy is silent once any of hers is."""
     found = Silence.objects.filter(subject_id=subject)
     return (found.filter(about=about) if about else found).exists()
 
 
-def episodes(subject: object) -> frozenset[str]:
+def episodes(subject: UUID) -> frozenset[str]:
     """Everything that is silent in one record."""
     return frozenset(Silence.objects.filter(subject_id=subject).values_list("about", flat=True))

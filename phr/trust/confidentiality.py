@@ -176,5 +176,6 @@ def _raise_epoch(subject: Subject) -> None:
 def _told(
     event: Event, subject: Subject, by: Person, now: datetime, kind: Kind, items: Sequence[str], said: dict[str, str]
 ) -> None:
-    told = {"mark": str(kind), "count": len(items), **{name: str(value) for name, value in said.items()}}
+    told: dict[str, audit.Value] = {"mark": str(kind), "count": len(items)}
+    told |= {name: str(value) for name, value in said.items()}
     audit.record(event, by=by, subject=subject.pk, now=now, detail=told)
