@@ -16,6 +16,7 @@ from consent.decide import Capacity
 from consent.models import Grant, Guardianship, JointAct, Subject
 from consent.refusal import Absent
 from phr.api.frame import endpoint, person_of, record_of, require_fresh
+from phr.trust import consents
 
 
 class ActShape(serializers.Serializer[JointAct]):
@@ -82,7 +83,8 @@ def joint_act_agree(request: Request, subject: UUID, id: int) -> Response:
     record, _ = record_of(request, subject, now=now)
     act = _act(record, id)
     require_fresh(request, now=now)
-    done = joint.agree(act=act, by=person_of(request), now=now)
+    with consents.followed(record, by=person_of(request), now=now):
+        done = joint.agree(act=act, by=person_of(request), now=now)
     return Response(ActShape(done, context={"person": person_of(request).pk}).data)
 
 
@@ -91,7 +93,8 @@ def joint_act_refuse(request: Request, subject: UUID, id: int) -> Response:
     """A no, or taking back what one asked oneself: it settles the act."""
     now = timezone.now()
     record, _ = record_of(request, subject, now=now)
-    done = joint.refuse(act=_act(record, id), by=person_of(request), now=now)
+    with consents.followed(record, by=person_of(request), now=now):
+        done = joint.refuse(act=_act(record, id), by=person_of(request), now=now)
     return Response(ActShape(done, context={"person": person_of(request).pk}).data)
 
 
@@ -110,7 +113,8 @@ def confirm_proxies(request: Request, subject: UUID, given: dict[str, Any]) -> R
     now = timezone.now()
     record, _ = record_of(request, subject, now=now)
     require_fresh(request, now=now)
-    kept = proxies.confirm(subject=record, keep=given["keep"], by=person_of(request), now=now)
+    with consents.followed(record, by=person_of(request), now=now):
+        kept = proxies.confirm(subject=record, keep=given["keep"], by=person_of(request), now=now)
     return Response([ProxyShape(Grant.objects.get(pk=grant.pk)).data for grant in kept])
 
 
@@ -122,7 +126,8 @@ def cancel_proxy(request: Request, subject: UUID, grant: int) -> Response:
     own = person_of(request)
     if capacity is not Capacity.SELF and not Grant.objects.filter(pk=grant, given_by=own).exists():
         raise Absent
-    proxies.cancel(subject=record, grant=grant, by=own, now=now)
+    with consents.followed(record, by=own, now=now):
+        proxies.cancel(subject=record, grant=grant, by=own, now=now)
     return Response(status=204)
 
 

@@ -7,14 +7,15 @@ trust itself, as the family's: which guardian gave it does not show (G-05).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from consent import fhir_consent_out, grants, proposals, stopping
 from consent.asking import Caller, Capacity
@@ -145,6 +146,15 @@ def reject(*, grant: Grant, by: Person, now: datetime) -> None:
     _keep_in_step(grant, by, now)
 
 
+@contextmanager
+def followed(subject: Subject, *, by: Person, now: datetime) -> Iterator[None]:
+    """Around deeds on a record that may end or begin consents elsewhere: its Consents follow in their transaction."""
+    with grants.accountably(subject.pk, by=by, now=now):
+        yield
+        for grant in _behind().filter(subject=subject).order_by("pk"):
+            _keep_in_step(grant, by, now)
+
+
 def _keep_in_step(grant: Grant, by: Person, now: datetime) -> None:
     """The Consent of this Grant, and of the one it superseded."""
     grant.refresh_from_db()
@@ -254,12 +264,16 @@ def directory(actors: Iterable[str], *, names: Mapping[str, str]) -> Directory:
 
 def sweep(*, now: datetime) -> int:
     """Bring Consents in line with Grants that changed elsewhere. Running it twice is harmless. Returns how many."""
-    behind = Grant.objects.exclude(projected=F("state")).filter(subject__state=Subject.State.ACTIVE)
-    behind = behind.exclude(state=Grant.State.INACTIVE, consent_id="")  # ended before anybody saw it
     count = 0
-    for pk in behind.order_by("pk").values_list("pk", flat=True)[:BATCH]:
+    for pk in _behind().order_by("pk").values_list("pk", flat=True)[:BATCH]:
         count += _bring_in_line(pk, now)
     return count
+
+
+def _behind() -> QuerySet[Grant]:
+    """Grants whose Consents tell another state; not those that ended before they had one."""
+    behind = Grant.objects.exclude(projected=F("state")).filter(subject__state=Subject.State.ACTIVE)
+    return behind.exclude(state=Grant.State.INACTIVE, consent_id="")
 
 
 @transaction.atomic

@@ -288,3 +288,17 @@ def test_hostile_bodies_are_refused_with_their_place(family: Neighbourhood, offi
                  {"root": to(office), "ask": "perhaps"}):  # fmt: skip
         assert call(family.mother, "consents/give", told).status == 422
     assert call(family.mother, "consents/give", {"root": to(office), "supersedes": 10**12}).status == 404
+
+
+@pytest.mark.G(14)
+def test_the_consent_follows_what_the_other_guardian_answers(family: Neighbourhood, office: Organization) -> None:
+    mother, father = family.app("mother", patient="hana"), family.father
+    told = {"root": study(office, family), "terms": TERMS}
+    asked = call(mother, "consents/give", told, of=HANA)
+    assert (asked.status, asked.json["state"]) == (201, "proposed")
+    consent = f"Consent/{asked.json['consent']}"
+    assert father.get(consent).json["status"] == "proposed"
+    [act] = get(father, "joint-acts", of=HANA)
+    assert call(father, f"joint-acts/{act['id']}/agree", of=HANA).status == 200
+    assert father.get(consent).json["status"] == "active"
+    assert get(mother, f"consents/{asked.json['id']}", of=HANA)["state"] == "active"
