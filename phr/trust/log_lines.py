@@ -32,7 +32,7 @@ def told(
     codes: Codes = dict(Organization.objects.values_list("pk", "code"))
     after = 0
     while True:
-        reading = LogReading(subject, person=person.pk, capacity=capacity, now=clock())
+        reading = LogReading.of_person(subject, person=person.pk, capacity=capacity, now=clock())
         rows = list(AuditEntry.objects.filter(subject=subject.pk, id__gt=after, id__lte=upto).order_by("id")[:CHUNK])
         if not rows:
             return
