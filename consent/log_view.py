@@ -8,13 +8,13 @@ counted. Whoever reads is told of a resource only what she could read herself no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from consent import rules
-from consent.asking import Capacity
+from consent.asking import FAMILY, Capacity
 from consent.scope import Category, Facts, Purpose
 
 # Who protects whom from whom, and how somebody signs in: no guardian reads it, whoever did it.
@@ -31,12 +31,13 @@ Known = Mapping[str, Facts]  # "Type/id" -> Facts, of what the reader may read n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who reads the log of a record: herself, or a guardian of hers."""
+    """Who reads: herself, a guardian of hers, or staff and systems, who are told what their own organisation did."""
 
-    person: int
+    person: int | None
     capacity: Capacity
-    adult: bool  # whose record it is has come of age
+    adult: bool = False  # whose record it is has come of age
     place_hidden: bool = False
+    organization: int | None = None  # of staff and systems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,7 @@ class Shown:
     id: int
     at: datetime
     event: str
+    subject: UUID | None
     who: str
     person: int | None  # whose name may stand there
     organization: int | None
@@ -95,7 +97,8 @@ class Shown:
     request: str = ""
     times: int = 1
     since: datetime | None = None
-    facts: tuple[Facts, ...] = field(default=(), repr=False)
+    params: tuple[str, ...] = ()  # the names of search parameters; their values are never kept
+    provision: str = ""
 
 
 def shown(line: Line, reader: Reader, *, known: Known, sees: Sees) -> Shown | None:
@@ -103,26 +106,29 @@ def shown(line: Line, reader: Reader, *, known: Known, sees: Sees) -> Shown | No
     own = line.person is not None and line.person == reader.person
     if not _may_know(line, reader, own=own):
         return None
-    what = _what(line, known, sees)
+    what = _what(line, known, sees, office=reader.capacity not in FAMILY)
     if what is None:
         return None
     types, references, categories, count = what
     other = _other(line, own=own)
     # G-08: where she is, is told by who asked for her; herself and who treats her excepted.
-    hidden = reader.place_hidden and reader.capacity is not Capacity.SELF and not own
+    office = reader.capacity not in FAMILY
+    hidden = reader.place_hidden and not office and reader.capacity is not Capacity.SELF and not own
     # G-05: of another guardian nothing but that it was one. A grown-up is told who acted for her as a child.
-    private = other in {"guardian", "self", "proxy"} and not own
+    private = other in {"guardian", "self", "proxy"} and not own and not office
     named = private and reader.capacity is Capacity.SELF and reader.adult
     rules_, consents = _under(line)
     return Shown(
-        id=line.id, at=line.at, event=line.event, who="you" if own else other,
-        person=line.person if own or named else None,
+        id=line.id, at=line.at, event=line.event, subject=line.subject, who="you" if own and not office else other,
+        person=line.person if own or named or office else None,
         organization=None if hidden or private else line.organization,
         client="" if hidden or private else line.client, purpose=line.purpose,
         decision="deny" if line.event in REFUSALS else "permit", types=types, references=references,
         categories=categories, count=count, rules=rules_, consents=consents, own=own,
         emergency=line.purpose in EMERGENCY or any(rule.startswith("L4.") for rule in rules_),
-        readable=line.detail is not None, request=line.request if own else "",
+        readable=line.detail is not None, request=line.request if own or office else "",
+        params=tuple(map(str, (line.detail or {}).get("params") or ())),
+        provision=str((line.detail or {}).get("provision") or ""),
     )  # fmt: skip
 
 
@@ -130,6 +136,8 @@ def _may_know(line: Line, reader: Reader, *, own: bool) -> bool:
     kind = line.event.partition(":")[0]
     if line.event in NOBODY:
         return False
+    if reader.capacity not in FAMILY:
+        return line.organization is not None and line.organization == reader.organization
     if reader.capacity is Capacity.SELF:
         return reader.adult or kind not in SILENT_TO_YOUNG
     if own:
@@ -143,11 +151,16 @@ def _may_know(line: Line, reader: Reader, *, own: bool) -> bool:
 What = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], int | None]
 
 
-def _what(line: Line, known: Known, sees: Sees) -> What | None:
-    """Types, references, categories and count of what the reader may know of; None where there was nothing else."""
+def _what(line: Line, known: Known, sees: Sees, *, office: bool) -> What | None:
+    """Types, references, categories and count of what the reader may know of; None where there was nothing else.
+
+    An office keeps the account of what it did: without naming what it may see no longer.
+    """
     told = line.detail or {}
     if names := line.named:
         seen = [known[name] for name in names if name in known]
+        if not seen and office:
+            return tuple(dict.fromkeys(name.partition("/")[0] for name in names)), (), (), None
         if not seen:
             return None
         types = tuple(dict.fromkeys(facts.type for facts in seen))
@@ -161,6 +174,8 @@ def _what(line: Line, known: Known, sees: Sees) -> What | None:
         return types, (), (), counted if isinstance(counted, int) else None
     kinds = [tuple(map(int, str(kind).split(":"))) for kind in told["kinds"]]
     seen_kinds = [k for k in kinds if sees(_stand_in(line, types, k))]
+    if not seen_kinds and office:
+        return types, (), (), None
     if not seen_kinds:
         return None
     return types, (), _categories(k[0] for k in seen_kinds), sum(k[3] for k in seen_kinds)

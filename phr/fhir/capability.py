@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from phr.fhir import release, wire
+from phr.fhir import audit_events, release, wire
 from phr.fhir.operations import calling
 from phr.records.definitions import compartments, concrete_types
 from phr.records.profiles import bundled
@@ -92,8 +92,6 @@ _KEPT_ONLY = {
     "Scopes treatment and adr are kept as documents. "
     "本人か保護者が書いた同意はその場で効力を持ちます。active で同意、内容の変更で置き換え、inactive・rejected・"
     "entered-in-error と DELETE で撤回です。ほかの人が送った同意は proposed として保存し、本人が答えるまで効力はありません。",
-    "AuditEvent": "Kept as a document. The server's own log is append-only and stands elsewhere. "
-    "文書として保存します。サーバー自身のアクセス記録は別にあり、書き換えられません。",
 }
 
 
@@ -107,6 +105,8 @@ _IDS = {
 
 
 def _resource(type: str) -> dict[str, Any]:
+    if type == audit_events.TYPE:
+        return _log()
     named = type != "Patient"
     profiles = sorted(url for url, of in _profiles() if of == type)
     told: dict[str, Any] = {
@@ -128,6 +128,27 @@ def _resource(type: str) -> dict[str, Any]:
         "operation": _operations([*calling.offered(type), *calling.offered(calling.ANY)]),
     }
     return {name: value for name, value in told.items() if value != []}
+
+
+def _log() -> dict[str, Any]:
+    """AuditEvents are made from the log: they are read and searched, and that is all."""
+    type = audit_events.TYPE
+    answered = (*audit_events.PARAMS, *audit_events.EVERYWHERE)
+    return {
+        "type": type,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
+        "documentation": "Made from the server's own log for whoever reads; staff get what their organisation did. "
+        "サーバーのアクセス記録から作られ、書き込めません。",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": False,
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "not-supported",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": [{"name": p.name, "type": p.type} for p in params_for(type).values() if p.name in answered],
+    }
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from phr.fhir import finding, views, writing
+from phr.fhir import audit_events, finding, views, writing
 from phr.fhir.bulk import views as bulk
 from phr.fhir.door import door
 from phr.fhir.operations.calling import call
@@ -19,6 +19,10 @@ urlpatterns = [
     re_path(rf"^/{_TYPE}/{_OPERATION}$", _asked, name="type-operation"),
     re_path(rf"^/{_TYPE}/{_ID}/{_OPERATION}$", _asked, name="instance-operation"),
     re_path(rf"^/{_TYPE}/{_ID}/_history/(?P<version>[^/]{{1,64}})/{_OPERATION}$", _asked, name="version-operation"),
+    # What stands in the log, made for whoever reads it: nobody writes it here.
+    re_path(r"^/AuditEvent/?$", door(GET=audit_events.search), name="audit-events"),
+    re_path(r"^/AuditEvent/_search$", door(POST=audit_events.search), name="audit-events-search"),
+    re_path(rf"^/AuditEvent/{_ID}$", door(GET=audit_events.read), name="audit-event"),
     # R4 spells a conditional delete with a slash before its criteria, and everything else without one.
     re_path(rf"^/{_TYPE}/?$", door(GET=finding.search, POST=writing.create, PUT=writing.update_where,
                                    PATCH=writing.patch_where, DELETE=writing.delete_where), name="type"),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from consent import audit, log_view
-from consent.asking import Caller, Capacity
+from consent.asking import FAMILY, Caller, Capacity
 from consent.audit import Event
-from consent.log_view import Line, Reader, Shown
+from consent.log_view import Line, Reader, Sees, Shown
 from consent.models import AuditEntry, Subject
 from consent.refusal import Absent, Refusal
 from consent.scope import Door, Purpose
@@ -33,6 +34,7 @@ class Wanted:
     capacities: tuple[str, ...] = ()
     purposes: tuple[str, ...] = ()
     organizations: tuple[int, ...] = ()
+    subjects: tuple[UUID, ...] = ()
     categories: tuple[str, ...] = ()
     decision: str = ""
 
@@ -44,68 +46,110 @@ class Page:
 
 
 class LogReading:
-    """The log of one record, opened for one reader; opening it is a line of its own."""
+    """The log as far as one caller's record goes; every look at it is a line of its own."""
 
-    def __init__(self, subject: Subject, *, person: int, capacity: Capacity, now: datetime, request: str = "") -> None:
-        self.subject = subject
+    def __init__(self, records: Records, reader: Reader, *, now: datetime) -> None:
+        self.records, self.reader, self.caller, self._now = records, reader, records.caller, now
+        self.subject = self.caller.subject
+        self._sees: dict[UUID | None, Sees] = {}
+
+    @classmethod
+    def of_person(
+        cls, subject: Subject, *, person: int, capacity: Capacity, now: datetime, request: str = ""
+    ) -> LogReading:
+        """A person's or a guardian's, all of it. Raises Absent."""
         purpose = Purpose.PATRQT if capacity is Capacity.SELF else Purpose.FAMRQT
-        self.caller = Caller(
+        caller = Caller(
             client="log", capacity=capacity, purpose=purpose, doors=(Door("*", "rs"),), person=person,
             subject=subject.pk, request=request,
         )  # fmt: skip
-        self.reader = Reader(
-            person=person, capacity=capacity, adult=log_view.is_adult(subject.birth_on, now),
-            place_hidden=subject.location_hidden,
-        )  # fmt: skip
         try:
-            self.records = Records.opened_by(self.caller, now=now)
+            return cls.of(Records.opened_by(caller, now=now))
         except Refused:
             raise Absent from None
-        self._sees = self.records.would_see(subject.pk)
-        self._now = now
+
+    @classmethod
+    def of(cls, records: Records) -> LogReading:
+        """As far as a record that was opened already goes: a token's types and categories too."""
+        caller, now = records.caller, records.now
+        subject = Subject.objects.filter(pk=caller.subject).first() if caller.subject else None
+        return cls(
+            records,
+            Reader(
+                person=caller.person, capacity=caller.capacity, organization=caller.organization,
+                adult=subject is not None and log_view.is_adult(subject.birth_on, now),
+                place_hidden=subject is not None and subject.location_hidden,
+            ),
+            now=now,
+        )  # fmt: skip
 
     def page(self, wanted: Wanted, *, count: int, cursor: str | None = None) -> Page:
         """The newest lines first, from `cursor` on. Raises Refusal for a cursor that is not ours, AuditUnavailable."""
-        audit.record(Event.LOG_READ, by=self.caller, subject=self.subject.pk, now=self._now)
-        rows = self._wanted(wanted).filter(at__lte=self._now)
-        place = _place(cursor) if cursor else None
         found: list[Shown] = []
-        looked = 0
-        while looked < AT_MOST:
+        last: str | None = None
+        for looked, (place, line) in enumerate(self.walk(wanted, cursor)):
+            if looked == AT_MOST:
+                return Page(found, last)
+            if line is not None:
+                longer = log_view.collapsed([*found, line])
+                if len(longer) > count:
+                    return Page(found, last)
+                found = longer
+            last = place
+        return Page(found, None)
+
+    def walk(self, wanted: Wanted, cursor: str | None = None) -> Iterator[tuple[str, Shown | None]]:
+        """Each line looked at, newest first, as the reader is told of it (None: she is not), with its cursor."""
+        place = _place(cursor) if cursor else None
+        self._looked()
+        rows = self._rows(wanted)
+        while True:
             lines = list((rows.filter(_after(*place)) if place else rows)[:AT_ONCE])
             for row, line in zip(lines, self.told(lines), strict=True):
-                if line is not None and _fits(line, wanted):
-                    longer = log_view.collapsed([*found, line])
-                    if len(longer) > count:
-                        return Page(found, _cursor(*place) if place else None)
-                    found = longer
                 place = (row.at, row.pk)
-            looked += len(lines)
+                yield _cursor(*place), line if line is not None and _fits(line, wanted) else None
             if len(lines) < AT_ONCE:
-                return Page(found, None)
-        return Page(found, _cursor(*place) if place else None)
+                return
 
     def line(self, id: int) -> tuple[AuditEntry, Shown]:
         """One line. Raises Absent, alike for one that is not there and one she is not told of."""
-        row = AuditEntry.objects.filter(subject=self.subject.pk, pk=id).first()
+        row = self._mine().filter(pk=id).first()
         (told,) = self.told([row]) if row else [None]
         if row is None or told is None:
             raise Absent
+        self._looked()
         return row, told
 
     def told(self, rows: Sequence[AuditEntry]) -> list[Shown | None]:
         """Each line as the reader may be told of it, beside it."""
         lines = lines_of(rows)
         known = self.records.may_know(name for line in lines for name in line.named)
-        return [log_view.shown(line, self.reader, known=known, sees=self._sees) for line in lines]
+        return [log_view.shown(line, self.reader, known=known, sees=self._seeing(line.subject)) for line in lines]
 
-    def _wanted(self, wanted: Wanted) -> QuerySet[AuditEntry]:
-        rows = AuditEntry.objects.filter(subject=self.subject.pk).order_by("-at", "-pk")
+    def _looked(self) -> None:
+        audit.record(Event.LOG_READ, by=self.caller, subject=self.subject, now=self._now)
+
+    def _seeing(self, subject: UUID | None) -> Sees:
+        if subject not in self._sees:
+            self._sees[subject] = (lambda _: False) if subject is None else self.records.would_see(subject)
+        return self._sees[subject]
+
+    def _mine(self) -> QuerySet[AuditEntry]:
+        """The lines that may concern this reader: of her record, or done by her organisation."""
+        rows = AuditEntry.objects.order_by("-at", "-pk").filter(at__lte=self._now)
+        if self.reader.capacity in FAMILY:
+            return rows.filter(subject=self.subject) if self.subject else rows.none()
+        if self.reader.organization is None:
+            return rows.none()
+        rows = rows.filter(organization=self.reader.organization)
+        return rows.filter(subject=self.subject) if self.subject else rows
+
+    def _rows(self, wanted: Wanted) -> QuerySet[AuditEntry]:
         asked = {
             "at__gte": wanted.since, "at__lt": wanted.until, "event__in": wanted.events,
-            "capacity__in": wanted.capacities, "purpose__in": wanted.purposes,
+            "capacity__in": wanted.capacities, "purpose__in": wanted.purposes, "subject__in": wanted.subjects,
         }  # fmt: skip
-        return rows.filter(**{name: value for name, value in asked.items() if value})
+        return self._mine().filter(**{name: value for name, value in asked.items() if value})
 
 
 def lines_of(rows: Sequence[AuditEntry]) -> list[Line]:
