@@ -104,7 +104,9 @@ PHR_CARD_SCOPE = text("PHR_CARD_SCOPE", "openid")
 PHR_CARD_ACR = text("PHR_CARD_ACR", "aal3")
 # Authorization endpoint, token endpoint and key set, separated by spaces; empty: the provider's discovery document.
 PHR_CARD_ENDPOINTS = text("PHR_CARD_ENDPOINTS").split()
-# Direct verification of card signatures (公的個人認証): the CA's certificates and CRLs (PEM files). Off while empty.
+# Direct verification of card signatures (公的個人認証): own, or the dotted path of a class; off while empty.
+PHR_JPKI_BACKEND = text("PHR_JPKI_BACKEND")
+# For own: the CA's certificates and CRLs (PEM files).
 PHR_JPKI_CA = text("PHR_JPKI_CA")
 PHR_JPKI_CRL = text("PHR_JPKI_CRL")
 # How well a person must have proved who she is, within five minutes, before a deed of weight: aal2 or aal3.
@@ -177,6 +179,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
     "sweep-erasures": {"task": "phr.api.tasks.sweep_erasures", "schedule": 600.0},
     "sweep-consents": {"task": "phr.api.tasks.sweep_consents", "schedule": 60.0},
+    "sweep-provisions": {"task": "consent.tasks.sweep_provisions", "schedule": 60.0},
+    "discard-provider-records": {"task": "consent.tasks.discard_provider_records", "schedule": 86400.0},
     "come-of-age": {"task": "phr.smart.tasks.come_of_age", "schedule": 3600.0},
     "forget-tokens": {"task": "phr.smart.tasks.forget_tokens", "schedule": 3600.0},
 }

@@ -94,7 +94,8 @@ def open_ticket(person: Person, *, factors_lost: bool = False, by: Person, now: 
 def recover(*, username: str, code: str, password: str, now: datetime) -> Person:
     """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay.
 
-    They go too if the ticket says that they are lost. Raises Refusal, alike for an unknown name, a wrong code and one whose time is over.
+    They go too if the ticket says that they are lost. Raises Refusal, alike for an unknown name, a wrong code and one
+    whose time is over.
     """
     rows = RecoveryTicket.objects.select_for_update(of=("self",)).select_related("person")
     ticket = rows.filter(digest=_digest("ticket", code), used_at=None, ends_at__gt=now).first()
