@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from consent import heads
+from consent import benefits, heads, overdue, provider_records
 from consent.sealing import seal
 from consent.signing import signing_key
 
@@ -19,3 +19,18 @@ def seal_audit() -> int:
         batches += 1
     heads.publish(now=timezone.now())
     return batches
+
+
+@shared_task
+def sweep_provisions() -> int:
+    """End what stands on nothing, suspend who is late, show programs that gave nothing back. Returns how many ended."""
+    now = timezone.now()
+    ended = overdue.sweep(now=now).ended
+    benefits.flag_missing(now=now)
+    return ended
+
+
+@shared_task
+def discard_provider_records() -> int:
+    """Let records of giving go that have been kept for their three years; returns how many."""
+    return provider_records.discard_old(now=timezone.now())

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models import Q
 
-from consent import audit
+from consent import audit, provider_records
 from consent.audit import Event
 from integrations import accepting, authority
 from integrations.base import connector
@@ -157,10 +157,27 @@ def _commit_chunk(held: ImportRun, records: Records, plan: Plan, chunk: list[Res
         _note(run, [*problems, *written.problems])
         run.heartbeat_at = now
         if is_last:
+            _confirm(run, now=now)
             _end(run, State.DONE, [], now=now)
         else:
             run.save()
     return run
+
+
+def _confirm(run: ImportRun, *, now: datetime) -> None:
+    """The record of having checked who provided it, and how they came by it (APPI Art. 30)."""
+    office, changed = run.organization, run.created + run.updated
+    if not changed:
+        return
+    if office is None:
+        provider, acquired = "本人または保護者 / the person or a guardian", "from-the-person"
+    else:
+        provider = office.name
+        acquired = "from-a-municipality" if office.kind == "municipality" else "from-care"
+    provider_records.confirm(
+        provider=provider, acquired=acquired, subject=run.subject, resources=changed, organization=office, run=run.pk,
+        sha256=run.sha256, now=now,
+    )  # fmt: skip
 
 
 def _add_up(run: ImportRun, written: Written, plan: Plan, size: int) -> None:
