@@ -1,7 +1,9 @@
-"""System checks phr.E101 to phr.E107: tokens, secrets and the demo. `check --deploy` runs them all."""
+"""System checks phr.E101 to phr.E110: tokens, secrets, levels and the demo. `check --deploy` runs them all."""
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,7 +12,14 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
 
+from phr.smart.step_up import LEVELS
+
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+LEAST = {
+    "oauthlib": (4, 0, 1),  # CVE-2026-49272: a bogus device_code yields a token
+    "django-oauth-toolkit": (3, 4, 1),  # exact redirect addresses; deleting a token ends its refresh token
+}
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 SECRETS = ("PHR_KEYS", "PHR_INDEX_KEY", "PHR_AUDIT_KEY", "PHR_OIDC_KEY")
 MANDATORY = {
     "DEFAULT_SCOPES": [], "REFRESH_TOKEN_REUSE_PROTECTION": True, "ROTATE_REFRESH_TOKEN": True,
@@ -41,6 +50,33 @@ def toolkit_is_hardened(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     wanted = {**MANDATORY, **dict.fromkeys(GATES, True)}
     wrong = sorted(name for name, value in wanted.items() if chosen.get(name) != value)
     return [_error("E105", f"OAUTH2_PROVIDER is loosened: {', '.join(wrong)}.", "Restore them.")] if wrong else []
+
+
+@register(Tags.security)
+def toolkit_is_mended(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """phr.E108: no release of the toolkits in which a fault is known that this server would have to live with."""
+    old = [f"{name} {found}" for name, least in LEAST.items() if _release(found := version(name)) < least]
+    hint = "uv sync --locked"
+    return [_error("E108", f"Releases with known faults: {', '.join(old)}.", hint)] if old else []
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", text)[:3])
+
+
+@register(Tags.security)
+def levels_are_known(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """phr.E109: levels of authentication are ones we know; an unknown one would be reached by nobody, or by a fault."""
+    wrong = [name for name in ("PHR_ACR_DEEDS", "PHR_ACR_READ") if getattr(settings, name) not in LEVELS]
+    return [_error("E109", f"Not a level: {', '.join(wrong)}.", f"One of {', '.join(LEVELS)}.")] if wrong else []
+
+
+@register(Tags.security)
+def brand_is_dated(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """phr.E110: the brand bundle's timestamp is a FHIR instant."""
+    if _INSTANT.fullmatch(settings.PHR_BRAND_CHANGED) and settings.PHR_BRAND_NAME.strip():
+        return []
+    return [_error("E110", "PHR_BRAND_NAME or PHR_BRAND_CHANGED is unusable.", "As 2026-04-01T00:00:00+09:00.")]
 
 
 @register(Tags.security)
