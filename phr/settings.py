@@ -228,6 +228,15 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/trust",
     "PREPROCESSING_HOOKS": ["phr.api.openapi.only_the_trust"],
+    "ENUM_NAME_OVERRIDES": {
+        "EmergencyReason": "consent.models.EmergencyAccess.Reason",
+        "FreezeReason": "consent.guardianship.FreezeReason",
+        "ProtectionReason": "consent.protection.Reason",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "phr.api.openapi.summarised",
+    ],
 }
 
 # All six models are ours from the first migration on (phr/smart/models.py).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from consent import receipts, wording
@@ -20,6 +20,7 @@ _DENIES_ALL = {
 }
 
 
+@extend_schema_serializer(component_name="ShownBeside")
 class TermsShape(serializers.Serializer[Any]):
     """What stands beside the tree (IT-02). For care nothing of it need be said, for provision all of it."""
 

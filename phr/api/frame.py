@@ -73,11 +73,6 @@ def endpoint(
     answers: Any = {(status, media) if media else status: gives}
 
     def decorate(view: Endpoint) -> Any:
-        @extend_schema(request=takes, responses=answers, operation_id=name or view.__name__)
-        @api_view([method])
-        @authentication_classes([TokenAuthentication, SessionAuthentication])
-        @parser_classes([JSONParser])
-        @renderer_classes([JSONRenderer])
         def answered(request: Request, **place: Any) -> Response | HttpResponseBase:
             if not open:
                 _admit(request, scope)
@@ -89,8 +84,17 @@ def endpoint(
             answer.setdefault("Cache-Control", "no-store")
             return answer
 
-        answered.__doc__ = view.__doc__
-        return answered
+        answered.__doc__, answered.__name__ = view.__doc__, view.__name__  # what the description of the API says
+        made: Any = answered
+        for layer in (
+            renderer_classes([JSONRenderer]),
+            parser_classes([JSONParser]),
+            authentication_classes([TokenAuthentication, SessionAuthentication]),
+            api_view([method]),
+            extend_schema(request=takes, responses=answers, operation_id=name or view.__name__),
+        ):
+            made = layer(made)
+        return made
 
     return decorate
 

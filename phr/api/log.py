@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.urls import path
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -92,6 +92,7 @@ class QuestionShape(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=2000)
 
 
+@extend_schema_serializer(component_name="Question")
 class CaseShape(serializers.Serializer[Any]):
     case = serializers.UUIDField()
 

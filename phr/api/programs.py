@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.urls import path
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -146,7 +147,7 @@ def decide(request: Request, given: dict[str, Any]) -> Response:
     return Response(Decided(made).data, status=201)
 
 
-@endpoint("POST", takes=Period, gives=serializers.DictField())
+@endpoint("POST", takes=Period, gives=OpenApiTypes.OBJECT)
 def governance_report(request: Request, given: dict[str, Any]) -> Response:
     """What the board is accountable for within a period, from the tables."""
     staff_of(request, OPERATOR)
