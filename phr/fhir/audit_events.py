@@ -25,6 +25,7 @@ from phr.fhir.shape import Shape
 from phr.records import body
 from phr.records.gateway import NotFound
 from phr.records.search import ranges
+from phr.records.search.params import params_for
 from phr.trust.audit_events import Names, audit_event
 from phr.trust.log_pages import AT_MOST, LogReading, Wanted
 
@@ -158,10 +159,9 @@ def _asked(pairs: wire.Pairs, *, strict: bool) -> Asked:
             pass  # the order they come in
         elif name.partition(":")[0] in (*PARAMS, *EVERYWHERE):
             _condition(asked, name, value)
-        elif strict:
-            raise Problem(
-                400, "not-supported", f"{name[:64]} はここでは使えません。Not supported here.", f"http.{name[:64]}"
-            )
+        elif strict or _known_elsewhere(name):
+            text = f"{name[:64]} はここでは使えません。Not supported here."
+            raise Problem(400, "not-supported", text, f"http.{name[:64]}")
         else:
             asked.unknown.append(name)
             continue
@@ -169,6 +169,12 @@ def _asked(pairs: wire.Pairs, *, strict: bool) -> Asked:
     if counted:
         asked.count, asked.total = 0, True
     return asked
+
+
+def _known_elsewhere(name: str) -> bool:
+    """What R4 knows and this does not answer is refused, not ignored (decisions/parameters-nobody-knows.md)."""
+    plain = name.partition(":")[0]
+    return plain.startswith("_") or plain in params_for(TYPE)
 
 
 def _control(asked: Asked, name: str, value: str) -> None:

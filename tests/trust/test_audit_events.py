@@ -126,7 +126,9 @@ def test_what_cannot_be_asked(read: Neighbourhood) -> None:
         assert read.mother.get(f"AuditEvent?{query}").status == 400, query
     strict = read.mother.ask("GET", "AuditEvent?site=x", headers={"Prefer": "handling=strict"})
     assert strict.status == 400
-    ignored = read.mother.get("AuditEvent?site=x").json["entry"][-1]
+    for unsupported in ("site=x", "_include=*", "_sort=type", "_has:Provenance:target:recorded=2026"):
+        assert read.mother.get(f"AuditEvent?{unsupported}").status == 400, unsupported
+    ignored = read.mother.get("AuditEvent?colour=x").json["entry"][-1]
     assert ignored["search"]["mode"] == "outcome"
 
 
