@@ -6,9 +6,9 @@ from django.urls import URLPattern, URLResolver, path
 from drf_spectacular.views import SpectacularAPIView
 
 from phr.api import (
-    apps,
     births,
     complaints,
+    connected,
     consents,
     erasure,
     family,
@@ -30,7 +30,7 @@ from phr.api import (
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
-    *apps.urlpatterns,
+    *connected.urlpatterns,
     *erasure.urlpatterns,
     *launches.urlpatterns,
     *family.urlpatterns,

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from consent.models import Person
 from phr.smart import launches
-from phr.web import apps, wording
+from phr.web import connected, wording
 from phr.web.names import born, name_of
 from phr.web.pages import page, signed_in
 
@@ -29,7 +29,7 @@ def home(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, Person)
     now = timezone.now()
     records = _records(request.user, now)
-    context = {"person": request.user, "records": records, "apps": apps.told(request.user, now=now)}
+    context = {"person": request.user, "records": records, "apps": connected.told(request.user, now=now)}
     return render(request, "web/home.html", context)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from phr.web import apps, authorize, card, home, passkeys, prove, recover, security, sign_in
+from phr.web import authorize, card, connected, home, passkeys, prove, recover, security, sign_in
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -27,9 +27,9 @@ urlpatterns = [
     path("account/password", security.password, name="password"),
     path("oauth/authorize", authorize.authorize, name="authorize"),
     path("oauth/authorize/<uuid:id>", authorize.decide, name="authorize-decide"),
-    path("apps", apps.apps, name="apps-page"),
-    path("apps/stop", apps.stop_all, name="apps-page-stop-all"),
-    path("apps/<uuid:id>/stop", apps.stop, name="app-stop"),
+    path("apps", connected.apps, name="apps-page"),
+    path("apps/stop", connected.stop_all, name="apps-page-stop-all"),
+    path("apps/<uuid:id>/stop", connected.stop, name="app-stop"),
     path("demo/callback", home.demo_callback, name="demo-callback"),
     path("language", set_language, name="language"),
     path("static/tsumugi.css", home.stylesheet, name="stylesheet"),

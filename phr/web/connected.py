@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from consent.models import Person
 from consent.refusal import Absent
-from phr.smart import apps as deeds
+from phr.smart import connected as deeds
 from phr.smart import launches
 from phr.web import wording
 from phr.web.names import name_of

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from phr.api.frame import endpoint, person_of
-from phr.smart import apps
-from phr.smart.apps import Connected
+from phr.smart import connected
+from phr.smart.connected import Connected
 
 
 class AppShape(serializers.Serializer[Connected]):
@@ -40,21 +40,21 @@ def _about(request: Request) -> UUID | None:
 @endpoint("GET", gives=AppShape(many=True))
 def list_apps(request: Request) -> Response:
     """What may act for the person now, the last used first."""
-    rows = apps.connected(person_of(request), about=_about(request), now=timezone.now())
+    rows = connected.connected(person_of(request), about=_about(request), now=timezone.now())
     return Response([AppShape(row).data for row in rows])
 
 
 @endpoint("POST", scope="trust.write", status=204)
 def stop_app(request: Request, id: UUID) -> Response:
     """Stop one app at one record. Its next request is refused."""
-    apps.stop(id, by=person_of(request), about=_about(request), now=timezone.now())
+    connected.stop(id, by=person_of(request), about=_about(request), now=timezone.now())
     return Response(status=204)
 
 
 @endpoint("POST", scope="trust.write", gives=StoppedShape)
 def stop_apps(request: Request) -> Response:
     """Stop every app at once; the one that asks is among them."""
-    return Response({"stopped": apps.stop_all(by=person_of(request), about=_about(request), now=timezone.now())})
+    return Response({"stopped": connected.stop_all(by=person_of(request), about=_about(request), now=timezone.now())})
 
 
 urlpatterns = [
