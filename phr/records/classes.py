@@ -24,7 +24,7 @@ SYSTEMS = {
     systems.LOINC: "loinc", systems.JLAC10: "jlac10", systems.BODY_MEASUREMENT: "body", systems.OWN_ITEM: "item",
     f"{systems.OWN}/CodeSystem/visit-kind": "visit", systems.ICD10: "icd10", systems.ICD10_JP: "icd10",
     "http://hl7.org/fhir/sid/icd-10-cm": "icd10", systems.DISEASE_RECEIPT: "receipt", systems.YJ: "yj",
-    systems.ACT_CODE: "act",
+    systems.ACT_CODE: "act", systems.OWN_CATEGORY: "category",
 }  # fmt: skip
 _ICD10 = re.compile(r"^[A-Z]\d{2}[0-9A-Z]{0,4}$", re.ASCII)
 

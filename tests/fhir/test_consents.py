@@ -313,3 +313,16 @@ def test_a_consent_to_treatment_is_a_document(family: Neighbourhood, school: Org
         {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "treatment"}]}}  # fmt: skip
     made = family.clinic.made(told)
     assert (made["status"], Grant.objects.filter(consent_id=made["id"]).exists()) == ("active", False)
+
+
+def test_a_consent_that_names_a_label_bears_it(family: Neighbourhood, school: Organization) -> None:
+    """That somebody speaks of her mental health at all is told only to whom she named it."""
+    mother, clinic = family.mother, family.of_clinic(CODE)
+    mother.made(consent(**{"class": [{"system": CATEGORY, "code": "ADMINISTRATIVE"}]}))
+    plain = mother.made(consent(**{"class": [{"system": CATEGORY, "code": "DENTAL"}]}))["id"]
+    denied = consent(type="deny", **{"class": None, "securityLabel": [{"system": CATEGORY, "code": "HIV"}]})
+    named = mother.made(denied)["id"]
+    assert clinic.get(f"Consent/{plain}").status == 200
+    assert clinic.get(f"Consent/{named}").status == 404
+    assert named not in clinic.search("Consent").ids
+    assert mother.get(f"Consent/{named}").status == 200
