@@ -37,6 +37,7 @@ class Event(StrEnum):
     RECORD_UPDATED = "record:updated"
     RECORD_DELETED = "record:deleted"
     RECORD_REFUSED = "record:refused"
+    RECORD_MISSED = "record:missed"  # asked for, and not there
     RECORD_DISAGREED = "record:disagreed"  # the SQL form let a row through that the Python form refuses
     LOG_READ = "log:read"
     BUNDLE_PROCESSED = "bundle:processed"

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     BENEFIT_CAME = "benefit:came"
     GLASS_BROKEN = "glass:broken"  # somebody opened the record in an emergency
     GLASS_REVIEWED = "glass:reviewed"
+    REFUSED_OFTEN = "refused:often"  # to the operator
     GLASS_ALARM = "glass:alarm"  # to the operator: unusually many
     ADULTHOOD_NEAR = "adulthood:near"
     ADULTHOOD_REACHED = "adulthood:reached"

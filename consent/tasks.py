@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from consent import benefits, heads, overdue, provider_records
+from consent import benefits, heads, overdue, provider_records, watch
 from consent.sealing import seal
 from consent.signing import signing_key
 
@@ -34,3 +34,9 @@ def sweep_provisions() -> int:
 def discard_provider_records() -> int:
     """Let records of giving go that have been kept for their three years; returns how many."""
     return provider_records.discard_old(now=timezone.now())
+
+
+@shared_task
+def watch_refusals() -> int:
+    """Bring before the operator who was turned away unusually often in the last hour; returns how many."""
+    return watch.look(now=timezone.now())

@@ -181,6 +181,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-consents": {"task": "phr.api.tasks.sweep_consents", "schedule": 60.0},
     "sweep-provisions": {"task": "consent.tasks.sweep_provisions", "schedule": 60.0},
     "discard-provider-records": {"task": "consent.tasks.discard_provider_records", "schedule": 86400.0},
+    "watch-refusals": {"task": "consent.tasks.watch_refusals", "schedule": 3600.0},
     "come-of-age": {"task": "phr.smart.tasks.come_of_age", "schedule": 3600.0},
     "forget-tokens": {"task": "phr.smart.tasks.forget_tokens", "schedule": 3600.0},
 }

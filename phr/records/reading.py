@@ -11,6 +11,7 @@ import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,8 @@ alarm = logging.getLogger("phr.alarm")
 
 PAGE_BYTES = 16 << 20  # of sealed bodies in a page, and of opened ones: then it ends early, with one resource at least
 MOST_KNOWN = 64  # effective rows that go into a statement; beyond, the table is joined
+# Whether anything stands at a place, shown or not; asked only for the log.
+_IS_THERE = "SELECT EXISTS (SELECT FROM phr_resource WHERE type = %(type)s AND fhir_id = %(id)s AND NOT deleted)"
 # These persons, whoever shares a resource with them, and the effective rows of all of them that may matter.
 _KNOWN = f"""
 WITH about(id) AS (
@@ -92,6 +95,10 @@ class Reading:
 
         Raises NotFound or Gone.
         """
+        with self._missing(type, id):
+            return self._read(type, id)
+
+    def _read(self, type: str, id: str) -> Stored:
         subject, basis = self.caller.subject, next((b for b in self.scope.bases if "r" in b.letters), None)
         if subject is None or basis is None:
             found = self._current(type, id, letter="r")
@@ -108,6 +115,21 @@ class Reading:
             self._log(Event.RECORD_READ, found)
         return _alive(found)
 
+    @contextmanager
+    def _missing(self, type: str, id: str) -> Iterator[None]:
+        """Keep what was asked for and not found, and whether it is there: for those who watch over refusals.
+
+        The same two statements either way. The line is about nobody, so it stands in no person's log; what it says
+        is sealed by the commons key.
+        """
+        try:
+            yield
+        except NotFound:
+            there = prepared.fetch(_IS_THERE, {"type": type, "id": id if _ID.fullmatch(id) else ""})
+            event = Event.RECORD_REFUSED if there[0][0] else Event.RECORD_MISSED
+            audit.record(event, by=self.caller, now=self.now, detail={"type": type, "interaction": "r"})
+            raise
+
     def may_see(self, facts: Facts) -> bool:
         """Whether this caller would see a resource of these Facts, of which nothing need exist."""
         rows = self._grant_rows([facts])
@@ -115,7 +137,8 @@ class Reading:
 
     def vread(self, type: str, id: str, version: int) -> Stored:
         """One version by number. Raises NotFound, or Gone where that version is the deletion."""
-        found = self._current(type, id, letter="r")
+        with self._missing(type, id):
+            found = self._current(type, id, letter="r")
         if found.version != version:
             earlier = self._earlier(found, exactly=version)
             if not earlier:
