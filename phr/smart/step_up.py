@@ -70,6 +70,11 @@ def to_read() -> str:
     return "" if settings.PHR_ACR_READ == "aal1" else str(settings.PHR_ACR_READ)
 
 
+def at_least(acr: str) -> str:
+    """A level that is asked, or what is asked of every reader if that is higher."""
+    return max(acr, to_read(), key=lambda level: LEVELS.index(level) if level in LEVELS else -1)
+
+
 def require_read(request: HttpRequest) -> None:
     """Before a session reads anything. Raises StepUpNeeded."""
     if to_read() and not reaches(of_session(request)[0], to_read()):

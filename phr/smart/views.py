@@ -22,7 +22,9 @@ from oauthlib.common import Request, urlencode
 from oauthlib.oauth2.rfc6749.errors import FatalClientError, OAuth2Error
 
 from consent.audit import AuditUnavailable
-from phr.smart import brands, cors, discovery, launches, trail
+from phr.smart import assertion, attempts, brands, cors, discovery, launches, trail
+from phr.smart.assertion import AssertionRefused
+from phr.smart.attempts import Door, TooMany
 from phr.smart.models import AccessToken
 from phr.smart.provider import FHIR_URL, TOKEN_URL, server
 
@@ -97,6 +99,13 @@ def _oauth(request: HttpRequest) -> tuple[str, dict[str, str]]:
 def token(request: HttpRequest) -> HttpResponse:
     """RFC 6749 section 3.2: authorization_code, refresh_token and client_credentials."""
     body, headers = _oauth(request)
+    now, address = timezone.now(), attempts.address_of(request)
+    try:
+        tried = attempts.begin(Door.TOKEN, now=now, address=address, client=f"{_claimed(request)}|{address}")
+    except TooMany as many:
+        answer = refusal("temporarily_unavailable", "Too many failed requests. Try again later.", status=429)
+        answer["Retry-After"] = str(many.wait)
+        return answer
     try:
         with transaction.atomic():
             headers, body, status = server().create_token_response(TOKEN_URL, "POST", body, headers)
@@ -104,7 +113,21 @@ def token(request: HttpRequest) -> HttpResponse:
         headers, body, status = error.headers, error.json, error.status_code
     if status >= 400:
         _log_refusal(request, body)
+    else:
+        attempts.succeeded(tried)
     return _answer(headers, body, status)
+
+
+def _claimed(request: HttpRequest) -> str:
+    """Which client a request says it is from; only to count it."""
+    if request.POST.get("client_id"):
+        return request.POST["client_id"]
+    if request.POST.get("client_assertion"):
+        try:
+            return assertion.read(request.POST["client_assertion"]).issuer
+        except AssertionRefused:
+            return "?"
+    return request.headers.get("Authorization", "")[:40]
 
 
 def _log_refusal(request: HttpRequest, body: str) -> None:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth import logout
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
@@ -17,14 +16,16 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from consent.models import Person
+from phr.smart import attempts, ehr, launches, step_up
 from phr.smart import authorize as deeds
-from phr.smart import ehr, launches, step_up
+from phr.smart.attempts import Door, TooMany
 from phr.smart.authorize import Fatal, Sent
 from phr.smart.launches import Proof, Role
 from phr.smart.models import AuthorizationRequest
 from phr.web import wording
 from phr.web.names import born, name_of
-from phr.web.pages import origin, page, policy, problem
+from phr.web.pages import origin, page, policy, problem, signed_in
+from phr.web.sign_in import too_many, wait_a_little
 
 
 class AwayRedirect(HttpResponseRedirect):
@@ -41,18 +42,20 @@ class AwayRedirect(HttpResponseRedirect):
 @require_http_methods(["GET", "POST"])
 def authorize(request: HttpRequest) -> HttpResponse:
     """The app's request, by GET or POST. Checked, kept, and then shown to the person signed in."""
-    given = request.GET if request.method == "GET" else request.POST
+    given, now = request.GET if request.method == "GET" else request.POST, timezone.now()
     try:
+        attempts.begin(Door.AUTHORIZE, now=now, address=attempts.address_of(request))
         checked = deeds.check(dict(given.lists()))
+    except TooMany as many:
+        return too_many(problem(request, wait_a_little(), status=429), many)
     except Fatal as fatal:
         return problem(request, _("アプリからの依頼を受け付けられません。"), status=400, detail=str(fatal))
     except Sent as sent:
         return AwayRedirect(sent.url)
-    now = timezone.now()
     if "login" in checked.prompt and request.user.is_authenticated:
         logout(request)
     if not isinstance(request.user, Person) or not step_up.satisfied(
-        request, acr=checked.acr, max_age=checked.max_age, now=now
+        request, acr=step_up.at_least(checked.acr), max_age=checked.max_age, now=now
     ):
         return HttpResponseRedirect(_proving(checked, given.dict()))
     try:
@@ -65,11 +68,13 @@ def authorize(request: HttpRequest) -> HttpResponse:
 def _proving(checked: deeds.Checked, given: Mapping[str, object]) -> str:
     """Where the person proves who she is, and comes back to the same request: just proved is lately enough."""
     kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
-    return step_up.page_url(acr=checked.acr, max_age=checked.max_age, next="/oauth/authorize?" + urlencode(kept))
+    return step_up.page_url(
+        acr=step_up.at_least(checked.acr), max_age=checked.max_age, next="/oauth/authorize?" + urlencode(kept)
+    )
 
 
 @page
-@login_required
+@signed_in
 @require_http_methods(["GET", "POST"])
 def decide(request: HttpRequest, id: UUID) -> HttpResponse:
     """Choose a record if there are several, then allow or refuse. The form names a choice, nothing else counts."""
