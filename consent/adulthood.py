@@ -20,6 +20,7 @@ from consent.scope import Clause
 
 WARNINGS = (180, 30, 1)  # days before
 REACHED, OFFERED = "adult", "offered"
+ADULTHOOD = "adulthood"  # why a Grant ended
 BATCH = 500
 
 
@@ -96,7 +97,7 @@ def _come_of_age(subject: Subject, now: datetime) -> list[Guardianship]:
     )
     given = Grant.objects.select_for_update().filter(subject=subject, capacity=Capacity.GUARDIAN)
     for grant in given.exclude(state=Grant.State.INACTIVE):
-        grants.end(grant, "adulthood", now)
+        grants.end(grant, "not agreed" if grant.state == Grant.State.PROPOSED else ADULTHOOD, now)
     Subject.objects.filter(pk=subject.pk).update(consent_epoch=F("consent_epoch") + 1)
     audit.record(Event.ADULTHOOD_REACHED, by=None, subject=subject.pk, now=now, detail={"count": len(links)})
     return links
@@ -108,7 +109,7 @@ def _offer(subject: Subject, now: datetime) -> None:
     if adult is None or not _first_time(subject, OFFERED, now):
         return
     ended = Grant.objects.filter(
-        subject=subject, capacity=Capacity.GUARDIAN, state=Grant.State.INACTIVE, ended_reason="adulthood"
+        subject=subject, capacity=Capacity.GUARDIAN, state=Grant.State.INACTIVE, ended_reason=ADULTHOOD
     )
     offered = [_offered(grant, now) for grant in ended.order_by("pk") if _permits_others(grant)]
     notices.tell(
@@ -122,7 +123,6 @@ def _offered(old: Grant, now: datetime) -> Grant:
     return Grant.objects.create(
         subject=old.subject, given_by=None, capacity="", version=old.version + 1, supersedes=old,
         state=Grant.State.PROPOSED, root=old.root, ask=old.ask, terms=old.terms, given_at=now,
-        reasons=[{"place": "root", "why": "adulthood"}],
     )  # fmt: skip
 
 

@@ -200,7 +200,8 @@ def _link_fault(person: Person, subject: Subject, evidence: str, by: Person, tod
         return "市区町村か医療機関の職員が確認します / a municipality or clinic must verify it"
     if by.pk == person.pk:
         return "自分自身は確認できません / nobody verifies himself"
-    if subject.state != Subject.State.ACTIVE or person.own_subject_id == subject.pk or not person.is_active:
+    gone = subject.state != Subject.State.ACTIVE or subject.died_on is not None
+    if gone or person.own_subject_id == subject.pk or not person.is_active:
         return "この組み合わせは登録できません / these two cannot be linked"
     if subject.birth_on is None or rules.guardian_ceiling(rules.age_on(subject.birth_on, today)) is None:
         return "未成年ではありません / not known to be a minor"

@@ -74,10 +74,19 @@ def account_changed(*, person: Person, why: Why, now: datetime) -> int:
 @transaction.atomic
 def suspend_credential(*, person: Person, by: Person | None, now: datetime) -> int:
     """The person may not sign in any more, and the proxies created with this credential stop with it."""
+    stopped = account_changed(person=person, why=Why.CREDENTIAL, now=now)
     Person.objects.filter(pk=person.pk).update(is_active=False)
     person.is_active = False
     audit.record(Event.PROXIES_SUSPENDED, by=by, now=now, detail={"reason": str(Why.CREDENTIAL), "second": person.pk})
-    return account_changed(person=person, why=Why.CREDENTIAL, now=now)
+    return stopped
+
+
+@transaction.atomic
+def restore_credential(*, person: Person, by: Person, now: datetime) -> None:
+    """The person may sign in again. Her proxies still wait for her to confirm them."""
+    Person.objects.filter(pk=person.pk).update(is_active=True)
+    person.is_active = True
+    audit.record(Event.PROXIES_CONFIRMED, by=by, now=now, detail={"reason": str(Why.CREDENTIAL), "second": person.pk})
 
 
 @transaction.atomic

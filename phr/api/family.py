@@ -16,6 +16,7 @@ from consent.decide import Capacity
 from consent.models import Grant, Guardianship, JointAct, Subject
 from consent.refusal import Absent
 from phr.api.frame import endpoint, person_of, record_of, require_fresh
+from phr.smart import severing
 from phr.trust import consents
 
 
@@ -139,6 +140,20 @@ def ask_protection(request: Request, subject: UUID) -> Response:
     return Response({"case": protection.ask(subject=record, by=person_of(request), now=now).pk}, status=201)
 
 
+@endpoint("POST", scope="trust.write", status=204)
+def leave(request: Request, subject: UUID) -> Response:
+    """A guardian ends her own link, and no other's; needs a fresh proof of who says it."""
+    now = timezone.now()
+    record, capacity = record_of(request, subject, now=now)
+    if capacity is not Capacity.GUARDIAN:
+        raise Absent
+    require_fresh(request, now=now)
+    by = person_of(request)
+    link = Guardianship.objects.get(person=by, subject=record, state=Guardianship.State.ACTIVE)
+    severing.end(guardianship_id=link.pk, by=by, reason="own-wish", now=now)
+    return Response(status=204)
+
+
 @endpoint("GET", gives=Childhood)
 def childhood(request: Request, subject: UUID) -> Response:
     """To the grown-up herself: who acted for her, and who consented to what (G-16)."""
@@ -173,5 +188,6 @@ urlpatterns = [
     path("records/<uuid:subject>/proxies/confirm", confirm_proxies, name="proxies-confirm"),
     path("records/<uuid:subject>/proxies/<int:grant>/cancel", cancel_proxy, name="proxy-cancel"),
     path("records/<uuid:subject>/protection", ask_protection, name="protection"),
+    path("records/<uuid:subject>/guardianship/leave", leave, name="guardianship-leave"),
     path("records/<uuid:subject>/childhood", childhood, name="childhood"),
 ]

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import guardianship, protection, rules
+from consent import guardianship, protection, proxies, rules
 from consent.guardianship import FreezeReason
 from consent.models import Guardianship, Organization, Person, ProtectionCase, Subject
 from consent.refusal import Absent
@@ -71,7 +71,7 @@ class Location(serializers.Serializer[Any]):
     reason = serializers.ChoiceField([str(one) for one in protection.Reason])
 
 
-class CaseShape(serializers.Serializer[ProtectionCase]):
+class ProtectionCaseShape(serializers.Serializer[ProtectionCase]):
     id = serializers.IntegerField()
     record = serializers.UUIDField(source="subject_id")
     asked_by = serializers.IntegerField(source="asked_by_id")
@@ -155,12 +155,12 @@ def desk_location(request: Request, subject: UUID, given: dict[str, Any]) -> Res
     return Response(status=204)
 
 
-@endpoint("GET", gives=CaseShape(many=True))
+@endpoint("GET", gives=ProtectionCaseShape(many=True))
 def desk_cases(request: Request) -> Response:
     """Protection asked for by guardians, waiting for this desk."""
     desk = staff_of(request, *DESKS).organization
     assert desk is not None
-    return Response([CaseShape(x).data for x in protection.open_cases(desk, now=timezone.now())])
+    return Response([ProtectionCaseShape(x).data for x in protection.open_cases(desk, now=timezone.now())])
 
 
 @endpoint("POST", takes=Closing, scope="trust.write", status=204)
@@ -185,6 +185,18 @@ def desk_suspend(request: Request, id: int) -> Response:
     if found is None or found.pk == by.pk:
         raise Absent
     severing.suspend_credential(person=found, by=by, now=now)
+    return Response(status=204)
+
+
+@endpoint("POST", scope="trust.write", status=204)
+def desk_restore(request: Request, id: int) -> Response:
+    """Let a person sign in again; her proxies wait until she confirms them. The dead are not restored."""
+    by, now = staff_of(request, *DESKS), timezone.now()
+    require_fresh(request, now=now)
+    found = Person.objects.filter(pk=id, is_active=False).exclude(own_subject__died_on__isnull=False).first()
+    if found is None:
+        raise Absent
+    proxies.restore_credential(person=found, by=by, now=now)
     return Response(status=204)
 
 
@@ -213,6 +225,7 @@ urlpatterns = [
     path("desk/guardianships/<int:id>/end", desk_end, name="desk-end"),
     path("desk/records/<uuid:subject>/location", desk_location, name="desk-location"),
     path("desk/persons/<int:id>/suspend", desk_suspend, name="desk-suspend"),
+    path("desk/persons/<int:id>/restore", desk_restore, name="desk-restore"),
     path("desk/protection-cases", desk_cases, name="desk-cases"),
     path("desk/protection-cases/<int:id>/close", desk_case_close, name="desk-case-close"),
 ]

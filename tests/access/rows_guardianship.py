@@ -41,6 +41,8 @@ ROWS = (
          "parents": [{"person": 1, "evidence": "family-register", "review_on": "2026-12-31"}]}),
     Row("desk-former", "GET", _DESK + "/records/{hana}/former",   "401 403 403 403 403 404"),
     Row("desk-suspend", "POST", _DESK + "/persons/0/suspend",     "401 403 403 403 403 404", {}),
+    Row("desk-restore", "POST", _DESK + "/persons/0/restore",     "401 403 403 403 403 404", {}),
+    Row("guardianship-leave", "POST", _HANA + "/guardianship/leave", "401 404 204 404 403 404", {}),
     Row("joint-acts", "GET", _HANA + "/joint-acts",               "401 404 200 404 403 404"),
     Row("joint-act-agree", "POST", _HANA + "/joint-acts/0/agree", "401 404 404 404 403 404", {}),
     Row("joint-act-refuse", "POST", _HANA + "/joint-acts/0/refuse", "401 404 404 404 403 404", {}),

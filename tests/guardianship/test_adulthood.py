@@ -18,7 +18,7 @@ from phr.smart.demo import person_token as token_of
 from phr.smart.models import Launch
 from tests.conftest import JST
 from tests.family import App, Neighbourhood, weight
-from tests.guardianship.desk import get, link_of, person
+from tests.guardianship.desk import done, get, link_of, person, post
 
 
 def turned(years: int, *, days: int = 0) -> date:
@@ -80,9 +80,15 @@ def test_at_the_boundary_everything_a_guardian_had_ends_and_is_offered_anew(fami
     assert kinds("hana") == ["adulthood:reached", "grant:proposed"]
     hana = own_app("hana", HANA)
     assert hana.get(f"Patient/{HANA}").status == 200
+    log = get(hana, f"records/{HANA}/log?event=grant:given").json["lines"]
+    assert {line["name"] for line in log} == {"見本 雪"}, "who consented in childhood"
     told = get(hana, f"records/{HANA}/childhood").json
     assert sorted(x["name"] for x in told["guardians"]) == ["見本 一郎", "見本 雪"]
     assert [(x["by"], x["grant"]) for x in told["consents"]] == [("見本 雪", given.pk), ("見本 雪", aunt.pk)]
+    # it counts again only when she says yes
+    assert post(mother, f"records/{HANA}/consents/{offered.pk}/accept").status == 401
+    new = done(hana, f"records/{HANA}/consents/{offered.pk}/accept", {})
+    assert (new["state"], new["capacity"], new["root"]) == ("active", "self", given.root)
 
 
 @pytest.mark.G("16")

@@ -9,12 +9,14 @@ import pytest
 from django.utils import timezone
 
 from consent import grants, joint
-from consent.models import Grant, Guardianship, JointAct, Notice, Subject
+from consent.models import Grant, Guardianship, JointAct, Notice, Person, Subject
 from consent.receipts import Terms
 from consent.refusal import Refusal
 from phr.populate.cast import HANA, OBSTETRIC, RESEARCH
+from phr.smart.models import Launch
 from tests.family import App, Neighbourhood, weight
 from tests.guardianship.desk import done, freeze, get, link_of, person, post
+from tests.guardianship.test_adulthood import born, own_app, turned
 
 TOLD = Terms(
     benefit="成長曲線が返ります", profiling=False, onward=False, use_class="public-interest",
@@ -187,3 +189,31 @@ def test_from_sixteen_a_waiting_consent_cannot_become_active(family: Neighbourho
     assert answer.status == 409
     grant.refresh_from_db()
     assert grant.state == "proposed"
+
+
+@pytest.mark.G("14")
+def test_the_one_who_asked_cannot_accept_in_place_of_the_other(family: Neighbourhood, mother: App) -> None:
+    """Over the consent door: given by one, active by the other's yes alone; a stale proof of who says it is refused."""
+    told = {name: value for name, value in TOLD.as_json().items() if name in (
+        "benefit", "profiling", "onward", "use_class", "withdrawal", "contact")}  # fmt: skip
+    made = done(mother, f"records/{HANA}/consents/give", {"root": tree(family), "terms": told})
+    assert made["state"] == "proposed"
+    for app in (mother, family.father):
+        assert post(app, f"records/{HANA}/consents/{made['id']}/accept", {}).status == 409
+    act = get(family.father, f"records/{HANA}/joint-acts").json[0]
+    Launch.objects.filter(person=person("ichiro")).update(authenticated_at=timezone.now() - timedelta(hours=1))
+    stale = post(family.father, f"records/{HANA}/joint-acts/{act['id']}/agree")
+    assert (stale.status, "insufficient_user_authentication" in stale.headers["WWW-Authenticate"]) == (401, True)
+    assert Grant.objects.get(pk=made["id"]).state == "proposed"
+    assert post(family.father, f"records/{HANA}/joint-acts/{act['id']}/refuse").status == 200, "a no needs no proof"
+
+
+@pytest.mark.G("10")
+def test_from_sixteen_only_the_young_person_consents_to_research(family: Neighbourhood, mother: App) -> None:
+    Person.objects.create(username="hana", name="見本 花", own_subject_id=HANA)
+    told = {name: value for name, value in TOLD.as_json().items() if name in (
+        "benefit", "profiling", "onward", "use_class", "withdrawal", "contact")}  # fmt: skip
+    body = {"root": tree(family), "terms": told}
+    born(HANA, turned(16))
+    assert post(mother, f"records/{HANA}/consents/give", body).status == 422
+    assert done(own_app("hana", HANA), f"records/{HANA}/consents/give", body)["state"] == "active"

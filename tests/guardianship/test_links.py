@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.utils import timezone
@@ -10,7 +11,10 @@ from django.utils import timezone
 from consent.models import Guardianship, Organization, Person
 from phr.populate import personas
 from phr.populate.cast import HANA, REN, YUKI
+from phr.smart.demo import APP
+from phr.smart.demo import person_token as token_of
 from phr.smart.models import Launch
+from tests.access.row import FORM
 from tests.family import App, Neighbourhood, weight
 from tests.guardianship.desk import done, freeze, get, link_of, new_link, person, post, seen
 
@@ -146,3 +150,39 @@ def test_each_kind_of_link_has_evidence_of_its_own(
 ) -> None:
     asked = new_link("mei", HANA, kind=kind, evidence=evidence)
     assert post(family.officer, "desk/guardianships", asked).status == status
+
+
+@pytest.mark.G("04")
+def test_linking_needs_a_fresh_proof_of_who_verifies(family: Neighbourhood) -> None:
+    officer = family.officer
+    Launch.objects.filter(person=person("sato")).update(authenticated_at=timezone.now() - timedelta(minutes=6))
+    answer = post(officer, "desk/guardianships", new_link("mei", HANA))
+    assert answer.status == 401
+    assert "insufficient_user_authentication" in answer.headers["WWW-Authenticate"]
+    assert not Guardianship.objects.filter(person=person("mei")).exists()
+
+
+@pytest.mark.G("06")
+def test_a_guardian_leaves_by_herself(family: Neighbourhood) -> None:
+    done(family.father, f"records/{HANA}/guardianship/leave")
+    assert family.father.get(f"Patient/{HANA}").status == 401
+    assert link_of("ichiro", HANA).state == "ended"
+    assert family.app("mother", patient="hana").get(f"Patient/{HANA}").status == 200
+
+
+@pytest.mark.G("07")
+def test_a_refresh_token_dies_with_the_link(family: Neighbourhood) -> None:
+    told = token_of(
+        person("ichiro"), client_id=APP, scope=f"{personas.OWN} offline_access", patient=str(HANA), now=timezone.now()
+    )  # fmt: skip
+    form = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"], "client_id": APP}
+
+    def refreshed() -> int:
+        return App().ask("POST", "/oauth/token", urlencode(form).encode(), type=FORM).status
+
+    freeze(family, "ichiro", HANA)
+    assert refreshed() == 400
+    path = f"desk/guardianships/{link_of('ichiro', HANA).pk}/release"
+    done(family.officer, path)
+    done(family.app("obstetrician"), path)
+    assert refreshed() == 400, "and does not come back with it"
