@@ -126,8 +126,8 @@ def list_requests(request: Request) -> Response:
 def list_handed(request: Request, id: UUID) -> Response:
     """What may be fetched for one request; who consented since is judged now. `?after=` the last id of the page."""
     by, now = _system(request), timezone.now()
-    found = ProvisionRequest.objects.filter(pk=id, asked_by__organization_id=by.organization).first()
-    if found is None:
+    found = ProvisionRequest.objects.filter(pk=id).select_related("asked_by").first()
+    if found is None or found.asked_by.organization_id != by.organization:
         raise Absent
     provisions.look_again(found, by=by, now=now)
     page, more = provisions.handed(found, after=_after(found, request.query_params.get("after", "")), most=PAGE)

@@ -82,7 +82,8 @@ def _subject(human: Human, now: datetime) -> Subject:
 
 
 def _organization(code: str, name: str, kind: str) -> Organization:
-    return Organization.objects.get_or_create(code=code, defaults={"name": name, "kind": kind})[0]
+    told = {"name": name, "kind": kind, "class_from": store.LONG_AGO}
+    return Organization.objects.get_or_create(code=code, defaults=told)[0]
 
 
 def _person(cast: Cast, organizations: Mapping[str, Organization], secret: str) -> Person:

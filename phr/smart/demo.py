@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -26,6 +26,7 @@ from phr.smart.step_up import LEVELS
 APP, CLINIC, RESOURCE_SERVER = "tsumugi-app", "clinic", "resource-server"
 CALLBACK = "http://127.0.0.1:8000/demo/callback"  # any port: RFC 8252 section 7.3
 OPERATOR = "0000000000"
+FOUNDED = datetime(2020, 4, 1, tzinfo=UTC)
 CLINIC_SCOPES = "system/*.cruds trust.read trust.write"
 
 
@@ -41,7 +42,8 @@ def register(*, clinic: Organization) -> None:
           token_endpoint_auth_method="private_key_jwt", organization=clinic, system_scopes=CLINIC_SCOPES,
           client_jwks={"keys": [json.loads(private_key(CLINIC).export_public())]})  # fmt: skip
     operator, _ = Organization.objects.get_or_create(
-        code=OPERATOR, defaults={"name": "紡 運営（デモ）", "kind": Organization.Kind.OPERATOR}
+        code=OPERATOR,
+        defaults={"name": "紡 運営（デモ）", "kind": Organization.Kind.OPERATOR, "class_from": FOUNDED},
     )
     _keep(RESOURCE_SERVER, name="資源サーバー（デモ）", client_type="confidential", organization=operator,
           authorization_grant_type="client-credentials", token_endpoint_auth_method="client_secret_basic",

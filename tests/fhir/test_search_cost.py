@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ def test_an_operator_may_read_everything(family: Neighbourhood, settings: Any, m
     settings.PHR_LARGEST_SCAN = 1000
     monkeypatch.setattr(searching, "stored", lambda: 1001)
     assert family.clinic.get("Observation?code:not=x").status == 422
-    Organization.objects.all().update(kind="operator")
+    Organization.objects.all().update(kind="operator", class_from=datetime(2020, 4, 1, tzinfo=UTC))
     assert family.clinic.get("Observation?code:not=x").status == 200
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -89,7 +90,9 @@ def test_without_an_id_it_is_the_patient_of_the_token(family: Neighbourhood) -> 
 
 
 def test_an_operator_goes_through_everybody_as_far_as_it_may_see(family: Neighbourhood) -> None:
-    trust = Organization.objects.create(code="0000000009", name="運営", kind="operator")
+    trust = Organization.objects.create(
+        code="0000000009", name="運営", kind="operator", class_from=datetime(2020, 4, 1, tzinfo=UTC)
+    )
     operator = acting_for(trust)
     family.mother.made(pressure())  # not opened to it
     numbers = []

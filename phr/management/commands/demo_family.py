@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from phr.populate import demo, personas
+from phr.populate import demo, institution, personas
 from phr.records import vault
 
 PASSWORD = "tsumugi-mihon"  # for all of the demo's people; they are invented and live on one machine
@@ -33,8 +33,9 @@ class Command(BaseCommand):
         call_command("grant_roles")
         call_command("collectstatic", interactive=False, verbosity=0)
         self._say("見本の家族と記録を取り込んでいます… Bringing in the family and its records …")
-        demo.make_family(now=timezone.now(), password=PASSWORD)
+        family = demo.make_family(now=timezone.now(), password=PASSWORD)
         personas.register()
+        institution.found(family, now=timezone.now(), password=PASSWORD)
         if _import_records():
             notebook = Path(demo.MEDICATION_NOTEBOOK)
             call_command("import", "jahis-qr", str(notebook), "--subject", str(demo.YUKI), stdout=self.stderr)
