@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
@@ -19,11 +18,11 @@ from phr.smart import connected as deeds
 from phr.smart import launches
 from phr.web import wording
 from phr.web.names import name_of
-from phr.web.pages import page
+from phr.web.pages import page, signed_in
 
 
 @page
-@login_required
+@signed_in
 @require_GET
 def apps(request: HttpRequest) -> HttpResponse:
     """The `management_endpoint` of SMART App Launch 2.2."""
@@ -43,7 +42,7 @@ def told(person: Person, *, now: datetime) -> list[dict[str, Any]]:
 
 
 @page
-@login_required
+@signed_in
 @require_POST
 def stop(request: HttpRequest, id: UUID) -> HttpResponse:
     """Stop an app: its tokens end with this request. Back to where the button was: here or home."""
@@ -56,7 +55,7 @@ def stop(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 @page
-@login_required
+@signed_in
 @require_POST
 def stop_all(request: HttpRequest) -> HttpResponse:
     """Stop every app at once."""

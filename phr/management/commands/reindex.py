@@ -1,4 +1,4 @@
-"""`manage.py reindex`: rebuild the search index from the bodies."""
+"""`manage.py reindex`: rebuild the search index from the bodies, and the hashes that cards are found by."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from phr.records import rebuild
+from phr.smart import sealed
 
 
 class Command(BaseCommand):
@@ -16,6 +17,8 @@ class Command(BaseCommand):
         parser.add_argument("--type", help="この型だけ / this resource type only")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not options["type"]:
+            sealed.rehash()
         done = rebuild.reindex(type=options["type"], progress=self._progress)
         self.stdout.write(f"{done:,} 件を作り直しました。{done:,} resources indexed anew.")
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from consent import audit
 from consent.audit import Event
 from phr.records import rotation, vault
+from phr.smart import sealed as account_secrets
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, data: bool, **options: Any) -> None:
         try:
-            wrapped = vault.rewrap() + rotation.rewrap_exports()
+            wrapped = vault.rewrap() + rotation.rewrap_exports() + account_secrets.rewrap()
             sealed = rotation.reseal(progress=self._progress) if data else 0
         except vault.CannotOpen as error:
             raise CommandError(f"開けない鍵があります。A key does not open: {error}. {vault.HINT}") from error
