@@ -9,9 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from consent import notices
+from consent.asking import Caller, Capacity
 from consent.models import Notice
 from consent.refusal import Absent
 from phr.api.frame import endpoint, person_of
+
+MOST = 200
 
 
 class NoticeShape(serializers.Serializer[Notice]):
@@ -25,7 +28,12 @@ class NoticeShape(serializers.Serializer[Notice]):
 
 @endpoint("GET", gives=NoticeShape(many=True))
 def list_notices(request: Request) -> Response:
-    """Newest first. What concerns a record one no longer stands to is not there."""
+    """Newest first. What concerns a record one no longer stands to is not there. An organisation's system reads
+    what its organisation was told: consents that ended, and the like.
+    """
+    if (office := _office(request)) is not None:
+        told = Notice.objects.filter(organization=office).order_by("-at", "-pk")[:MOST]
+        return Response(NoticeShape(told, many=True).data)
     rows = notices.inbox(person_of(request), now=timezone.now())
     about = getattr(request.auth, "subject", None)
     return Response([NoticeShape(row).data for row in rows if about is None or row.subject_id in (None, about)])
@@ -33,12 +41,25 @@ def list_notices(request: Request) -> Response:
 
 @endpoint("POST", scope="trust.write", status=204)
 def acknowledge_notice(request: Request, id: int) -> Response:
-    """Take note of one."""
-    now, person = timezone.now(), person_of(request)
+    """Take note of one; when it was is kept."""
+    now, office = timezone.now(), _office(request)
+    if office is not None:
+        rows = Notice.objects.filter(pk=id, organization=office)
+        if not rows.exists():
+            raise Absent
+        notices.acknowledge(rows, now=now)
+        return Response(status=204)
+    person = person_of(request)
     if id not in {row.pk for row in notices.inbox(person, now=now)}:
         raise Absent
     notices.acknowledge(Notice.objects.filter(pk=id, person=person), now=now)
     return Response(status=204)
+
+
+def _office(request: Request) -> int | None:
+    """The organisation whose system asks; None: a person does."""
+    caller = request.auth
+    return caller.organization if isinstance(caller, Caller) and caller.capacity is Capacity.SYSTEM else None
 
 
 urlpatterns = [

@@ -273,6 +273,9 @@ def _without_names(resource: Resource) -> Resource:
 
 
 def _as_rejection(no: Refusal) -> Exception:
+    if isinstance(no, grants.Collides):
+        stand = Grant.objects.filter(pk__in=no.grants).exclude(consent_id="").values_list("consent_id", flat=True)
+        return Conflict(f"{no.why} ({', '.join(f'Consent/{id}' for id in stand)})")
     if no.because is Because.CONFLICT:
         return Conflict(no.why)
     place = fhir_consent.element(no.place) if no.place.startswith("root") else "Consent"

@@ -96,8 +96,14 @@ def test_withdrawing_takes_no_more_steps_than_giving(family: Neighbourhood, offi
     assert (ended.status, ended.json["state"]) == (200, "inactive")
     assert clinic.get(f"Observation/{seen}").status == 404
     assert mother.get(f"Consent/{ended.json['consent']}").json["status"] == "inactive"
-    told = Notice.objects.get(organization=office, kind="grant:ended")
-    assert (told.detail, told.acknowledged_at) == ({"grant": number, "grant_version": 1, "because": "withdrawn"}, None)
+    system = family.of_clinic(CODE, scope="system/*.cruds trust.read trust.write")
+    [told] = system.get("/api/trust/notices").json
+    assert (told["kind"], told["record"], told["acknowledged_at"]) == ("grant:ended", str(YUKI), None)
+    assert told["detail"] == {"grant": number, "grant_version": 1, "because": "withdrawn"}
+    noted = f"/api/trust/notices/{told['id']}/acknowledge"
+    assert family.clinic.ask("POST", noted, b"{}", type="application/json").status == 404  # another organisation's
+    assert system.ask("POST", noted, b"{}", type="application/json").status == 204
+    assert Notice.objects.get(organization=office).acknowledged_at is not None
     assert "もう" not in json.dumps(get(mother, "consents"), ensure_ascii=False)
 
 

@@ -212,6 +212,7 @@ def test_an_own_deny_must_be_superseded(family: Neighbourhood, school: Organizat
     answer = mother.create(consent())
     assert answer.status == 409
     assert str(grant.pk) in answer.issue["diagnostics"]
+    assert f"Consent/{denied['id']}" in answer.issue["diagnostics"]
     assert mother.create(consent(**{"class": [{"system": CATEGORY, "code": "DENTAL"}]})).status == 201
     assert mother.put(consent() | {"id": denied["id"]}).status == 200
     assert grant_of(denied["id"]).supersedes_id == grant.pk
