@@ -197,8 +197,13 @@ def _glass(caller: Caller, glass: Glass, in_force: InForce, now: datetime) -> Pe
     if not full:
         basis = replace(basis, categories=rules.EMERGENCY_SET, level=2)
     because = (Reason(why, rests),)
-    permit = _permit(caller, in_force, now, (basis,), barred=0, grants=in_force.grants, because=because)
-    return replace(permit, scope=replace(permit.scope, open_letters=OPEN_LETTERS_PERSON))
+    return _reading(_permit(caller, in_force, now, (basis,), barred=0, grants=in_force.grants, because=because))
+
+
+def _reading(permit: Permit) -> Permit:
+    """The same, for reading and searching only: who comes in an emergency, or for a provision, writes nothing."""
+    doors = tuple(replace(d, letters="".join(x for x in d.letters if x in "rs")) for d in permit.scope.doors)
+    return replace(permit, scope=replace(permit.scope, doors=doors, open_letters=OPEN_LETTERS_PERSON))
 
 
 def _glass_fault(caller: Caller, glass: Glass, in_force: InForce, now: datetime) -> Rule | None:
@@ -226,8 +231,7 @@ def _provision(caller: Caller, in_force: InForce, now: datetime) -> Permit | Den
         return Deny(Reason(fault, rests))
     barred = int(Mark.LOCATION | Mark.MINOR_CONFIDENTIAL | Mark.CHILD_PROTECTION)
     because = (Reason(Rule.PROVIDED, rests), Reason(Rule.GRANTED))
-    permit = _permit(caller, in_force, now, (), barred=barred, grants=True, because=because)
-    return replace(permit, scope=replace(permit.scope, open_letters=OPEN_LETTERS_PERSON))
+    return _reading(_permit(caller, in_force, now, (), barred=barred, grants=True, because=because))
 
 
 def _provision_fault(caller: Caller, provided: Provided, in_force: InForce, now: datetime) -> Rule | None:

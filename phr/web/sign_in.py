@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from consent import audit
 from consent.audit import Event
 from consent.models import Person
-from phr.smart import attempts, factors, passkeys, step_up
+from phr.smart import attempts, emergency, factors, passkeys, step_up
 from phr.smart.attempts import Door, TooMany
 from phr.web import session
 from phr.web.pages import page
@@ -116,8 +116,9 @@ def too_many(answer: HttpResponse, many: TooMany) -> HttpResponse:
 @page
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the session; tokens of apps stay until they are stopped."""
+    """End the session, and what was opened in an emergency; tokens of apps stay until they are stopped."""
     if isinstance(request.user, Person):
+        emergency.end_all(by=request.user, now=timezone.now())
         audit.record(Event.PERSON_SIGNED_OUT, by=request.user, now=timezone.now())
     logout(request)
     return HttpResponseRedirect(settings.LOGOUT_REDIRECT_URL)

@@ -91,6 +91,8 @@ def reference(q: Question) -> bool:
         return False
     if not facts.subjects or caller.purpose == "PATADMIN":
         return False
+    if (caller.glass is not None or caller.provision) and q.letter not in "rs":
+        return False
     if facts.marks & _marks_against(caller, own):
         return False
     return all(_subject_permits(q, subject) for subject in facts.subjects)
