@@ -7,8 +7,9 @@ from django.core.checks import Tags, run_checks
 from django.core.management.base import SystemCheckError
 
 from phr.smart import checks as smart_checks
+from phr.smart import login_checks
 
-__all__ = ["require_safe", "smart_checks"]
+__all__ = ["login_checks", "require_safe", "smart_checks"]
 
 
 def require_safe() -> None:
