@@ -139,7 +139,7 @@ def refusals(person: Person, *, since: datetime, now: datetime) -> int:
 def to_review(*, by: Person) -> QuerySet[EmergencyAccess]:
     """What waits for a privacy officer, the most urgent first; never one's own or one's own house's."""
     waiting = EmergencyAccess.objects.filter(reviewed_at=None).select_related("organization", "person")
-    return waiting.exclude(person=by).exclude(organization_id=by.organization_id).order_by("review_due_at", "pk")
+    return waiting.exclude(person=by).exclude(organization_id=by.organization_id or 0).order_by("review_due_at", "pk")
 
 
 def overdue(*, now: datetime) -> QuerySet[EmergencyAccess]:
@@ -171,7 +171,7 @@ def review_due(now: datetime) -> datetime:
 
 
 def _on_duty(by: Person) -> Organization:
-    office = Organization.objects.filter(pk=by.organization_id, state=Organization.State.ACTIVE).first()
+    office = Organization.objects.filter(pk=by.organization_id or 0, state=Organization.State.ACTIVE).first()
     if not by.is_active or office is None or office.kind not in GLASS_KINDS:
         raise Refusal("救急に携わる医療者だけができます / only a clinician on duty may", because=Because.FORBIDDEN)
     return office

@@ -144,7 +144,7 @@ def build(seed: int, now: datetime) -> World:
 
 
 def _persons(seed: int, subjects: dict[str, Subject], offices: dict[str, Organization]) -> dict[str, Person]:
-    own = {"mother": {"own_subject": subjects["mother"]}, "teen": {"own_subject": subjects["child"]},
+    own: dict[str, dict[str, Any]] = {"mother": {"own_subject": subjects["mother"]}, "teen": {"own_subject": subjects["child"]},
            "doctor": {"organization": offices["a"]}, "er": {"organization": offices["b"]}}  # fmt: skip
     names = ("mother", "father", "aunt", "teen", "doctor", "er", "officer")
     return {
@@ -184,7 +184,7 @@ def _write(world: World, persons: dict[str, Person], offices: dict[str, Organiza
         code, more, categories, declared, marks = rng.choice(KINDS)
         subject = rng.choice([world.mother, world.child])
         day = (world.now - timedelta(days=rng.choice([10, 400]))).replace(microsecond=0)
-        about = (subject,)
+        about: tuple[UUID, ...] = (subject,)
         if rng.random() < 0.15:
             other = world.child if subject == world.mother else world.mother
             more = more | {"focus": [{"reference": f"Patient/{other}"}]}
