@@ -44,7 +44,9 @@ def run(id: int, *, now: datetime, forget: Forget) -> bool:
         return False
     match erasures.still_wanted(erasure, now=now):
         case None:
-            _erase(erasure, now=now, forget=forget)
+            erasure.state, erasure.ended_at = Erasure.State.DONE, now
+            erasure.save(update_fields=["state", "ended_at"])
+            _erase(erasure.subject, now=now, forget=forget)
             return True
         case "hold" | "not yet":
             return False
@@ -55,19 +57,26 @@ def run(id: int, *, now: datetime, forget: Forget) -> bool:
             return False
 
 
-def _erase(erasure: Erasure, *, now: datetime, forget: Forget) -> Shredded:
+@transaction.atomic
+def again(id: UUID, *, now: datetime, forget: Forget) -> bool:
+    """Erase once more what a restored backup brought back; its request was done before. False: erased, or not here."""
+    subject = Subject.objects.select_for_update().filter(pk=id).exclude(state=Subject.State.ERASED).first()
+    if subject is None:
+        return False
+    _erase(subject, now=now, forget=forget)
+    return True
+
+
+def _erase(subject: Subject, *, now: datetime, forget: Forget) -> Shredded:
     """In the order in which things stop: access first, then what is told, then what is kept."""
-    subject = erasure.subject
     family = family_of(subject, now=now)
     Subject.objects.filter(pk=subject.pk).update(
         state=Subject.State.ERASED, birth_on=None, consent_epoch=F("consent_epoch") + 1
     )
     _end_rights(subject, now)
-    erasure.state, erasure.ended_at = Erasure.State.DONE, now
-    erasure.save(update_fields=["state", "ended_at"])
     _tell_recipients(subject, now)
     Notice.objects.filter(subject=subject, person__isnull=False).delete()
-    tell(Kind.RECORD_ERASED, to=family, subject=None, now=now, detail={"erasure": erasure.pk})
+    tell(Kind.RECORD_ERASED, to=family, subject=None, now=now)
     LegalHold.objects.filter(subject=subject).update(reason="")
     audit.record(Event.SUBJECT_ERASED, by=None, subject=subject.pk, now=now)
     gone = shredding.shred(subject.pk)

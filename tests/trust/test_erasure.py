@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,7 +12,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 from django.utils import timezone
 
 from consent import audit, keys, sealing
@@ -17,13 +20,15 @@ from consent.models import AuditEntry, Erasure, Grant, Guardianship, LegalHold, 
 from consent.signing import signing_key
 from phr.fhir.bulk import running
 from phr.populate.cast import HANA, YUKI
-from phr.records import store
+from phr.populate.store import for_organization
+from phr.records import rebuild, rotation, shredding, store
+from phr.records.gateway import Records
 from phr.records.jobs import ExportJob
 from phr.records.vault import CannotOpen
-from phr.smart import leaving
-from phr.smart.models import AccessToken, Launch
+from phr.smart import demo, leaving
+from phr.smart.models import AccessToken, Application, Launch
 from phr.trust import erasing
-from tests.family import App, Neighbourhood, encoded, pressure, secret, weight
+from tests.family import App, Neighbourhood, at_home, encoded, pressure, secret, weight
 
 JSON = "application/json"
 LATER = timedelta(days=settings.PHR_ERASURE_DAYS, minutes=1)
@@ -271,6 +276,88 @@ def test_killed_in_the_middle_nothing_is_done(family: Neighbourhood, monkeypatch
 
     with pytest.raises(KeyboardInterrupt):
         erasing.run_due(now=timezone.now() + LATER, forget=dies)
+    assert about(YUKI) == before
+    assert Subject.objects.get(pk=YUKI).state == "active"
+    assert erasing.run_due(now=timezone.now() + LATER, forget=leaving.forget) == 1
+    assert set(about(YUKI).values()) == {0}
+
+
+def shared(family: Neighbourhood) -> int:
+    """A resource of the clinic about Yuki and Hana, with an earlier version; its row."""
+    organization = Application.objects.get(client_id=demo.CLINIC).organization_id
+    caller = replace(for_organization(organization, YUKI), subject=None)
+    records = Records.opened_by(caller, now=timezone.now())
+    both = weight(YUKI, focus=[{"reference": f"Patient/{HANA}"}])
+    draft = records._draft(both, id="shared-1", version=1, author=organization)
+    assert set(draft.facts.subjects) == {YUKI, HANA}
+    return store.insert([draft], now=timezone.now())[0]
+
+
+@pytest.mark.IT("14")
+@pytest.mark.IT("34")
+@pytest.mark.G("03")
+def test_what_is_about_two_stays_sealed_for_the_other_and_shows_nothing(family: Neighbourhood) -> None:
+    row = shared(family)
+    assert post(family.app("mother", patient="hana"), f"records/{HANA}/erasure/ask").status == 202
+    assert post(family.father, f"records/{HANA}/erasure/ask").json["state"] == "waiting"
+    assert erasing.run_due(now=timezone.now() + LATER, forget=leaving.forget) == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cardinality(terms), body IS NOT NULL FROM phr_resource WHERE id = %s", [row])
+        assert cursor.fetchone() == (0, True)
+        for table in shredding.INDEX:
+            cursor.execute(f"SELECT count(*) FROM {table} WHERE resource_id = %s", [row])
+            assert cursor.fetchone()[0] == 0, table
+    for app in (family.clinic, family.mother, family.father, family.officer):
+        assert app.get("Observation/shared-1").status in (401, 404)
+    # Neither tidying nor new keys bring the erased person back into the index, or give her a key.
+    rebuild.reindex()
+    rotation.reseal()
+    assert keys.all_keys(HANA) == {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cardinality(terms) FROM phr_resource WHERE id = %s", [row])
+        assert cursor.fetchone()[0] == 0
+        # The other person's copy of the key still opens it: it is her record too, until she has it erased.
+        cursor.execute(f"{store.select()} WHERE r.id = %s", [row])
+        found = cursor.fetchone()
+    assert b"29463-7" in (store.stored(found, store.facts_of_row(found)).body or b"")
+    Erasure.objects.all().delete()
+    erase(family, family.mother, YUKI)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM phr_resource WHERE id = %s", [row])
+        assert cursor.fetchone()[0] == 0
+
+
+@pytest.mark.IT("14")
+def test_a_write_that_was_under_way_goes_too(family: Neighbourhood) -> None:
+    """It was decided before, and stored after: the sweep takes it away."""
+    erase(family, family.mother, YUKI)
+    records = Records.opened_by(for_organization(family.demo.clinic.pk), now=timezone.now())
+    store.insert([records._draft(weight(), id="late", version=1, author=family.demo.clinic.pk)], now=timezone.now())
+    assert about(YUKI)["resources"] == 1
+    erasing.run_due(now=timezone.now(), forget=leaving.forget)
+    assert (about(YUKI)["resources"], about(YUKI)["keys"]) == (0, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.IT("14")
+def test_a_killed_process_leaves_nothing_half_done(transactional_db: None) -> None:
+    """SIGKILL while it erases: the database undoes it, and the sweep does it all."""
+    family = at_home()
+    family.mother.made(pressure())
+    post(family.mother, f"records/{YUKI}/erasure/ask")
+    before = about(YUKI)
+    child = os.fork()
+    if child == 0:  # everything but the COMMIT is done when it dies
+
+        def dies(*_: object) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        connections.close_all()
+        erasing.run_due(now=timezone.now() + LATER, forget=dies)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    connections.close_all()
     assert about(YUKI) == before
     assert Subject.objects.get(pk=YUKI).state == "active"
     assert erasing.run_due(now=timezone.now() + LATER, forget=leaving.forget) == 1
