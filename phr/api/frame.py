@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import OperationalError
 from django.http import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -180,6 +181,8 @@ def _problem(error: Exception) -> Response | None:
             return answer
         case AuditUnavailable():
             return told(503, str(error))
+        case OperationalError():
+            return told(503, "一時的に利用できません / temporarily unavailable")
         case APIException():
             return told(error.status_code, str(error.detail))
     return None

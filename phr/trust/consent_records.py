@@ -23,13 +23,17 @@ from consent.models import Grant, Organization, Person, Subject
 from consent.refusal import Because, Refusal
 from phr.records import body
 from phr.records.admission import at
-from phr.records.gateway import Conflict, Records, Unprocessable
+from phr.records.gateway import Change, Conflict, Records, Unprocessable
 from phr.records.store import Stored
 from phr.trust import consent_parts, consents
 
 DOCUMENTS = frozenset({"treatment", "adr"})  # consents to care itself: kept as documents, they share nothing
 ENDS = frozenset({"inactive", "rejected", "entered-in-error"})
-HIDDEN = ("text", "contained", "performer", "verification", "note")  # could tell which guardian wrote it (G-05)
+# What stays of a Consent the family wrote that waits; anything else could tell which guardian it was (G-05).
+SHOWN = frozenset({
+    "resourceType", "id", "meta", "implicitRules", "language", "modifierExtension", "identifier", "status", "scope",
+    "category", "patient", "dateTime", "policy", "policyRule", "provision",
+})  # fmt: skip
 Resource = dict[str, Any]
 
 
@@ -54,12 +58,29 @@ class ConsentRecords(Records):
             return super().create_all(told, keep_ids=True)
 
     def update(self, type: str, id: str, resource: Resource, **how: Any) -> Stored:
-        with self.accounted():
+        with self.accounted(), transaction.atomic():
+            self._hold({type})
             return super().update(type, id, resource, **how)
 
     def put(self, type: str, id: str, resource: Resource, **how: Any) -> tuple[Stored, bool]:
-        with self.accounted():
+        with self.accounted(), transaction.atomic():
+            self._hold({type})
             return super().put(type, id, resource, **how)
+
+    def patch(self, type: str, id: str, change: Change, **how: Any) -> Stored:
+        with self.accounted(), transaction.atomic():
+            self._hold({type})
+            return super().patch(type, id, change, **how)
+
+    def lock_all(self, names: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        named = list(names)
+        self._hold({type for type, _ in named})
+        return super().lock_all(named)
+
+    def _hold(self, types: set[str]) -> None:
+        """The person before her Consents, as every deed of the trust does; else two deeds could wait for each other."""
+        if "Consent" in types and self.caller.capacity in FAMILY and self.caller.subject is not None:
+            Subject.objects.select_for_update().filter(pk=self.caller.subject).first()
 
     def _replace(self, current: Stored, resource: Resource) -> Stored:
         if current.type != "Consent":
@@ -76,6 +97,7 @@ class ConsentRecords(Records):
         if type != "Consent":
             return super().delete(type, id, **how)
         with self.accounted(), transaction.atomic():
+            self._hold({type})
             gone = super().delete(type, id, **how)
             grant = self._grant(id) if gone is not None else None
             if grant is not None and grant.state != Grant.State.INACTIVE:
@@ -269,7 +291,7 @@ def _against(reading: Reading, now: datetime) -> list[Reason]:
 
 
 def _without_names(resource: Resource) -> Resource:
-    return {name: value for name, value in resource.items() if name not in HIDDEN}
+    return {name: value for name, value in resource.items() if name in SHOWN}
 
 
 def _as_rejection(no: Refusal) -> Exception:

@@ -327,3 +327,51 @@ def test_a_consent_that_names_a_label_bears_it(family: Neighbourhood, school: Or
     assert clinic.get(f"Consent/{named}").status == 404
     assert named not in clinic.search("Consent").ids
     assert mother.get(f"Consent/{named}").status == 200
+
+
+@pytest.mark.G(15)
+def test_what_one_guardian_denied_the_other_cannot_take_away(family: Neighbourhood, school: Organization) -> None:
+    mother, father = family.app("mother", patient="hana"), family.father
+    denied = father.made(consent(HANA, type="deny", purpose=None))
+    for answer in (
+        mother.delete(f"Consent/{denied['id']}"),
+        mother.put(denied | {"status": "inactive"}),
+        mother.put(consent(HANA) | {"id": denied["id"]}),
+    ):
+        assert answer.status == 422
+        assert "father" not in str(answer).lower()
+    assert (mother.get(f"Consent/{denied['id']}").json, grant_of(denied["id"]).state) == (denied, "active")
+    assert len(audit_lines("grant:refused")) == 3
+    assert father.delete(f"Consent/{denied['id']}").status == 204
+    assert grant_of(denied["id"]).state == "inactive"
+
+
+@pytest.mark.G(5)
+def test_what_waits_does_not_show_which_guardian_wrote_it(family: Neighbourhood, school: Organization) -> None:
+    told = consent(HANA, code=[{"text": "EPDS"}]) | {
+        "performer": [{"display": "見本 雪"}], "sourceAttachment": {"title": "雪の同意書"},
+        "extension": [{"url": "urn:x", "valueString": "雪"}]}  # fmt: skip
+    made = family.app("mother", patient="hana").made(told)
+    assert (made["status"], "雪" in str(made)) == ("proposed", False)
+    history = family.father.get(f"Consent/{made['id']}/_history")
+    assert (history.status, "雪" in history.content.decode()) == (200, False)
+
+
+def test_an_import_of_a_consent_waits_and_is_repeatable(family: Neighbourhood, school: Organization) -> None:
+    from consent.decide import Caller
+    from phr.management.commands._ingest import Importing
+    from phr.populate.store import for_organization
+    from phr.records import body
+    from phr.records.ingesting import bring
+    from phr.records.ndjson import Line
+
+    office = Organization.objects.get(code=clinic_code(family))
+    caller: Caller = for_organization(office.pk, YUKI)
+    text = encoded(consent() | {"id": "imported-1"})
+    line = Line(1, len(text), text)
+    for created, unchanged in ((1, 0), (0, 1)):
+        records = Importing.opened_by(caller, now=family.now)
+        done = bring(records, [line], read=body.received, patients=False)
+        assert (done.created, done.unchanged, done.problems) == (created, unchanged, [])
+    assert family.mother.get("Consent/imported-1").json["status"] == "proposed"
+    assert grant_of("imported-1").state == "proposed"
