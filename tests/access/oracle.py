@@ -144,8 +144,10 @@ def build(seed: int, now: datetime) -> World:
 
 
 def _persons(seed: int, subjects: dict[str, Subject], offices: dict[str, Organization]) -> dict[str, Person]:
-    own: dict[str, dict[str, Any]] = {"mother": {"own_subject": subjects["mother"]}, "teen": {"own_subject": subjects["child"]},
-           "doctor": {"organization": offices["a"]}, "er": {"organization": offices["b"]}}  # fmt: skip
+    own: dict[str, dict[str, Any]] = {
+        "mother": {"own_subject": subjects["mother"]}, "teen": {"own_subject": subjects["child"]},
+        "doctor": {"organization": offices["a"]}, "er": {"organization": offices["b"]},
+    }  # fmt: skip
     names = ("mother", "father", "aunt", "teen", "doctor", "er", "officer")
     return {
         name: Person.objects.create(username=f"{name}-{seed}", name=name, password="!", **own.get(name, {}))
