@@ -100,7 +100,7 @@ def _due(subject: Subject, wait: timedelta, now: datetime) -> datetime:
 
 
 def _told(event: Event, kind: Kind, erasure: Erasure, by: Person, now: datetime) -> None:
-    about = {"erasure": erasure.pk, "capacity": erasure.capacity}
+    about: audit.Detail = {"erasure": erasure.pk, "capacity": erasure.capacity}
     audit.record(event, by=by, subject=erasure.subject_id, now=now, detail=about)
     family = family_of(erasure.subject, now=now)
     tell(kind, to=family, subject=erasure.subject_id, now=now, detail={"erasure": erasure.pk})

@@ -136,7 +136,8 @@ def _provisions(asked: Asked) -> Iterator[Told]:
 
 def _notices(asked: Asked) -> Iterator[Told]:
     rows = Notice.objects.filter(person=asked.person, subject=asked.subject).order_by("pk")
-    yield from rows.values("id", "kind", "at", "detail", "acknowledged_at").iterator()
+    for row in rows.values("id", "kind", "at", "detail", "acknowledged_at").iterator():
+        yield dict(row)
 
 
 def _requests(asked: Asked) -> Iterator[Told]:

@@ -59,7 +59,7 @@ class Package:
 
     def __post_init__(self) -> None:
         self._sink = _Sink()
-        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_DEFLATED)  # type: ignore[arg-type]
+        self._zip = zipfile.ZipFile(self._sink, "w", zipfile.ZIP_DEFLATED)  # type: ignore[call-overload]
 
     def lines(self, name: str, lines: Iterable[bytes]) -> Iterator[bytes]:
         """One file of NDJSON."""
