@@ -66,8 +66,8 @@ DECLARED: Declaration = {
         "detail": PERSONAL, "acknowledged_at": PERSONAL,
     },
     "LegalHold": {
-        "id": PLAIN, "subject": PERSONAL, "kind": PERSONAL, "reason": PERSONAL, "until": PERSONAL, "organization": PLAIN,
-        "placed_by": PERSONAL, "placed_at": PERSONAL, "lifted_by": PERSONAL, "lifted_at": PERSONAL,
+        "id": PLAIN, "subject": PERSONAL, "kind": PERSONAL, "reason": PERSONAL, "until": PERSONAL,
+        "organization": PLAIN, "placed_by": PERSONAL, "placed_at": PERSONAL, "lifted_by": PERSONAL, "lifted_at": PERSONAL,
     },
     "Erasure": {
         "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "joint_act": PERSONAL,
@@ -81,8 +81,8 @@ DECLARED: Declaration = {
     },
     "Transfer": {
         "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "joint_act": PERSONAL,
-        "to": PERSONAL, "state": PLAIN, "asked_at": PERSONAL, "packed_at": PERSONAL, "manifest": PERSONAL, "receipt": PERSONAL,
-        "confirmed_at": PERSONAL,
+        "to": PERSONAL, "state": PLAIN, "asked_at": PERSONAL, "packed_at": PERSONAL, "manifest": PERSONAL,
+        "receipt": PERSONAL, "confirmed_at": PERSONAL,
     },
     "JointAct": {
         "id": PERSONAL, "subject": PERSONAL, "kind": PERSONAL, "grant": PERSONAL, "detail": PERSONAL,

@@ -150,7 +150,7 @@ def test_what_was_erased_since_no_backup_brings_back(place: Place) -> None:
 def test_old_copies_of_keys_are_soon_forgotten(place: Place) -> None:
     place.manage("demo_family")
     old = place.keys()
-    ago = os.stat(old).st_mtime - 9 * 86400
+    ago = old.stat().st_mtime - 9 * 86400
     for file in (old, Path(f"{old}.erased")):
         moved = file.with_name(file.name.replace("tsumugi-", "tsumugi-1"))
         file.rename(moved)
