@@ -245,16 +245,20 @@ def test_a_system_fetches_its_own_only(family: Neighbourhood, world: World) -> N
 
 
 @pytest.mark.IT("34")
+@pytest.mark.G("03")
 def test_what_is_about_two_takes_both(family: Neighbourhood, world: World) -> None:
-    """A resource that is also about the child stays: only the mother permitted."""
+    """A weight of the mother that is also about her child: only the mother permitted."""
+    opened = Clause(permit=True, actors=frozenset({f"org:{family.demo.clinic.pk}"}), purposes=frozenset({"TREAT"}),
+                    categories=frozenset({"IDENTITY", "GROWTH"}))  # fmt: skip
+    father, child = Person.objects.get(username="ichiro"), Subject.objects.get(pk=HANA)
+    grants.give(subject=child, root=opened, by=father, capacity="guardian", now=timezone.now())
+    shared = family.clinic.made(weight(focus=[{"reference": f"Patient/{HANA}"}]))
+    alone = family.clinic.made(weight())
     [id] = world.handed()
     told = world.fetch(id)
-    shared = Provision.objects.get(pk=id)
-    assert all(YUKI_ONLY in str(e["resource"].get("subject")) for e in told.json["entry"])
-    assert str(HANA) not in told.content.decode() and shared.subject_id == YUKI
-
-
-YUKI_ONLY = str(YUKI)
+    found = {e["resource"]["id"] for e in told.json["entry"]}
+    assert alone["id"] in found and shared["id"] not in found
+    assert str(HANA) not in told.content.decode() and shared["id"] not in str(Provision.objects.get(pk=id).items)
 
 
 @pytest.mark.IT("07")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
@@ -24,8 +25,8 @@ from consent.decide import Caller, Capacity
 from consent.models import Benefit, Confirmation, Guardianship, JointAct, Notice, Program, Provision, Recipient, Subject
 from consent.refusal import Absent, Because, Refusal
 from consent.scope import Category, Clause
-from tests.consent.people import People
-from tests.institution import GROWTH, Trust, one, system_of
+from tests.consent.people import People, people
+from tests.institution import GROWTH, Trust, one, system_of, trust
 
 DAY = timedelta(days=1)
 
@@ -383,3 +384,46 @@ def test_a_consent_that_names_a_program_is_for_that_one(
     consent(institution, family, to, program=str(program.pk))
     assert one(institution.asked(program, to)).state == "permitted"
     assert one(institution.asked(other, to)).judgement["codes"] == ["no-consent"]
+
+
+@pytest.mark.G("14")
+@pytest.mark.IT("04")
+def test_both_guardians_answer_and_one_no_is_enough(
+    family: People, institution: Trust, to: Recipient, program: Program, now: datetime
+) -> None:
+    institution.entrusted(family.hana, family.yuki)
+    actor = f"org:{to.organization_id}"
+    given = institution.given(family.hana, family.yuki, actor, capacity="guardian", ask=True)
+    joint.agree(act=JointAct.objects.get(grant=given), by=family.ichiro, now=now)
+    first, second = one(institution.asked(program, to)), one(institution.asked(program, to))
+    assert (first.state, second.state) == ("asked", "asked")
+    half = provisions.answer(provision=first, yes=True, by=family.yuki, now=now)
+    assert half.state == "asked"  # the other has not said yes
+    assert provisions.answer(provision=first, yes=True, by=family.yuki, now=now).state == "asked"  # nor by asking twice
+    assert provisions.answer(provision=first, yes=True, by=family.ichiro, now=now).state == "permitted"
+    assert provisions.answer(provision=second, yes=False, by=family.ichiro, now=now).state == "refused"
+    with pytest.raises(Absent):
+        provisions.answer(provision=second, yes=True, by=family.mei, now=now)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.IT("07")
+def test_asked_at_the_same_time_it_is_one_request(now: datetime) -> None:
+    """Four of its workers send the same request at once."""
+    house = people(now)
+    desk = trust(now)
+    to = desk.recipient()
+    program = desk.program(to)
+    desk.entrusted(house.yuki_subject, house.yuki)
+    desk.given(house.yuki_subject, house.yuki, f"org:{to.organization_id}")
+
+    def ask() -> object:
+        try:
+            return desk.asked(program, to, reference="same").pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        found = {each.result() for each in [pool.submit(ask) for _ in range(4)]}
+    assert len(found) == 1 and Provision.objects.count() == 1
+    assert provider_records.reconcile(house.yuki_subject, shown=1).agrees
