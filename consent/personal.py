@@ -67,7 +67,8 @@ DECLARED: Declaration = {
     },
     "LegalHold": {
         "id": PLAIN, "subject": PERSONAL, "kind": PERSONAL, "reason": PERSONAL, "until": PERSONAL,
-        "organization": PLAIN, "placed_by": PERSONAL, "placed_at": PERSONAL, "lifted_by": PERSONAL, "lifted_at": PERSONAL,
+        "organization": PLAIN, "placed_by": PERSONAL, "placed_at": PERSONAL, "lifted_by": PERSONAL,
+        "lifted_at": PERSONAL,
     },
     "Erasure": {
         "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "joint_act": PERSONAL,

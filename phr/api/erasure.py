@@ -34,9 +34,7 @@ class HoldBody(serializers.Serializer[Any]):
     record = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=LegalHold.Kind.choices)
     reason = serializers.CharField(max_length=300)
-    until = serializers.DateField(
-        allow_null=True, required=False, help_text="これより前は保存 / kept before it"
-    )
+    until = serializers.DateField(allow_null=True, required=False, help_text="これより前は保存 / kept before it")
 
 
 class HoldShape(serializers.Serializer[LegalHold]):
