@@ -20,6 +20,7 @@ DEEPEST = 2  # levels below the root
 MOST_ROWS = 1000
 PROXY_MONTHS = 18  # G-18
 CLASS_DAYS = 366  # IT-03: a year
+YEARS = range(1800, 2200)  # what a person can mean; every time zone of it is a date
 
 
 class OutsideProfile(Refusal):
@@ -119,7 +120,7 @@ def _each(values: frozenset[T] | None, known: Callable[[T], bool]) -> bool:
 
 
 def _ordered(low: datetime | None, high: datetime | None) -> bool:
-    if any(end is not None and end.tzinfo is None for end in (low, high)):
+    if any(end is not None and (end.tzinfo is None or end.year not in YEARS) for end in (low, high)):
         return False
     return low is None or high is None or low < high
 

@@ -137,8 +137,14 @@ def actor_name(actor: str, names: Mapping[str, str], at: int) -> str:
 
 def period(low: datetime | None, high: datetime | None) -> str:
     """Days in Japan, both ends named; the end is not part of it."""
-    told = [f"{end.astimezone(rules.JST):%Y-%m-%d %H:%M}" if end else "" for end in (low, high)]
-    return f"{told[0]} – {told[1]}".strip()
+    return " – ".join("" if end is None else _moment(end) for end in (low, high)).strip()
+
+
+def _moment(instant: datetime) -> str:
+    try:
+        return f"{instant.astimezone(rules.JST):%Y-%m-%d %H:%M}"
+    except OverflowError:  # a proposal may name the end of time
+        return instant.isoformat()
 
 
 def _joined(values: list[str], at: int) -> str:
