@@ -58,11 +58,15 @@ SELECT {COLUMNS}{{more}} FROM (SELECT %(person)s::bigint AS person, %(organizati
     %(glass)s::boolean AS glass) c {JOINS} {{joins}}
 """
 _PLAIN = _ASKED.format(more="", joins="")
-# A Provision, and whose consent it rests on: the newest version of the Grant it was judged by, while that is active.
+# A Provision, and whose consent it rests on: the Grant it was judged by, while that is active and who gave it is not
+# stopped.
 # A guardian alone: another guardian whose link stands has not said yes to that Grant (G-14).
 _FOR_PROVISION = _ASKED.format(
     more=""", v.state, vr.organization_id, v.subject_id, v.purpose, v.until, vp.state,
-  CASE WHEN vg.state = 'active' THEN vg.capacity ELSE '' END,
+  CASE WHEN vg.state = 'active' AND (vg.capacity <> 'guardian' OR EXISTS (
+         SELECT FROM consent_guardianship w
+          WHERE w.subject_id = v.subject_id AND w.person_id = vg.given_by_id AND w.state = 'active'))
+       THEN vg.capacity ELSE '' END,
   EXISTS (
     SELECT FROM consent_guardianship l
      WHERE l.subject_id = v.subject_id AND l.state = 'active' AND l.person_id <> vg.given_by_id
