@@ -18,7 +18,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import api_view, authentication_classes, parser_classes, renderer_classes
-from rest_framework.exceptions import APIException, NotAuthenticated, ValidationError
+from rest_framework.exceptions import APIException, NotAuthenticated, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -41,6 +41,16 @@ Endpoint = Callable[..., Response | HttpResponseBase]
 
 class Problem(JSONRenderer):
     media_type = PROBLEM
+
+
+class Json(JSONParser):
+    """JSON; what is nested without end is none."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError("入れ子が深すぎます / nested too deeply") from None
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -89,7 +99,7 @@ def endpoint(
         made: Any = answered
         for layer in (
             renderer_classes([JSONRenderer]),
-            parser_classes([JSONParser]),
+            parser_classes([Json]),
             authentication_classes([TokenAuthentication, SessionAuthentication]),
             api_view([method]),
             extend_schema(request=takes, responses=answers, operation_id=name or view.__name__),
