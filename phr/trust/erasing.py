@@ -15,9 +15,21 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, erasures, grants, joint, rules
+from consent import audit, erasures, grants, joint, overdue, rules
 from consent.audit import Event
-from consent.models import Erasure, Grant, Guardianship, JointAct, LegalHold, Notice, Organization, Person, Subject
+from consent.models import (
+    Erasure,
+    Grant,
+    Guardianship,
+    JointAct,
+    LegalHold,
+    Mandate,
+    Notice,
+    Organization,
+    Person,
+    Provision,
+    Subject,
+)
 from consent.notices import Kind, family_of, tell, tell_organization
 from phr.records import shredding
 from phr.records.shredding import Shredded
@@ -85,7 +97,11 @@ def _erase(subject: Subject, *, now: datetime, forget: Forget) -> Shredded:
 
 
 def _end_rights(subject: Subject, now: datetime) -> None:
-    """Grants, links and what waits for guardians end; own words in them go."""
+    """Provisions (whoever got something must delete it), the mandate, Grants, links and what waits for guardians end;
+    own words in them go."""
+    for provision in Provision.objects.filter(subject=subject, state__in=overdue.OPEN):
+        overdue.end(provision=provision, reason="erased", by=None, now=now)
+    Mandate.objects.filter(subject=subject, ended_at=None).update(ended_at=now)
     for grant in Grant.objects.filter(subject=subject).exclude(state=Grant.State.INACTIVE):
         grants.end(grant, "", now)
     Grant.objects.filter(subject=subject).update(ended_reason="")

@@ -15,8 +15,19 @@ from django.conf import settings
 from django.db import connection, connections
 from django.utils import timezone
 
-from consent import audit, keys, sealing
-from consent.models import AuditEntry, Erasure, Grant, Guardianship, LegalHold, Person, Subject
+from consent import audit, keys, provider_records, provisions, sealing
+from consent.models import (
+    AuditEntry,
+    DeletionCertificate,
+    Erasure,
+    Grant,
+    Guardianship,
+    LegalHold,
+    Mandate,
+    Person,
+    Subject,
+)  # fmt: skip
+from consent.refusal import Refusal
 from consent.signing import signing_key
 from phr.fhir.bulk import running
 from phr.populate.cast import HANA, YUKI
@@ -29,6 +40,7 @@ from phr.smart import demo, leaving
 from phr.smart.models import AccessToken, Application, Launch
 from phr.trust import erasing
 from tests.family import App, Neighbourhood, at_home, encoded, pressure, secret, weight
+from tests.institution import one, system_of, trust
 
 JSON = "application/json"
 LATER = timedelta(days=settings.PHR_ERASURE_DAYS, minutes=1)
@@ -362,3 +374,25 @@ def test_a_killed_process_leaves_nothing_half_done(transactional_db: None) -> No
     assert Subject.objects.get(pk=YUKI).state == "active"
     assert erasing.run_due(now=timezone.now() + LATER, forget=leaving.forget) == 1
     assert set(about(YUKI).values()) == {0}
+
+
+@pytest.mark.IT("14")
+@pytest.mark.IT("40")
+def test_what_was_provided_is_called_back_and_its_record_stays(family: Neighbourhood) -> None:
+    now = timezone.now()
+    desk = trust(now)
+    recipient = desk.recipient()
+    program, yuki = desk.program(recipient), Person.objects.get(username="yuki")
+    subject = Subject.objects.get(pk=YUKI)
+    desk.entrusted(subject, yuki)
+    desk.given(subject, yuki, f"org:{recipient.organization_id}")
+    made = one(desk.asked(program, recipient))
+    caller = system_of(recipient, provision=str(made.pk))
+    provisions.delivered(provision=made, items=["Observation/x/_history/1"], last=True, by=caller, now=now)
+    erase(family, family.mother, YUKI)
+    made.refresh_from_db()
+    assert (made.state, made.ended_reason, made.items) == ("ended", "erased", ["Observation/x/_history/1"])
+    assert DeletionCertificate.objects.filter(provision=made, submitted_at=None).exists()
+    assert not Mandate.objects.filter(subject=subject, ended_at=None).exists()
+    with pytest.raises(Refusal):  # three years
+        provider_records.discard(provision=made, now=now + LATER)
