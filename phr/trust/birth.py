@@ -221,7 +221,8 @@ def _require(by: Person, clinic: Organization, children: Sequence[Newborn], now:
     municipal = by.organization.kind == Organization.Kind.MUNICIPALITY
     if by.organization_id != clinic.pk and not municipal:
         raise Refusal("出産を扱った医療機関が登録します / the delivering clinic records it", because=Because.FORBIDDEN)
-    if not children or any(child.born_at > now for child in children):
+    oldest = now - timedelta(days=366 * rules.ADULT_AGE)
+    if not children or any(not oldest < child.born_at <= now for child in children):
         raise Refusal("出生の日時が不正です / a time of birth that cannot be", place="children")
 
 

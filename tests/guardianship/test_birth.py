@@ -198,6 +198,32 @@ def test_only_the_delivering_clinic_or_a_municipality_records_a_birth(
     assert (link.person, link.evidence, link.kind) == (person("yuki"), "birth-notice", "parent")
 
 
+@pytest.mark.G("01")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"children": []}, {"children": [{"born_at": "2199-01-01T00:00:00Z"}]},
+        {"children": [{"born_at": "0001-01-01T00:00:00+14:00"}]}, {"children": [{"born_at": "1970-01-01T00:00:00Z"}]},
+        {"children": [{"born_at": "soon"}]},
+        {"children": [{"born_at": "2026-01-01T00:00:00Z", "sources": ["Patient/x"]}]},
+        {"mother": "x"}, {"delivered_by": "0000000000"},
+    ],
+)  # fmt: skip
+def test_births_that_cannot_be(family: Neighbourhood, hers: dict[str, str], wrong: dict[str, Any]) -> None:
+    before = rows()
+    body = {"mother": str(YUKI), "children": [{"born_at": at_birth()}]} | wrong
+    assert post(family.app("obstetrician"), "desk/births", body).status == 422
+    assert rows() == before
+
+
+@pytest.mark.G("01")
+def test_twins_are_recorded_whole_or_not_at_all(family: Neighbourhood, hers: dict[str, str]) -> None:
+    before, links = rows(), Guardianship.objects.count()
+    children = [{"born_at": at_birth()}, {"born_at": at_birth(), "sources": [hers["71354-5"]]}]
+    assert post(family.app("obstetrician"), "desk/births", {"mother": str(YUKI), "children": children}).status == 422
+    assert (rows(), Guardianship.objects.count()) == (before, links)
+
+
 # -- loss ----------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from django.utils import timezone
 
-from consent.models import Guardianship, Organization, Person
+from consent import joint
+from consent.models import Guardianship, Organization, Person, Subject
 from phr.populate import personas
 from phr.populate.cast import HANA, REN, YUKI
 from phr.smart.demo import APP
@@ -100,7 +101,16 @@ def test_a_freeze_is_silent_and_takes_everything_at_once(family: Neighbourhood) 
     never = [father.get(f"Patient/{nowhere}"), get(father, f"records/{nowhere}/proxies")]
     other = family.app("father", patient="ren")
     assert other.get(f"Patient/{REN}").status == 200
+    download = get(father, f"records/{HANA}/disclosure")
+    assert download.status == 200
+    asked = joint.ask(
+        kind=joint.Kind.ERASURE, subject=Subject.objects.get(pk=HANA), by=person("ichiro"), now=timezone.now()
+    )  # fmt: skip
     freeze(family, "ichiro", HANA)
+    asked.refresh_from_db()
+    assert asked.state == "refused", "what he asked for waits no longer"
+    assert get(other, f"records/{HANA}/disclosure").status == 404
+    assert get(father, f"records/{HANA}/disclosure").status == 401
     tokenless = App("no such token")
     assert father.get(f"Patient/{HANA}").told()[:1] == tokenless.get(f"Patient/{HANA}").told()[:1] == (401,)
     assert never[0].status == never[1].status == 404
