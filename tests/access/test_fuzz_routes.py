@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from consent.models import Person
 from phr.populate.cast import HANA, YUKI
-from tests.access.permissions import FHIR, FORM, TABLE
+from tests.access.permissions import TABLE
+from tests.access.row import FHIR, FORM
 from tests.family import KAI, Neighbourhood
 from tests.fhir.test_fuzz import JSON, TEXTS, dumped
 
