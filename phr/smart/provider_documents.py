@@ -51,13 +51,18 @@ def metadata(issuer: str) -> Metadata:
     told = _json(_call("GET", f"{issuer}/.well-known/openid-configuration"))
     if told.get("issuer") != issuer:
         raise ProviderFailed("the discovery document is another issuer's")
-    names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
-    urls = [str(told.get(name, "")) for name in names]
-    for url in urls:
-        _parts(url)
-    found = Metadata(*urls, says_iss=told.get("authorization_response_iss_parameter_supported") is True)
+    found = Metadata(
+        authorization=_url(told, "authorization_endpoint"), token=_url(told, "token_endpoint"),
+        keys=_url(told, "jwks_uri"), says_iss=told.get("authorization_response_iss_parameter_supported") is True,
+    )  # fmt: skip
     _metadata[issuer] = (time.monotonic() + KEPT, found)
     return found
+
+
+def _url(told: Mapping[str, Any], name: str) -> str:
+    url = str(told.get(name, ""))
+    _parts(url)
+    return url
 
 
 def key(url: str, kid: object) -> Mapping[str, Any]:

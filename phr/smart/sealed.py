@@ -21,13 +21,13 @@ def seal(value: bytes, *, place: str) -> tuple[bytes, str]:
     return nonce + ring.keys[ring.current].encrypt(nonce, value, _aad(place)), ring.current
 
 
-def opened(sealed: bytes, kek: str, *, place: str) -> bytes:
+def opened(sealed: bytes | memoryview, kek: str, *, place: str) -> bytes:
     """The value. Raises CannotOpen: another place, altered bytes, or a key no longer in PHR_KEYS."""
-    key, sealed = keyring().keys.get(kek), bytes(sealed)
+    key, told = keyring().keys.get(kek), bytes(sealed)
     if key is None:
         raise CannotOpen(f"key-encryption key {kek!r} is not in PHR_KEYS")
     try:
-        return key.decrypt(sealed[:12], sealed[12:], _aad(place))
+        return key.decrypt(told[:12], told[12:], _aad(place))
     except InvalidTag:
         raise CannotOpen("a sealed account secret was altered or moved") from None
 

@@ -27,7 +27,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def let_server_threads_go(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The threads of the test server keep their connections; the test database must be free to go."""
     yield
