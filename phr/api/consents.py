@@ -159,10 +159,9 @@ def show_receipt(request: Request, subject: UUID, id: int) -> Response:
     now = timezone.now()
     record_of(request, subject, now=now)
     grant = _grant(subject, id)
-    try:
-        told = given(grant)
-    except Malformed as error:
-        raise Refusal("読めない同意です / this consent cannot be read", because=Because.CONFLICT) from error
+    if not grant.text_sha256:
+        raise Refusal("だれもまだ同意していません / nobody has consented to this", because=Because.CONFLICT)
+    told = given(grant)
     content = receipts.receipt(
         told, state=grant.state, sha256=grant.text_sha256, operator=settings.PHR_BASE_URL, now=now
     )

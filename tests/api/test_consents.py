@@ -274,7 +274,9 @@ def test_a_proposal_is_accepted_or_rejected(family: Neighbourhood, office: Organ
         numbers.append(Grant.objects.get(consent_id=made["id"]).pk)
     kinds = [n["kind"] for n in mother.get("/api/trust/notices").json]
     assert kinds.count("grant:proposed") == 2
+    assert call(mother, f"consents/{numbers[0]}/receipt", method="GET").status == 409  # nothing was given yet
     yes = call(mother, f"consents/{numbers[0]}/accept")
+    assert get(mother, f"consents/{yes.json['id']}/receipt")["content"]["record_version"] == 2
     assert (yes.status, yes.json["state"], yes.json["own"]) == (201, "active", True)
     assert call(mother, f"consents/{numbers[0]}/accept").status == 409
     no = call(mother, f"consents/{numbers[1]}/reject")
