@@ -31,6 +31,8 @@ def test_token_names_the_chosen_child(family: Family) -> None:
     assert "refresh_token" not in told
 
 
+@pytest.mark.G("17")
+@pytest.mark.spec("SMART App Launch 2.2", "2.1.5", "one patient in context, and one role")
 def test_a_launch_binds_actor_subject_and_capacity(family: Family) -> None:
     told = Phone(family.ichiro).tokens(f"guardian-{family.link(family.ichiro, family.ren).pk}")
     found = bearer(told["access_token"], now=timezone.now())
@@ -314,6 +316,7 @@ def test_no_other_grant(family: Family, grant: str | None) -> None:
     assert answer.json()["error"] in ("unsupported_grant_type", "invalid_request")
 
 
+@pytest.mark.spec("RFC 8628", "3.1", "no device flow: its addresses are not there (CVE-2026-49272)")
 @pytest.mark.parametrize(
     "path", ["/oauth/device", "/oauth/device-authorization", "/o/device", "/oauth/register", "/oauth/userinfo"]
 )
