@@ -68,7 +68,7 @@ DECLARED: Declaration = {
         personal="user device_code user_code scope expires last_checked", plain="id interval status client_id"
     ),
     "SignInFailure": _fields(personal="digest failed_at", plain="id"),
-    "Passkey": _fields(personal="id person credential public_key sign_count name created_at used_at"),
+    "Passkey": _fields(personal="id person credential handle public_key sign_count name created_at used_at"),
     "Totp": _fields(personal="person secret last_step created_at confirmed_at", plain="id kek"),
     "RecoveryCode": _fields(personal="person digest created_at used_at", plain="id"),
     "RecoveryTicket": _fields(personal="person opened_by digest factors_lost created_at ends_at used_at", plain="id"),

@@ -19,6 +19,7 @@ class Passkey(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="passkeys")
     credential = models.BinaryField(max_length=1023, unique=True)  # WebAuthn §4: at most 1023 bytes
+    handle = models.BinaryField(max_length=64)  # what authenticators call the person: random, the same for all hers
     public_key = models.BinaryField()  # COSE_Key
     sign_count = models.BigIntegerField(default=0)
     name = models.CharField(max_length=40)

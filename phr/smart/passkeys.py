@@ -39,7 +39,6 @@ from consent.audit import Event
 from consent.models import Person
 from consent.refusal import Because, Refusal
 from phr.smart.login_models import Passkey, UsedChallenge
-from phr.smart.sealed import blind
 
 LIFE = timedelta(minutes=5)
 MOST = 20  # of one person
@@ -85,16 +84,16 @@ def possible() -> bool:
 
 def ask_to_enrol(*, by: Person, now: datetime) -> Asked:
     """A new passkey that the authenticator keeps and can find by itself (discoverable)."""
-    challenge = secrets.token_bytes(32)
+    challenge, handle = secrets.token_bytes(32), _handle(by)
     options = webauthn.generate_registration_options(
-        rp_id=host(), rp_name="Tsumugi", user_name=by.username, user_display_name=by.username, user_id=_handle(by.pk),
+        rp_id=host(), rp_name="Tsumugi", user_name=by.username, user_display_name=by.username, user_id=handle,
         challenge=challenge, timeout=int(LIFE.total_seconds()) * 1000,
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
         exclude_credentials=_descriptors(by),
     )  # fmt: skip
-    return Asked(webauthn.options_to_json(options), _ticket(Ceremony.ENROL, challenge, by.pk, now))
+    return Asked(webauthn.options_to_json(options), _ticket(Ceremony.ENROL, challenge, by.pk, now, handle))
 
 
 def ask_to_use(*, of: Person | None, now: datetime) -> Asked:
@@ -110,7 +109,7 @@ def ask_to_use(*, of: Person | None, now: datetime) -> Asked:
 @transaction.atomic
 def enrol(*, credential: str, ticket: str, name: str, by: Person, now: datetime) -> Passkey:
     """Keep a new passkey. Raises Refusal: not what was asked for, one too many, or known already."""
-    challenge = _challenge(ticket, Ceremony.ENROL, by.pk, now)
+    challenge, handle = _challenge(ticket, Ceremony.ENROL, by.pk, now)
     Person.objects.select_for_update().get(pk=by.pk)  # one at a time
     if Passkey.objects.filter(person=by).count() >= MOST:
         raise Refusal(f"パスキーは{MOST}個までです / at most {MOST} passkeys", because=Because.CONFLICT)
@@ -124,7 +123,7 @@ def enrol(*, credential: str, ticket: str, name: str, by: Person, now: datetime)
     try:
         with transaction.atomic():
             row = Passkey.objects.create(
-                person=by, credential=found.credential_id, public_key=found.credential_public_key,
+                person=by, credential=found.credential_id, handle=handle, public_key=found.credential_public_key,
                 sign_count=found.sign_count, name=_named(name), created_at=now,
             )  # fmt: skip
     except IntegrityError as error:
@@ -137,13 +136,13 @@ def enrol(*, credential: str, ticket: str, name: str, by: Person, now: datetime)
 @transaction.atomic
 def use(*, credential: str, ticket: str, of: Person | None, now: datetime) -> Person:
     """Who proved herself with a passkey. `of`: who it must be, if known. Raises Refusal, alike for every fault."""
-    challenge = _challenge(ticket, Ceremony.USE, of.pk if of else None, now)
+    challenge, _ = _challenge(ticket, Ceremony.USE, of.pk if of else None, now)
     parsed = _parsed(credential)
     row = Passkey.objects.select_for_update(of=("self",)).select_related("person")
     key = row.filter(credential=_id(parsed)).first()
     if key is None or not key.person.is_active or (of is not None and key.person_id != of.pk):
         raise _no()
-    if not _its_owner(parsed, key.person_id, required=of is None):
+    if not _its_owner(parsed, bytes(key.handle), required=of is None):
         raise _no()
     try:
         found = webauthn.verify_authentication_response(
@@ -168,9 +167,10 @@ def remove(id: UUID, *, by: Person, now: datetime) -> None:
     notices.tell(notices.Kind.CREDENTIAL_REMOVED, to=[by], subject=None, now=now, detail={"method": "passkey"})
 
 
-def _handle(person: int) -> bytes:
+def _handle(person: Person) -> bytes:
     """The user handle: the same for every passkey of a person, and telling nothing about her (§14.6.1)."""
-    return blind("passkey-user", str(person))
+    known = Passkey.objects.filter(person=person).values_list("handle", flat=True).first()
+    return secrets.token_bytes(32) if known is None else bytes(known)
 
 
 def _descriptors(person: Person) -> list[PublicKeyCredentialDescriptor]:
@@ -178,13 +178,13 @@ def _descriptors(person: Person) -> list[PublicKeyCredentialDescriptor]:
     return [PublicKeyCredentialDescriptor(id=bytes(id)) for id in ids]
 
 
-def _ticket(ceremony: Ceremony, challenge: bytes, person: int | None, now: datetime) -> str:
+def _ticket(ceremony: Ceremony, challenge: bytes, person: int | None, now: datetime, handle: bytes = b"") -> str:
     told = {"c": bytes_to_base64url(challenge), "f": ceremony.value, "p": person, "t": int(now.timestamp())}
-    return _SIGNER.sign_object(told)
+    return _SIGNER.sign_object({**told, "h": bytes_to_base64url(handle)})
 
 
-def _challenge(ticket: str, ceremony: Ceremony, person: int | None, now: datetime) -> bytes:
-    """The challenge of a ticket, which is used up with this. Raises Refusal."""
+def _challenge(ticket: str, ceremony: Ceremony, person: int | None, now: datetime) -> tuple[bytes, bytes]:
+    """The challenge of a ticket, which is used up with this, and its handle. Raises Refusal."""
     try:
         told = _SIGNER.unsign_object(ticket[:2000])
     except signing.BadSignature as error:
@@ -198,7 +198,7 @@ def _challenge(ticket: str, ceremony: Ceremony, person: int | None, now: datetim
     )
     if not fresh:
         raise _no()
-    return challenge
+    return challenge, base64url_to_bytes(told["h"])
 
 
 def _parsed(credential: str) -> dict[str, Any]:
@@ -220,13 +220,13 @@ def _id(parsed: dict[str, Any]) -> bytes:
         raise _no() from error
 
 
-def _its_owner(parsed: dict[str, Any], person: int, *, required: bool) -> bool:
+def _its_owner(parsed: dict[str, Any], known: bytes, *, required: bool) -> bool:
     """§7.2 step 6: a discovered credential says whose it is, and must be hers."""
     handle = parsed["response"].get("userHandle")
     if not handle:
         return not required
     try:
-        return secrets.compare_digest(base64url_to_bytes(handle), _handle(person))
+        return secrets.compare_digest(base64url_to_bytes(handle), known)
     except _MALFORMED:
         return False
 

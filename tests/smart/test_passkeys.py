@@ -152,6 +152,14 @@ def test_a_credential_is_enrolled_once(family: Family) -> None:
     assert Passkey.objects.get().person == family.yuki
 
 
+def test_all_of_a_person_are_one_account_to_her_devices(family: Family) -> None:
+    first, second, his = enrolled(family.yuki), enrolled(family.yuki), enrolled(family.ichiro)
+    assert first.handle == second.handle != his.handle
+    assert use(first) == use(second) == family.yuki
+    with pytest.raises(Refusal):
+        use(first, handle=his.handle)
+
+
 def test_several_passkeys_and_a_most(family: Family) -> None:
     for _ in range(passkeys.MOST):
         enrolled(family.yuki)

@@ -85,7 +85,7 @@ def test_proxies_stop_counting_until_she_confirms(family: Family, how: str) -> N
 def test_second_factors_stay_unless_they_are_lost(family: Family) -> None:
     with_totp(family.yuki)
     now = timezone.now()
-    Passkey.objects.create(person=family.yuki, credential=b"c", public_key=b"k", name="x", created_at=now)
+    Passkey.objects.create(person=family.yuki, credential=b"c", handle=b"h", public_key=b"k", name="x", created_at=now)
     recovery.new_codes(by=family.yuki, now=now)
     recovery.recover(
         username="yuki", code=recovery.open_ticket(family.yuki, by=family.sato, now=now), password=NEW, now=now
