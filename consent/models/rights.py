@@ -53,9 +53,7 @@ class Erasure(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["subject"], condition=Q(state="waiting"), name="one_open_erasure"
-            )
+            models.UniqueConstraint(fields=["subject"], condition=Q(state="waiting"), name="one_open_erasure")
         ]
 
 
