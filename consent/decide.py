@@ -19,6 +19,7 @@ __all__ = [
     "FAMILY", "FULL_STEP", "THIRD_PARTY", "Caller", "Capacity", "Contract", "Deny", "Glass", "InForce", "Link",
     "Permit", "Provided", "actors_of", "decide", "decide_link", "entitled",
 ]  # fmt: skip
+PURPOSES = frozenset(Purpose)
 FULL_STEP = 2  # of an emergency access: the whole record
 PROVISION_STATES = frozenset({"permitted", "delivered"})  # delivered: it may be fetched again until it ends
 OPEN_LETTERS_PERSON = "rs"
@@ -90,7 +91,7 @@ def _barred(caller: Caller, in_force: InForce, now: datetime) -> Reason | None:
         return Reason(Rule.NO_DOOR)
     if caller.purpose in rules.PROHIBITED_PURPOSES:
         return Reason(Rule.PURPOSE_PROHIBITED)
-    if caller.purpose not in set(Purpose):
+    if caller.purpose not in PURPOSES:
         return Reason(Rule.PURPOSE_UNKNOWN)
     if caller.person is not None and not in_force.person_active:
         return Reason(Rule.PERSON_NOT_ACTIVE)
