@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
-from consent.models import AuditEntry, Organization
+from consent.models import AuditBatch, AuditEntry, Organization
 from phr.records.jobs import ExportJob
 
 
@@ -65,6 +66,20 @@ def test_a_role_that_may_rewrite_the_log(settings: Any) -> None:
 def test_entries_that_nobody_seals() -> None:
     AuditEntry.objects.create(at=timezone.now() - timedelta(hours=1), event="record:read", salt=b"0" * 16)
     assert "wait for a seal" in told()
+
+
+@pytest.mark.usefixtures("healthy")
+def test_heads_that_are_published_nowhere_or_wait(settings: Any, tmp_path: Path) -> None:
+    settings.DEMO = False
+    settings.PHR_AUDIT_HEADS_FILE = settings.PHR_AUDIT_HEADS_URL = ""
+    assert "published nowhere" in told()
+    settings.PHR_AUDIT_HEADS_FILE = str(tmp_path / "heads")
+    assert "published nowhere" not in told()
+    AuditBatch.objects.create(
+        sequence=1, sealed_at=timezone.now() - timedelta(hours=1), entries=[], leaves=b"", root=b"", previous_root=b"",
+        signature=b"", key_id="", last_xid=1, last_entry=1,
+    )  # fmt: skip
+    assert "heads wait to be published (file)" in told()
 
 
 @pytest.mark.usefixtures("healthy")
