@@ -156,6 +156,7 @@ def test_only_clinicians_who_proved_lately_who_they_are(family: Neighbourhood) -
     assert not EmergencyAccess.objects.exists()
 
 
+@pytest.mark.G("06", "07")
 @pytest.mark.parametrize("state", ["active", "frozen", "ended"])
 @pytest.mark.parametrize("record", [HANA, YUKI])
 def test_never_ones_own_family_and_a_freeze_is_not_told(family: Neighbourhood, state: str, record: UUID) -> None:
@@ -182,6 +183,7 @@ def test_a_link_that_comes_later_ends_it(family: Neighbourhood) -> None:
     assert first.get(f"AllergyIntolerance/{egg['id']}").status in (403, 404)
 
 
+@pytest.mark.G("07")
 def test_the_family_is_told_at_once_but_not_the_frozen_father(family: Neighbourhood) -> None:
     ichiro, sato = family.demo.people["ichiro"], family.demo.people["sato"]
     link = Guardianship.objects.get(person=ichiro, subject_id=HANA)
