@@ -19,7 +19,7 @@ from consent.audit import Event
 from consent.decide import Capacity
 from consent.models import Subject
 from consent.scope import OPEN_TYPES, Door, Facts
-from phr.records import body, definitions, facts, index, labels, second_opinion, validate, vault
+from phr.records import body, definitions, facts, index, labels, second_opinion, systems, validate, vault
 from phr.records.profiles import enforced
 from phr.records.reading import Reading, by_subject
 from phr.records.rejections import Forbidden, Invalid, Rejected, TooLarge, Unprocessable
@@ -102,16 +102,20 @@ class Admission(Reading):
             )
 
     def _with_labels(self, resource: dict[str, Any], current: Stored) -> dict[str, Any]:
-        """Labels that were not shown to the caller cannot be taken away by an update (R4 resource.html, meta)."""
-        if self.shows_labels(current):
-            return resource
+        """Labels that were not shown to the caller cannot be taken away by an update (R4 resource.html, meta).
+
+        Nor can a protective mark by anybody: a system that writes a resource anew does not know of it (G-12, G-13).
+        """
         before = self._last_body(current)
         if before is None or b'"security"' not in before:
             return resource
         meta = resource.get("meta", {})
         if not isinstance(meta, dict) or not isinstance(given := meta.get("security", []), list):
             return resource  # the check of the structure says what is wrong with it
-        kept = [label for label in labels.of(body.parse(before)) if label not in given]
+        old = labels.of(body.parse(before))
+        if self.shows_labels(current):
+            old = [label for label in old if isinstance(label, dict) and label.get("system") == systems.OWN_MARK]
+        kept = [label for label in old if label not in given]
         return {**resource, "meta": {**meta, "security": given + kept}} if kept else resource
 
     def _last_body(self, current: Stored) -> bytes | None:

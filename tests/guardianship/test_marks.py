@@ -14,7 +14,7 @@ from consent.decide import Caller, Capacity, InForce, Link, Permit, decide
 from consent.models import Person, Subject
 from consent.scope import Category, Door, Facts, Mark, level_of
 from phr.populate.cast import HANA, OBSTETRIC, PHARMACY
-from tests.family import App, Neighbourhood, weight
+from tests.family import App, Neighbourhood, encoded, weight
 from tests.guardianship.desk import done, get, person, post, seen
 from tests.guardianship.test_adulthood import born, own_app, turned
 
@@ -137,6 +137,24 @@ def test_what_arrives_later_is_hidden_too(family: Neighbourhood, visit: dict[str
     assert family.clinic.put(plain | {"encounter": {"reference": f"Encounter/{visit['Encounter']}"}}).status == 200
     assert seen(mother, HANA) == before
     assert {*late, f"Observation/{plain['id']}"} <= seen(own_app("hana", HANA), HANA)
+
+
+@pytest.mark.G("12")
+def test_a_system_that_writes_it_anew_does_not_show_it_again(family: Neighbourhood, visit: dict[str, str]) -> None:
+    place = f"Encounter/{visit['Encounter']}"
+    wish(family, visit)
+    mother = family.app("mother", patient="hana")
+    plain = encounter(id=visit["Encounter"], status="cancelled")
+    assert family.clinic.put(plain).status == 200
+    assert mother.get(place).status == 404
+    label = {"system": "https://tsumugi.example/fhir/CodeSystem/mark", "code": "minor-confidential"}
+    taken = {"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": {"security": [label]}}]}
+    assert family.clinic.ask("POST", f"{place}/$meta-delete", encoded(taken)).status == 200
+    assert mother.get(place).status == 404
+    assert family.clinic.delete(place).status == 204
+    assert family.clinic.put(plain).status in (200, 201)
+    assert mother.get(place).status == 404
+    assert own_app("hana", HANA).get(place).status == 200
 
 
 @pytest.mark.G("12")
