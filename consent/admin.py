@@ -16,6 +16,7 @@ class OrganizationAdmin(admin.ModelAdmin):
     list_display = ("name", "kind", "code", "state")
     list_filter = ("kind", "state")
     search_fields = ("name", "code")
+    readonly_fields = ("class_from",)  # entering a class is a deed: people are told, and it waits (`consent.classes`)
 
     def has_delete_permission(self, request: HttpRequest, obj: Organization | None = None) -> bool:
         return False  # its records name it for ever; suspend it instead

@@ -20,29 +20,28 @@ WAIT = timedelta(days=7)
 
 
 @transaction.atomic
-def enter(*, recipient: Recipient, by: Person, now: datetime) -> datetime:
-    """Let a registered recipient enter the class of its kind. Returns from when on the class counts for it.
+def enter(*, organization: Organization, by: Person, now: datetime) -> datetime:
+    """Let an organisation enter the class of its kind. Returns from when on the class counts for it.
 
     Everybody with an active permit to that class is told, in this transaction. Raises Refusal: not the operator's
-    staff, entered already, not in order.
+    staff, entered already, not in order (nor its contract, where it has one with the trust).
     """
     operator(by)
-    organization = Organization.objects.select_for_update().get(pk=recipient.organization_id)
-    if organization.class_from is not None:
+    current = Organization.objects.select_for_update().get(pk=organization.pk)
+    recipient = Recipient.objects.filter(organization=current).first()
+    if current.class_from is not None:
         raise Refusal("すでに区分に入っています / it is in its class already", because=Because.CONFLICT)
-    if recipient.state != Recipient.State.ACTIVE:
-        raise Refusal("停止中の提供先です / the recipient is not active", because=Because.CONFLICT)
-    organization.class_from = now + WAIT
-    organization.save(update_fields=["class_from"])
-    detail: audit.Detail = {
-        "organization": organization.pk, "recipient": recipient.pk, "kind": organization.kind,
-        "until": organization.class_from.isoformat(),
-    }  # fmt: skip
-    for subject in concerned(organization.kind, now=now):
+    if current.state != Organization.State.ACTIVE or (recipient and recipient.state != Recipient.State.ACTIVE):
+        raise Refusal("停止中です / it is not active", because=Because.CONFLICT)
+    since = now + WAIT
+    current.class_from = organization.class_from = since
+    current.save(update_fields=["class_from"])
+    detail: audit.Detail = {"organization": current.pk, "kind": current.kind, "until": since.isoformat()}
+    for subject in concerned(current.kind, now=now):
         family = notices.family_of(subject, now=now)
         notices.tell(notices.Kind.CLASS_ENTERED, to=family, subject=subject.pk, now=now, detail=detail)
     audit.record(Event.CLASS_ENTERED, by=by, now=now, detail=detail)
-    return organization.class_from
+    return since
 
 
 def concerned(kind: str, *, now: datetime) -> list[Subject]:

@@ -152,7 +152,17 @@ def end_recipient(request: Request, id: int) -> Response:
 def enter_class(request: Request, id: int) -> Response:
     """Let it enter the class of its kind: whoever permitted the class is told, and it waits a week (IT-03)."""
     staff = _desk(request)
-    return Response({"class_from": classes.enter(recipient=_found(id), by=staff, now=timezone.now())})
+    return Response({"class_from": classes.enter(organization=_found(id).organization, by=staff, now=timezone.now())})
+
+
+@endpoint("POST", gives=Entered, scope="trust.write")
+def organization_class(request: Request, id: int) -> Response:
+    """The same for an organisation without a contract with the trust: a new clinic, which receives for care alone."""
+    staff = _desk(request)
+    organization = Organization.objects.filter(pk=id).first()
+    if organization is None:
+        raise Absent
+    return Response({"class_from": classes.enter(organization=organization, by=staff, now=timezone.now())})
 
 
 @endpoint("POST", takes=Onward, scope="trust.write", status=204)
@@ -200,5 +210,6 @@ urlpatterns = [
     path(f"{_ONE}/resume", resume_recipient, name="desk-recipient-resume"),
     path(f"{_ONE}/end", end_recipient, name="desk-recipient-end"),
     path(f"{_ONE}/enter-class", enter_class, name="desk-recipient-class"),
+    path("desk/organizations/<int:id>/enter-class", organization_class, name="desk-organization-class"),
     path(f"{_ONE}/onward", list_onward, name="desk-recipient-onward"),
 ]

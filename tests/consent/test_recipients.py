@@ -9,11 +9,11 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from consent import classes, grants, notices, overdue, recipients
-from consent.decide import Caller, Deny, decide
+from consent.decide import Caller, Capacity, Deny, decide
 from consent.in_force import in_force_for
 from consent.models import DeletionCertificate, Notice, Provision, Recipient, UsageReport
 from consent.refusal import Absent, Because, Refusal
-from consent.scope import Clause
+from consent.scope import Clause, Door
 from tests.consent.people import People
 from tests.institution import Trust, day, one, system_of
 
@@ -127,7 +127,7 @@ def test_a_newcomer_waits_a_week_and_people_are_told(family: People, institution
     newcomer.organization.save()
     program = institution.program(newcomer)
     assert not institution.asked(program, newcomer).provisions.exists()  # it is in no class
-    since = classes.enter(recipient=newcomer, by=institution.clerk, now=now)
+    since = classes.enter(organization=newcomer.organization, by=institution.clerk, now=now)
     assert since == now + WEEK
     told = [n for n in notices.inbox(family.yuki, now=now) if n.kind == "class:entered"]
     assert [(n.subject_id, n.detail["organization"]) for n in told] == [
@@ -138,7 +138,10 @@ def test_a_newcomer_waits_a_week_and_people_are_told(family: People, institution
     for moment, seen in ((now, 0), (since - SECOND, 0), (since, 1)):
         request = institution.asked(program, newcomer, now=moment, until=until)
         assert request.provisions.filter(state="permitted").count() == seen, moment
-    assert refused(lambda: classes.enter(recipient=newcomer, by=institution.clerk, now=now)).because is Because.CONFLICT
+    assert (
+        refused(lambda: classes.enter(organization=newcomer.organization, by=institution.clerk, now=now)).because
+        is Because.CONFLICT
+    )
 
 
 @pytest.mark.IT("03")
@@ -149,7 +152,7 @@ def test_stopped_while_it_waits_it_never_gets_anything(family: People, instituti
     newcomer.organization.class_from = None
     newcomer.organization.save()
     program = institution.program(newcomer)
-    since = classes.enter(recipient=newcomer, by=institution.clerk, now=now)
+    since = classes.enter(organization=newcomer.organization, by=institution.clerk, now=now)
     # One tap: a deny that names it.
     stop = Clause(permit=False, actors=frozenset({f"org:{newcomer.organization_id}"}))
     grants.give(subject=family.yuki_subject, root=stop, by=family.yuki, capacity="self", now=now + SECOND)
@@ -159,6 +162,28 @@ def test_stopped_while_it_waits_it_never_gets_anything(family: People, instituti
     # Another of the class is not stopped.
     other = institution.recipient()
     assert one(institution.asked(institution.program(other), other)).state == "permitted"
+
+
+@pytest.mark.IT("03")
+def test_a_new_clinic_waits_too(family: People, institution: Trust, now: datetime) -> None:
+    opened = Clause(
+        permit=True, actors=frozenset({"class:clinic"}), purposes=frozenset({"TREAT"}),
+        categories=frozenset({"ALLERGY"}), valid_to=now + timedelta(days=100),
+    )  # fmt: skip
+    grants.give(subject=family.yuki_subject, root=opened, by=family.yuki, capacity="self", now=now)
+    clinic = institution.organization("新しい医院", "clinic")
+    clinic.class_from = None
+    clinic.save()
+    since = classes.enter(organization=clinic, by=institution.clerk, now=now)
+    assert "class:entered" in {n.kind for n in notices.inbox(family.yuki, now=now)}
+    reading = Caller(client="x", capacity=Capacity.SYSTEM, purpose="TREAT", doors=(Door("*", "rs"),),
+                     organization=clinic.pk, subject=family.yuki_subject.pk)  # fmt: skip
+    for moment, counts in ((since - SECOND, False), (since, True)):
+        found = decide(reading, in_force_for(reading, now=moment), moment)
+        assert not isinstance(found, Deny)
+        assert ("class:clinic" in found.scope.actors) is counts
+    with pytest.raises(Refusal):
+        classes.enter(organization=family.clinic, by=institution.clerk, now=now)
 
 
 @pytest.mark.IT("22")
