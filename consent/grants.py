@@ -208,7 +208,7 @@ def withdraw(*, grant: Grant, by: Person, reason: str, now: datetime) -> None:
     """
     with accountably(grant.subject_id, by=by, now=now, grant=grant.pk):
         subject = Subject.objects.select_for_update().get(pk=grant.subject_id)
-        current = Grant.objects.select_for_update().get(pk=grant.pk)
+        current = Grant.objects.select_for_update(of=("self",)).select_related("subject").get(pk=grant.pk)
         _require_may_withdraw(current, by, in_force_between(by.pk, subject.pk, now=now), now)
         if current.state == Grant.State.INACTIVE:
             return

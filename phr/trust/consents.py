@@ -155,15 +155,16 @@ def followed(subject: Subject, *, by: Person, now: datetime) -> Iterator[None]:
             _keep_in_step(grant, by, now)
 
 
-def _keep_in_step(grant: Grant, by: Person, now: datetime) -> None:
+def _keep_in_step(changed: Grant, by: Person, now: datetime) -> None:
     """The Consent of this Grant, and of the one it superseded."""
-    grant.refresh_from_db()
+    grant = Grant.objects.select_related("subject", "supersedes").get(pk=changed.pk)
     own = by.own_subject_id == grant.subject_id
     caller = Caller(
         client=CLIENT, capacity=Capacity.SELF if own else Capacity.GUARDIAN,
         purpose=Purpose.PATRQT if own else Purpose.FAMRQT, doors=DOORS, person=by.pk, subject=grant.subject_id,
     )  # fmt: skip
     place(grant, caller, now=now)
+    changed.consent_id, changed.projected = grant.consent_id, grant.projected
     old = grant.supersedes
     if old is not None and grant.state == Grant.State.ACTIVE and old.consent_id != grant.consent_id:
         place(old, caller, now=now)
