@@ -54,6 +54,8 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def look(page: Any, name: str) -> None:
     """The accessibility baseline, and a picture if they are kept."""
+    page.wait_for_load_state()
+    page.locator("h1").wait_for()
     assert page.evaluate("document.documentElement.lang") in ("ja", "en")
     assert page.locator("h1").count() == 1
     assert page.locator("main").count() == 1
