@@ -20,7 +20,6 @@ from phr.records.gateway import Records, Refused
 from phr.smart import cors, step_up
 from phr.trust.consent_records import ConsentRecords
 
-PROJECTED = frozenset({"AuditEvent"})  # never stored: made from what the server keeps otherwise
 View = Callable[..., HttpResponseBase]
 
 
@@ -109,7 +108,7 @@ def known(type: str) -> str:
 
 def admitted(records: Records, type: str | None, letter: str) -> None:
     """403 when the token carries nothing of this type (None: of any): the one refusal that says so (token level)."""
-    if type in PROJECTED and letter in "cud":
+    if type in definitions.PROJECTED and letter in "cud":
         text = f"{type} はアクセス記録から作られ、書き込めません。{type} is made from the log; nobody writes it."
         raise Problem(405, "not-supported", text, Allow="GET, HEAD")
     if not any(letter in d.letters and (type is None or d.type in ("*", type)) for d in records.scope.doors):

@@ -165,6 +165,8 @@ def _resource(line: Line, read: Read) -> tuple[str, Resource]:
         return "nameless", {}
     if not isinstance(id, str) or not _ID.fullmatch(id):
         return "nameless", {}
+    if type in definitions.PROJECTED:
+        return "not-supported", {}
     return ("", resource) if isinstance(resource.get("meta", {}), dict) else ("structure", {})
 
 

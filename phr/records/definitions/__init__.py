@@ -49,6 +49,10 @@ def elements_table() -> dict[str, Any]:
     return table("elements")  # type: ignore[no-any-return]
 
 
+# Never stored, whoever brings them: made from what the server keeps otherwise.
+PROJECTED = frozenset({"AuditEvent"})
+
+
 @cache
 def concrete_types() -> frozenset[str]:
     """The concrete R4 resource types."""

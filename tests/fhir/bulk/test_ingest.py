@@ -123,6 +123,7 @@ BAD: list[tuple[bytes, str]] = [
     (b'{"resourceType":"Observation","id":7}', "resourceType"),
     (b'{"resourceType":"Observation","id":"a","meta":7}', "構造"),
     (b'{"resourceType":"Patient","id":"not-a-uuid"}', "Patient"),
+    (b'{"resourceType":"AuditEvent","id":"a"}', "扱わない"),
     (b'{"resourceType":"Observation","id":"a"}', "Observation.status"),
     (encoded(given(status="zzz")), "Observation.status"),
     (encoded(given(subject=None)), "Observation.subject"),
