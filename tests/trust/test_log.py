@@ -225,7 +225,9 @@ def test_who_has_come_of_age_reads_the_whole_log_of_her_childhood(opened: Neighb
     Subject.objects.filter(pk=HANA).update(birth_on="2000-01-01")
     type(hana).objects.filter(pk=hana.pk).update(own_subject=HANA)
 
-    reading = LogReading.of_person(Subject.objects.get(pk=HANA), person=hana.pk, capacity=Capacity.SELF, now=timezone.now())
+    reading = LogReading.of_person(
+        Subject.objects.get(pk=HANA), person=hana.pk, capacity=Capacity.SELF, now=timezone.now()
+    )
     found = reading.page(Wanted(), count=200).lines
     assert [x for x in found if x.event == "record:read" and x.organization == opened.demo.clinic.pk]
     assert [x for x in found if x.person == opened.demo.people["ichiro"].pk and x.who == "guardian"]
