@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-PERSONAS = ("anonymous", "mother", "father", "aunt", "clinic", "officer")
+PERSONAS = ("anonymous", "mother", "father", "aunt", "clinic", "officer", "stranger")
 
 FORM = "application/x-www-form-urlencoded"
 FHIR = "application/fhir+json"

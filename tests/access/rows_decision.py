@@ -9,12 +9,12 @@ _WHOM = {"patient": "59756b69-0000-8000-8000-000000000001"}
 
 # fmt: off
 ROWS = (
-    #                                                             anonymous mother father aunt clinic officer
-    Row("emergency-open", "POST", "/api/trust/desk/emergencies",  "401 403 403 403 403 403", _WHY | _WHOM),
-    Row("emergency-whole", "POST", "/api/trust/desk/emergencies/0/whole", "401 403 403 403 403 403", _WHY),
-    Row("emergency-end", "POST", "/api/trust/desk/emergencies/0/end",     "401 403 403 403 403 403"),
-    Row("emergencies-to-review", "GET", "/api/trust/desk/emergencies/to-review", "401 403 403 403 403 200"),
-    Row("emergency-review", "POST", "/api/trust/desk/emergencies/0/review", "401 403 403 403 403 404",
+    #                                                             anonymous mother father aunt clinic officer stranger
+    Row("emergency-open", "POST", "/api/trust/desk/emergencies",  "401 403 403 403 403 403 403", _WHY | _WHOM),
+    Row("emergency-whole", "POST", "/api/trust/desk/emergencies/0/whole", "401 403 403 403 403 403 403", _WHY),
+    Row("emergency-end", "POST", "/api/trust/desk/emergencies/0/end",     "401 403 403 403 403 403 403"),
+    Row("emergencies-to-review", "GET", "/api/trust/desk/emergencies/to-review", "401 403 403 403 403 200 403"),
+    Row("emergency-review", "POST", "/api/trust/desk/emergencies/0/review", "401 403 403 403 403 404 403",
         {"outcome": "justified"}),
-    Row("emergencies", "GET", "/api/trust/records/{yuki}/emergencies",   "401 200 404 404 403 404"),
+    Row("emergencies", "GET", "/api/trust/records/{yuki}/emergencies",   "401 200 404 404 403 404 404"),
 )

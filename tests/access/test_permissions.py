@@ -23,7 +23,7 @@ from phr.populate.cast import HANA, YUKI
 from phr.smart.models import Application, AuthorizationRequest, Launch
 from tests.access.permissions import TABLE
 from tests.access.row import FHIR, FORM, JSON, PERSONAS, Row
-from tests.family import KAI, Neighbourhood, encoded, pressure, secret
+from tests.family import KAI, App, Neighbourhood, encoded, pressure, secret
 
 PATCH = {
     "resourceType": "Parameters",
@@ -148,12 +148,14 @@ def _launch() -> object:
 
 def _client(persona: str) -> Client:
     client = Client(raise_request_exception=False)
-    if persona in personas.PEOPLE:
-        client.force_login(Person.objects.get(username=personas.PEOPLE[persona].username))
+    if name := "otsu" if persona == "stranger" else persona in personas.PEOPLE and personas.PEOPLE[persona].username:
+        client.force_login(Person.objects.get(username=name))
     return client
 
 
 def _token(family: Neighbourhood, persona: str) -> str:
+    if persona == "stranger":  # the mother next door, at her own record
+        return family.stranger.token
     return "" if persona == "anonymous" else family.app(persona).token
 
 
@@ -188,9 +190,9 @@ def test_a_session_is_no_token(family: Neighbourhood, world: World, persona: str
     assert {world.send(_client(persona), row, "") for row in rows} == {401}
 
 
-@pytest.mark.parametrize("persona", ["father", "aunt", "clinic", "officer"])
+@pytest.mark.parametrize("persona", ["father", "aunt", "clinic", "officer", "stranger"])
 def test_nobody_deletes_what_is_not_theirs(family: Neighbourhood, world: World, persona: str) -> None:
-    family.app(persona).delete(f"Observation/{world.places['pressure']}")
+    App(_token(family, persona)).delete(f"Observation/{world.places['pressure']}")
     assert family.mother.get(f"Observation/{world.places['pressure']}").status == 200
 
 
