@@ -66,7 +66,8 @@ ROWS = (
 
     Row("provisions", "GET", _YUKI + "/provisions",               "401 200 404 404 403 404 404"),
     Row("provisions-waiting", "GET", _YUKI + "/provisions/waiting", "401 200 404 404 403 404 404"),
-    Row("provision-answer", "POST", _YUKI + f"/provisions/{_NONE}/answer", "401 404 404 404 403 404 404", {"yes": True}),
+    Row("provision-answer", "POST", _YUKI + f"/provisions/{_NONE}/answer", "401 404 404 404 403 404 404",
+        {"yes": True}),
     Row("benefits", "GET", _YUKI + "/benefits",                   "401 200 404 404 403 404 404"),
 
     Row("recipient-requests-all", "GET", _RECIPIENT + "/requests/all", _SYSTEM),
