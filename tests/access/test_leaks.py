@@ -206,6 +206,8 @@ QUESTIONS: dict[str, Question] = {
     "$match": lambda app, x: app.ask(
         "POST", "Patient/$match", encoded({"resourceType": "Patient", "identifier": [{"system": SYSTEM, "value": "1"}]})
     ),
+    "$explain": lambda app, x: app.get(f"Observation/{x}/$explain"),
+    "$explain about somebody": lambda app, x: app.get(f"Observation/{x}/$explain?actor=class:clinic"),
     "$meta": lambda app, x: app.get(f"Observation/{x}/$meta"),
     "$meta of a version": lambda app, x: app.get(f"Observation/{x}/_history/1/$meta"),
     "$meta of the type": lambda app, x: app.get("Observation/$meta"),

@@ -112,6 +112,7 @@ def _calls(family: Neighbourhood) -> dict[Offered, tuple[App, str, str, Any]]:
     seen = f"Observation/{family.mother.made(pressure())['id']}"
     mother, yuki = family.mother, f"Patient/{YUKI}"
     return {
+        ("explain", ANY): (mother, "GET", f"{seen}/$explain", None),
         ("meta", SYSTEM): (mother, "GET", "$meta", None),
         ("meta", ANY): (mother, "GET", f"{seen}/$meta", None),
         ("meta-add", ANY): (mother, "POST", f"{seen}/$meta-add", TAGGED),
