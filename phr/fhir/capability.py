@@ -91,7 +91,8 @@ _KEPT_ONLY = {
     "(provision.code, data.meaning other than instance), it is stored as proposed and does nothing. "
     "Scopes treatment and adr are kept as documents. "
     "本人か保護者が書いた同意はその場で効力を持ちます。active で同意、内容の変更で置き換え、inactive・rejected・"
-    "entered-in-error と DELETE で撤回です。ほかの人が送った同意は proposed として保存し、本人が答えるまで効力はありません。",
+    "entered-in-error と DELETE で撤回です。ほかの人が送った同意は proposed として"
+    "保存し、本人が答えるまで効力はありません。",
 }
 
 
