@@ -148,6 +148,7 @@ def answer(*, provision: Provision, yes: bool, by: Person, now: datetime) -> Pro
         grant.answered = [*grant.answered, current.pk]
         grant.save(update_fields=["answered"])
         effective.rebuild(grant)
+        current.grant = grant
     _write(current, found)
     current.save()
     audit.record(Event.PROVISION_ANSWERED, by=by, subject=subject.pk, now=now, detail=_told(current))
