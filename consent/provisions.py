@@ -143,13 +143,13 @@ def answer(*, provision: Provision, yes: bool, by: Person, now: datetime) -> Pro
         return current
     found = sides.judge_again(current, now=now, answer=yes)
     current.answered_at, current.answered_by = now, by
+    _write(current, found)
     if yes and found.judgement.permits and current.grant_id is not None:
         grant = Grant.objects.select_for_update().get(pk=current.grant_id)
         grant.answered = [*grant.answered, current.pk]
         grant.save(update_fields=["answered"])
         effective.rebuild(grant)
         current.grant = grant
-    _write(current, found)
     current.save()
     audit.record(Event.PROVISION_ANSWERED, by=by, subject=subject.pk, now=now, detail=_told(current))
     return current
