@@ -14,11 +14,13 @@ from uuid import uuid4
 from django.db import connection
 from django.utils import timezone
 
-from consent import audit, grants, sealing, signing
+from consent import audit, sealing, signing
 from consent.audit import Event
 from consent.decide import Caller, Capacity, InForce, Link, decide
 from consent.models import Organization, Person, Subject
 from consent.scope import Clause, Door
+from phr.trust import consents
+from tests.benchmarks.complete import granted_to
 from tests.benchmarks.load import measure, request
 from tests.benchmarks.measurements import WEIGHT, Bench, observation, rows
 from tests.benchmarks.table import row
@@ -88,7 +90,7 @@ def withdrawal(bench: Bench) -> None:
     from phr.populate.store import for_organization
     from phr.records.gateway import Records
 
-    mother = bench.mothers[0]
+    mother = Person.objects.filter(own_subject__in=granted_to(bench)).order_by("pk")[0]
     subject = mother.own_subject
     assert subject is not None
     records = Records.opened_by(for_organization(bench.clinic), now=timezone.now())
@@ -104,9 +106,9 @@ def _given_and_withdrawn(mother: Person, subject: Subject, number: int) -> float
     clinic = Organization.objects.create(name=f"測定用{number}", kind="clinic", code=f"88{number:08d}")
     root = Clause(permit=True, actors=frozenset({f"org:{clinic.pk}"}), purposes=frozenset({"TREAT"}),
                   categories=frozenset({"IDENTITY", "VITAL", "GROWTH"}))  # fmt: skip
-    grant = grants.give(subject=subject, root=root, by=mother, capacity=Capacity.SELF, now=timezone.now())
+    grant = consents.give(subject=subject, root=root, by=mother, capacity=Capacity.SELF, now=timezone.now())
     begin = time.perf_counter()
-    grants.withdraw(grant=grant, by=mother, reason="", now=timezone.now())
+    consents.withdraw(grant=grant, by=mother, reason="", now=timezone.now())
     return time.perf_counter() - begin
 
 
