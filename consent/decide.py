@@ -79,10 +79,18 @@ def entitled(in_force: InForce, now: datetime) -> Capacity | None:
 
 def actors_of(caller: Caller, in_force: InForce, now: datetime) -> frozenset[str]:
     """Every name a Grant may use for this caller: person, organisation, class (once its waiting week is over)."""
-    kind, since = in_force.organization_kind, in_force.class_from
-    if not kind or since is None or now < since or f"org:{caller.organization}" not in caller.actors:
-        return caller.actors
-    return caller.actors | {f"class:{kind}"}
+    return caller.actors | (_class_of(caller, in_force) - waiting_for(caller, in_force, now))
+
+
+def waiting_for(caller: Caller, in_force: InForce, now: datetime) -> frozenset[str]:
+    """The class an organisation has not entered yet: whoever denied the class denied this one too (IT-03)."""
+    since = in_force.class_from
+    return _class_of(caller, in_force) if since is None or now < since else frozenset()
+
+
+def _class_of(caller: Caller, in_force: InForce) -> frozenset[str]:
+    kind = in_force.organization_kind
+    return frozenset({f"class:{kind}"} if kind and f"org:{caller.organization}" in caller.actors else ())
 
 
 def _barred(caller: Caller, in_force: InForce, now: datetime) -> Reason | None:
@@ -313,5 +321,6 @@ def _permit(
         barred_marks=barred,
         open_letters=OPEN_LETTERS_ORGANIZATION if organizational else OPEN_LETTERS_PERSON,
         epoch=None if caller.subject is None else in_force.epoch,
+        waiting=waiting_for(caller, in_force, now),
     )
     return Permit(scope, because)

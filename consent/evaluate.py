@@ -25,6 +25,7 @@ class Asked:
     purpose: str
     action: str
     now: datetime
+    waiting: frozenset[str] = frozenset()  # a class still to be entered: only denies may use the name
 
 
 def eval_grants(roots: Iterable[Clause], asked: Asked) -> bool | None:
@@ -80,7 +81,7 @@ def _applies(node: Clause, asked: Asked, permit: bool) -> bool:
     return (
         (node.valid_from is None or node.valid_from <= asked.now)
         and (node.valid_to is None or asked.now < node.valid_to)
-        and (actors is None or bool(actors & asked.actors))
+        and (actors is None or bool(actors & (asked.actors if permit else asked.actors | asked.waiting)))
         and _meets(node.purposes, clauses.PURPOSES.__contains__, asked.purpose, permit)
         and _meets(node.actions, clauses.ACTIONS.__contains__, asked.action, permit)
     )

@@ -84,7 +84,8 @@ def _of_grants(
     """Step L3 as `by_rows` has it, each Grant that speaks by its name."""
     hits = [
         r for r in rows if r.subject == subject and row_matches(
-            r, facts, actors=scope.actors, purpose=scope.purpose, action=ACTION_OF[letter], now=scope.now
+            r, facts, actors=scope.names(permit=r.permit), purpose=scope.purpose, action=ACTION_OF[letter],
+            now=scope.now,
         )
     ]  # fmt: skip
     permits = [r for r in hits if r.permit]

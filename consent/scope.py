@@ -235,6 +235,7 @@ class Scope:
     grants: bool = False  # consult the effective-grant rows (step L3)
     barred_marks: int = 0  # step L1: protective marks against this capacity
     open_letters: str = "rs"  # what may be done with types that have no Subject
+    waiting: frozenset[str] = frozenset()  # a class it is still to enter: denies of it count, permits do not yet
     epoch: int | None = None  # of the one Subject it is bound to: what was begun under another one does not go on
 
     def covers(self, facts: Facts, *, letter: str, rows: Sequence[GrantRow] = ()) -> bool:
@@ -248,6 +249,10 @@ class Scope:
         if facts.marks & self.barred_marks:
             return False
         return all(self._permits(facts, subject, letter, rows) for subject in facts.subjects)
+
+    def names(self, *, permit: bool) -> frozenset[str]:
+        """What a row that permits, or denies, may call this caller."""
+        return self.actors if permit else self.actors | self.waiting
 
     def list_keepers(self, letter: str) -> frozenset[int]:
         """The organisations whose own lists are seen: the caller's, unless the token is bound to persons."""
@@ -266,19 +271,28 @@ class Scope:
             return bool(standing)
         verdict = by_rows(
             (r for r in rows if r.subject == subject),
-            facts, actors=self.actors, purpose=self.purpose, action=ACTION_OF[letter], now=self.now,
+            facts, actors=self.actors, waiting=self.waiting, purpose=self.purpose, action=ACTION_OF[letter],
+            now=self.now,
         )  # fmt: skip
         return bool(standing) if verdict is None else verdict
 
 
 def by_rows(
-    rows: Iterable[GrantRow], facts: Facts, *, actors: frozenset[str], purpose: str, action: str, now: datetime
+    rows: Iterable[GrantRow],
+    facts: Facts,
+    *,
+    actors: frozenset[str],
+    purpose: str,
+    action: str,
+    now: datetime,
+    waiting: frozenset[str] = frozenset(),
 ) -> bool | None:
-    """Step L3 from rows: True permit, False deny, None not applicable.
+    """Step L3 from rows: True permit, False deny, None not applicable. `waiting`: names that denies alone may use.
 
     A deny counts unless a permit of the same grant *below* it matches too (an exception to it).
     """
-    hits = [r for r in rows if row_matches(r, facts, actors=actors, purpose=purpose, action=action, now=now)]
+    names = {True: actors, False: actors | waiting}
+    hits = [r for r in rows if row_matches(r, facts, actors=names[r.permit], purpose=purpose, action=action, now=now)]
     permits = [r for r in hits if r.permit]
     for deny in hits:
         if not deny.permit and not any(p.grant == deny.grant and p.path.startswith(deny.path + ".") for p in permits):

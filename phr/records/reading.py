@@ -154,7 +154,7 @@ class Reading:
         """
         if not self.scope.grants or not about:
             return None
-        names = effective.first_grantees(self.scope.actors)
+        names = effective.first_grantees(self.scope.names(permit=False))
         known: dict[UUID, list[GrantRow]] = {}
         for subject, *told in prepared.fetch(_KNOWN, {"about": list(about), "names": names}):
             known.setdefault(subject, [])
@@ -222,7 +222,7 @@ class Reading:
 
     def _grant_rows(self, facts: Iterable[Facts]) -> Sequence[GrantRow]:
         subjects = {s for f in facts for s in f.subjects} if self.scope.grants else set()
-        return effective.rows_for(subjects, self.scope.actors) if subjects else ()
+        return effective.rows_for(subjects, self.scope.names(permit=False)) if subjects else ()
 
     def _log(self, event: Event, found: Stored) -> None:
         f = found.facts

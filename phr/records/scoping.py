@@ -138,7 +138,10 @@ def _permits(scope: Scope, letter: str, p: Params, row: Row, subject: SQL, known
 def _spoken(scope: Scope, letter: str, p: Params, row: Row, rows: Sequence[GrantRow], weak: SQL) -> SQL:
     """One subject's verdict from rows at hand: `consent.scope.by_rows` and the weak bases, as constants."""
     now, action = scope.now, ACTION_OF[letter]
-    here = [r for r in rows if row_concerns(r, actors=scope.actors, purpose=scope.purpose, action=action, now=now)]
+    here = [
+        r for r in rows
+        if row_concerns(r, actors=scope.names(permit=r.permit), purpose=scope.purpose, action=action, now=now)
+    ]  # fmt: skip
     permits = [r for r in here if r.permit]
     yes = _any([weak, *(_describes(r, p, row) for r in permits)])
     if yes == "FALSE":
@@ -218,7 +221,7 @@ def _deny(scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQL:
 
 def _match(g: str, permit: bool, scope: Scope, letter: str, p: Params, row: Row, subject: SQL) -> SQL:
     (r, named), unknown = row, "FALSE" if permit else "TRUE"
-    actors = sorted(scope.actors)
+    actors = sorted(scope.names(permit=permit))
     parts = [
         f"{g}.subject_id = {subject}",
         f"{g}.permit = {'TRUE' if permit else 'FALSE'}",

@@ -89,7 +89,7 @@ class _Asked:
     def answer(self, facts: Facts) -> Answer:
         rows: Iterable[GrantRow] = ()
         if isinstance(self.decision, Permit) and self.decision.scope.grants:
-            rows = effective.rows_for(facts.subjects, self.decision.scope.actors)
+            rows = effective.rows_for(facts.subjects, self.decision.scope.names(permit=False))
         found = explain(self.decision, facts, letter=self.letter, rows=tuple(rows))
         return Answer(found.permitted, tuple(self._told(found)))
 

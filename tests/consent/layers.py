@@ -48,10 +48,18 @@ class Question:
         if not family and caller.capacity is not Capacity.PROXY and caller.organization is not None:
             names.add(f"org:{caller.organization}")
             if own.organization_kind and own.class_from is not None and own.class_from <= NOW:
-                names.add(f"class:{own.organization_kind}")
+                names.add(f"class:{own.organization_kind}")  # see also `waiting`
         if caller.provision:
             names.add(f"provision:{caller.provision}")
         return frozenset(names)
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """A class the organisation is still to enter: denies of it count already."""
+        kind = self.in_force.organization_kind
+        if not kind or f"org:{self.caller.organization}" not in self.actors:
+            return frozenset()
+        return frozenset({f"class:{kind}"}) - self.actors
 
 
 def permitted(q: Question) -> bool:
@@ -245,7 +253,7 @@ def _link_stands(q: Question) -> bool:
 
 
 def _consents(q: Question, subject: UUID) -> bool | None:
-    asked = Asked(q.facts, q.actors, q.caller.purpose, ACTION_OF[q.letter], NOW)
+    asked = Asked(q.facts, q.actors, q.caller.purpose, ACTION_OF[q.letter], NOW, q.waiting)
     return eval_grants([root for about, root in q.grants if about == subject], asked)
 
 

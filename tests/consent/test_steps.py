@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -80,6 +80,16 @@ def test_a_class_counts_after_its_waiting_week() -> None:
     assert not sees(CLINIC, replace(grants, class_from=None), thing(author=8), rows=rows)
     assert not sees(CLINIC, replace(grants, class_from=NOW + SECOND), thing(author=8), rows=rows)
     assert sees(CLINIC, replace(grants, class_from=NOW), thing(author=8), rows=rows)
+
+
+@pytest.mark.IT("03")
+@pytest.mark.parametrize("since", [None, NOW + SECOND, NOW])
+def test_a_deny_of_its_class_counts_while_it_waits(since: datetime | None) -> None:
+    own = rows_of(1, HANA, Clause(permit=True, actors=frozenset({f"org:{CLINIC.organization}"})))
+    denied = rows_of(2, HANA, Clause(permit=False, actors=frozenset({"class:clinic"})))
+    grants = replace(OF_CLINIC, grants=True, class_from=since)
+    assert sees(CLINIC, grants, thing(author=8), rows=own)
+    assert not sees(CLINIC, grants, thing(author=8), rows=(*own, *denied))
 
 
 # -- provisions ------------------------------------------------------------------------------------
