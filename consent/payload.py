@@ -17,6 +17,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -105,7 +106,8 @@ def _read(subjects: set[UUID | None]) -> dict[UUID | None, Held]:
     if keyless := persons - found.keys():
         living = {row[0] for row in prepared.fetch(_LIVING, [[str(s) for s in keyless]])}
         if living:
-            keys.keys_for(living)
+            with suppress(keys.Erased):  # erased between the two looks: the commons key seals the line
+                keys.keys_for(living)
             found |= _rows(_NEWEST, [[str(s) for s in living]])
     if subjects - found.keys():
         found |= {s: _commons() for s in subjects - found.keys()}
@@ -148,7 +150,8 @@ Row = tuple[UUID | None, int, bytes, bytes]  # subject, key_version, salt, detai
 
 
 def opened(rows: Sequence[Row]) -> list[dict[str, Any] | None]:
-    """The details of lines, beside them; None where the key is gone, or the bytes are not what was sealed."""
+    """The details of lines, beside them; None where the key is gone or does not open (its
+    key-encryption key is missing), or the bytes are not what was sealed."""
     persons = sorted({str(subject) for subject, _, _, detail in rows if subject and detail[:1] == OWN})
     found: Mapping[tuple[UUID | None, int], keys.Key] = {
         (owner, version): keys.Key(version, kek, bytes(wrapped))
@@ -163,10 +166,10 @@ def _opened(row: Row, found: Mapping[tuple[UUID | None, int], keys.Key]) -> dict
     key = found.get((owner, version))
     if key is None:
         return None
-    cipher = keys.cipher(keys.unwrap(key.wrapped, owner, version, key.kek))
     try:
+        cipher = keys.cipher(keys.unwrap(key.wrapped, owner, version, key.kek))
         plain = cipher.decrypt(sealed[1:13], sealed[13:], _place(salt, subject, sealed[:1], version))
-    except (InvalidTag, ValueError):  # ValueError: not even as long as a nonce
+    except (keys.CannotOpen, InvalidTag, ValueError):  # ValueError: not even as long as a nonce
         return None
     told: dict[str, Any] = json.loads(plain)
     return told

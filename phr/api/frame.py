@@ -61,6 +61,8 @@ class TokenAuthentication(BaseAuthentication):
             return None
         caller = caller_of(request._request, now=timezone.now())  # noqa: SLF001 (the framework's own name for it)
         person = Person.objects.get(pk=caller.person) if caller.person is not None else None
+        if person and caller.capacity is Capacity.STAFF and person.organization_id != caller.organization:
+            raise Unauthenticated("invalid_token")  # given to her in an office that she has left
         return person, caller
 
     def authenticate_header(self, request: Request) -> str:

@@ -188,9 +188,13 @@ def opens(launch: Launch, *, now: datetime) -> bool:
 
 
 def _right_stands(launch: Launch, now: datetime) -> bool:
-    if launch.subject_id is None or launch.person is None:
+    if launch.person is None:
         return True
     capacity = Capacity(launch.capacity)
+    if capacity is Capacity.STAFF:  # with a patient or without: who has left the office has left this behind
+        return launch.person.organization_id == launch.organization_id
+    if launch.subject_id is None:
+        return True
     if capacity in (Capacity.SELF, Capacity.GUARDIAN):
         return acts(launch.person, launch.subject_id, now=now) is capacity
     if capacity is Capacity.PROXY:

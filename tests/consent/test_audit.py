@@ -61,6 +61,19 @@ def test_a_search_leaves_one_line_per_patient(now: datetime, round_trips: list[s
 
 
 @pytest.mark.django_db
+def test_one_key_that_does_not_open_takes_one_line_only(now: datetime) -> None:
+    lost, other = (Subject.objects.create(created_at=now).pk for _ in range(2))
+    audit.record_many(Event.RECORD_SEARCHED, by=CALLER, told={lost: {"count": 1}, other: {"count": 2}}, now=now)
+    payload.forget([lost])
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE consent_datakey SET kek = 'not-in-the-ring' WHERE subject_id = %s", [lost])
+    lines = list(AuditEntry.objects.order_by("id"))
+    assert dict(zip((line.subject for line in lines), audit.opened(lines), strict=True)) == {
+        lost: None, other: {"count": 2},
+    }  # fmt: skip
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("detail", [{"body": "x"}, {"reason": {"a": 1}}, {"because": [["x"]]}, {"count": 1.5}])
 def test_only_declared_details_are_kept(now: datetime, detail: dict[str, object]) -> None:
     with pytest.raises(UndeclaredDetail):

@@ -10,6 +10,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -93,6 +94,20 @@ def test_a_freeze_stops_refreshing_at_once(family: Family, watcher: tuple[str, s
     assert refresh(told["refresh_token"]).json()["error"] == "invalid_grant"
     seen = post("/oauth/introspect", {"token": told["access_token"]}, **basic(*watcher)).json()
     assert seen == {"active": False}
+
+
+def test_what_an_office_was_given_ends_for_who_leaves_it(family: Family, watcher: tuple[str, str]) -> None:
+    told = Phone(family.sato, scope="user/*.rs trust.read offline_access").tokens("staff")
+    bearing = {"authorization": f"Bearer {told['access_token']}"}
+    assert Client().get("/api/trust/notices", headers=bearing).status_code == 200
+    assert post("/oauth/introspect", {"token": told["access_token"]}, **basic(*watcher)).json()["active"]
+    for office in (family.clinic, None):  # to another one, or to none
+        family.sato.organization = office
+        family.sato.save()
+        assert Client().get("/api/trust/notices", headers=bearing).status_code == 401
+        seen = post("/oauth/introspect", {"token": told["access_token"]}, **basic(*watcher)).json()
+        assert seen == {"active": False}
+        assert refresh(told["refresh_token"]).json()["error"] == "invalid_grant"
 
 
 def test_a_launch_ends_however_often_it_is_refreshed(family: Family) -> None:
