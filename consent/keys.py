@@ -23,12 +23,28 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from consent import prepared
+from consent.refusal import Absent
 
 HINT = "PHR_KEYS holds 'id:base64 of 32 bytes', comma separated; keep every key that ever sealed data."
 
 
+# Nobody erased: and no erasure of her commits between this look and the end of the transaction. Of two that look the
+# second waits (a share lock would let both in, and each wait for the other should both go on to change the row).
+_LIVING = "FROM consent_subject WHERE id = %s AND state <> 'erased' FOR NO KEY UPDATE"
+_MAKE = f"""
+INSERT INTO consent_datakey (version, kek, wrapped, subject_id) SELECT %s, %s, %s, id {_LIVING} ON CONFLICT DO NOTHING
+"""
+_MAKE_COMMONS = """
+INSERT INTO consent_datakey (subject_id, version, kek, wrapped) VALUES (NULL, %s, %s, %s) ON CONFLICT DO NOTHING
+"""
+
+
 class CannotOpen(Exception):
     """A sealed value does not open: wrong key, wrong place, or altered bytes."""
+
+
+class Erased(Absent):
+    """A key was wanted for a person who is erased, or not here: none is made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +113,39 @@ def cipher(raw: bytes) -> AESGCM:
 
 
 def keys_for(subjects: Iterable[UUID | None]) -> dict[UUID | None, Key]:
-    """The newest data key of each subject (None = the commons), made where there is none yet."""
+    """The newest data key of each subject (None = the commons), made where there is none yet.
+
+    Raises Erased where one of them is erased: what was destroyed is never made anew.
+    """
     wanted = set(subjects)
     found = _load(wanted)
-    missing = wanted - found.keys()
-    if missing:
-        kek = keyring().current
-        rows = [(s, 1, kek, wrap(AESGCM.generate_key(256), subject=s, version=1, kek=kek)) for s in missing]
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO consent_datakey (subject_id, version, kek, wrapped) VALUES (%s, %s, %s, %s)"
-                " ON CONFLICT DO NOTHING",
-                rows,
-            )
+    if missing := wanted - found.keys():
+        _make(missing)
         found |= _load(missing)
+    if wanted - found.keys():
+        raise Erased
     return found
+
+
+def _make(missing: set[UUID | None]) -> None:
+    kek = keyring().current
+    made = {s: wrap(AESGCM.generate_key(256), subject=s, version=1, kek=kek) for s in missing}
+    with connection.cursor() as cursor:
+        if None in made:
+            cursor.execute(_MAKE_COMMONS, [1, kek, made.pop(None)])
+        # In one order: two that make the same keys wait once, and never for each other.
+        cursor.executemany(_MAKE, [(1, kek, made[s], s) for s in sorted(made, key=str)])
+
+
+def require_living(subject: UUID) -> None:
+    """Hold a person's row until the transaction ends: what is written of her meanwhile, an erasure finds.
+
+    Call it before any other lock. Raises Erased.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 {_LIVING}", [subject])
+        if cursor.fetchone() is None:
+            raise Erased
 
 
 def _load(subjects: set[UUID | None]) -> dict[UUID | None, Key]:

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from consent import audit
 from consent.audit import Event
 from consent.decide import Caller
+from consent.keys import Erased
 from integrations import authority
 from integrations.base import Connector
 from integrations.ids import digest
@@ -146,7 +147,10 @@ def _gather(run: ImportRun, parts: Sequence[Part], *, now: datetime) -> ImportRu
 
 
 def _keep_parts(run: ImportRun, parts: Sequence[Part]) -> None:
-    key = vault.keys_for([run.subject_id])[run.subject_id]
+    try:
+        key = vault.keys_for([run.subject_id])[run.subject_id]
+    except Erased:
+        raise NotFound(str(run.subject_id)) from None
     ImportPart.objects.bulk_create(
         [
             ImportPart(

@@ -14,6 +14,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import IntegrityError, OperationalError
 from django.http import HttpResponse
 
+from consent import keys
 from consent.audit import AuditUnavailable
 from phr.caller import Unauthenticated
 from phr.records import gateway
@@ -129,6 +130,7 @@ _PLAIN: dict[type[Exception], tuple[int, str, str]] = {
     StepUpNeeded: (401, "login", ""),
     gateway.Forbidden: (403, "forbidden", ""),
     gateway.Refused: (404, "not-found", "見つかりません。Not found."),
+    keys.Erased: (404, "not-found", "見つかりません。Not found."),  # while it was being written
     gateway.NotFound: (404, "not-found", "見つかりません。Not found."),
     gateway.Gone: (410, "deleted", "削除されています。Deleted."),
     gateway.Kept: (405, "not-supported", KEPT),

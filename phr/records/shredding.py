@@ -66,12 +66,14 @@ def shred(subject: UUID) -> Shredded:
 
 
 def left_over(*, most: int = 100) -> list[UUID]:
-    """Erased persons of whom something stands: a write that had begun before, or a backup that was restored."""
+    """Erased persons of whom something stands, a key above all: a write that had begun before, or a backup that was
+    restored."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT s.id FROM consent_subject s WHERE s.state = 'erased' AND EXISTS ("
+            "SELECT s.id FROM consent_subject s WHERE s.state = 'erased' AND ("
+            " EXISTS (SELECT 1 FROM consent_datakey k WHERE k.subject_id = s.id) OR EXISTS ("
             " SELECT 1 FROM phr_resource r WHERE r.subject_id = s.id AND (r.subject2_id IS NULL OR EXISTS ("
-            " SELECT 1 FROM consent_subject o WHERE o.id = r.subject2_id AND o.state = 'erased'))) LIMIT %s",
+            " SELECT 1 FROM consent_subject o WHERE o.id = r.subject2_id AND o.state = 'erased')))) LIMIT %s",
             [most],
         )
         return [row[0] for row in cursor.fetchall()]

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from consent import audit
+from consent import audit, keys
 from consent.audit import Event
 from consent.decide import Caller, Capacity
 from consent.models import Correction, Organization, Person, Subject
@@ -73,9 +73,11 @@ def answer(*, correction: int, by: Person, caller: Caller, amended: bool, reason
 
     Raises Absent: not this office's; Refusal: answered before, no reasons for a no, nothing was changed.
     """
-    found = Correction.objects.select_for_update().filter(pk=correction, organization=by.organization_id).first()
-    if found is None or Subject.objects.get(pk=found.subject_id).state == Subject.State.ERASED:
+    named = Correction.objects.filter(pk=correction, organization=by.organization_id).first()
+    if named is None:
         raise Absent
+    keys.require_living(named.subject_id)
+    found = Correction.objects.select_for_update().get(pk=named.pk)
     if found.state != Correction.State.OPEN:
         raise Refusal("すでに回答があります / it was answered already", because=Because.CONFLICT)
     reasons = _text(reasons)

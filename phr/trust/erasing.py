@@ -18,6 +18,7 @@ from django.db.models import F
 from consent import audit, erasures, grants, joint, overdue, rules
 from consent.audit import Event
 from consent.models import (
+    Complaint,
     Erasure,
     Grant,
     Guardianship,
@@ -109,6 +110,8 @@ def _end_rights(subject: Subject, now: datetime) -> None:
     open_links.update(state=Guardianship.State.ENDED, ends_on=rules.today_in_japan(now))
     waiting = JointAct.objects.filter(subject=subject, state__in=[joint.State.PENDING, joint.State.AGREED])
     waiting.update(state=joint.State.REFUSED, settled_at=now)
+    tickets = Complaint.objects.filter(subject=subject).exclude(state=Complaint.State.CLOSED)
+    tickets.update(state=Complaint.State.CLOSED, closed_at=now)  # nobody can read their words any more
 
 
 def _tell_recipients(subject: Subject, now: datetime) -> None:

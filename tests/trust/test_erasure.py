@@ -339,17 +339,6 @@ def test_what_is_about_two_stays_sealed_for_the_other_and_shows_nothing(family: 
         assert cursor.fetchone()[0] == 0
 
 
-@pytest.mark.IT("14")
-def test_a_write_that_was_under_way_goes_too(family: Neighbourhood) -> None:
-    """It was decided before, and stored after: the sweep takes it away."""
-    erase(family, family.mother, YUKI)
-    records = Records.opened_by(for_organization(family.demo.clinic.pk), now=timezone.now())
-    store.insert([records._draft(weight(), id="late", version=1, author=family.demo.clinic.pk)], now=timezone.now())
-    assert about(YUKI)["resources"] == 1
-    erasing.run_due(now=timezone.now(), forget=leaving.forget)
-    assert (about(YUKI)["resources"], about(YUKI)["keys"]) == (0, 0)
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.IT("14")
 def test_a_killed_process_leaves_nothing_half_done(transactional_db: None) -> None:
