@@ -7,8 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from consent import receipts, wording
-from consent.clauses import LABEL_NAMES, ORDINARY_NAMES, Malformed
+from consent import receipts, telling, wording
+from consent.clauses import LABEL_NAMES, ORDINARY_NAMES, Malformed, clause_to_json
 from consent.grants import given
 from consent.models import Grant
 from consent.rules import CARE_PURPOSES
@@ -78,17 +78,34 @@ class GrantShape(serializers.Serializer[Grant]):
     permits = serializers.SerializerMethodField()
     provision = serializers.SerializerMethodField()
     consent = serializers.CharField(source="consent_id")
-    root = serializers.JSONField()
+    root = serializers.SerializerMethodField()
     words = serializers.SerializerMethodField()
     terms = serializers.SerializerMethodField()
     ask = serializers.BooleanField()
     given_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
     reasons = serializers.JSONField()
-    text_sha256 = serializers.CharField()
+    text_sha256 = serializers.SerializerMethodField()
+
+    def _placeless(self, grant: Grant) -> bool:
+        """Whether its organisations are not told to whoever asks (G-08)."""
+        reader: telling.Reader = self.context["reader"]
+        return not telling.place_shown(reader, given_by=grant.given_by_id)
+
+    @extend_schema_field({"type": "object", "additionalProperties": True})
+    def get_root(self, grant: Grant) -> Any:
+        if not self._placeless(grant):
+            return grant.root
+        try:
+            return clause_to_json(telling.without_places(given(grant).root))
+        except Malformed:
+            return {}
+
+    def get_text_sha256(self, grant: Grant) -> str:
+        return "" if self._placeless(grant) else grant.text_sha256
 
     def get_own(self, grant: Grant) -> bool:
-        return bool(grant.given_by_id is not None and grant.given_by_id == self.context.get("person"))
+        return bool(grant.given_by_id is not None and grant.given_by_id == self.context["reader"].person)
 
     def get_permits(self, grant: Grant) -> bool:
         return isinstance(grant.root, dict) and grant.root.get("permit") is True
@@ -113,11 +130,15 @@ class GrantShape(serializers.Serializer[Grant]):
                 ],
                 "en": ["cannot be read; denies everybody else until it is fixed" if deny else "cannot be read"],
             }
+        if self._placeless(grant):
+            root = telling.without_places(told.root)
+            return {name: wording.lines(root, telling.NAMES[name], name) for name in wording.LOCALES}
         return {name: wording.lines(told.root, told.terms.names, name) for name in wording.LOCALES}
 
     @extend_schema_field(TermsShape)
     def get_terms(self, grant: Grant) -> dict[str, Any]:
-        return {name: value for name, value in grant.terms.items() if name not in ("names", "edition")}
+        kept_back = {"names", "edition", *(("contact",) if self._placeless(grant) else ())}
+        return {name: value for name, value in grant.terms.items() if name not in kept_back}
 
 
 class ReceiptShape(serializers.Serializer[Any]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from consent.receipts import Terms
 from consent.refusal import Absent, Because, Refusal
 from consent.scope import Clause
 from consent.signing import signing_key
+from consent.telling import Reader, place_shown
 from phr.api.consent_shapes import (
     GrantShape,
     ReceiptShape,
@@ -37,7 +39,8 @@ from phr.api.consent_shapes import (
     VocabularyShape,
     vocabulary,
 )
-from phr.api.frame import endpoint, person_of, record_of, require_fresh
+from phr.api.frame import endpoint, person_of, require_fresh
+from phr.api.readers import grant_of, reader_of, shown
 from phr.trust import consents
 
 MOST = 500
@@ -52,113 +55,122 @@ def show_vocabulary(request: Request) -> Response:
 @endpoint("GET", gives=GrantShape(many=True))
 def list_consents(request: Request, subject: UUID) -> Response:
     """All consents of a record, newest first: in force, proposed, paused, ended."""
-    record_of(request, subject, now=timezone.now())
-    found = Grant.objects.filter(subject=subject).order_by("-pk")[:MOST]
-    return Response([_told(grant, request) for grant in found])
+    _, reader = reader_of(request, subject, now=timezone.now())
+    found = Grant.objects.filter(subject=subject).order_by("-pk").iterator(MOST)
+    return Response([_told(grant, reader) for grant in islice((g for g in found if shown(g, reader)), MOST)])
 
 
 @endpoint("POST", takes=ToGive, gives=GrantShape, scope="trust.write", status=201)
 def give_consent(request: Request, subject: UUID, given: Mapping[str, Any]) -> Response:
     """Give one. 409 names an own deny that stands against it."""
     now = timezone.now()
-    record, capacity = record_of(request, subject, now=now)
+    record, reader = reader_of(request, subject, now=now)
     old = given.get("supersedes")
-    made = _give(request, record, capacity, given, None if old is None else _grant(subject, old), now)
-    return Response(_told(made, request), status=201)
+    made = _give(request, record, reader.capacity, given, None if old is None else grant_of(subject, old, reader), now)
+    return Response(_told(made, reader), status=201)
 
 
 @endpoint("GET", gives=GrantShape)
 def show_consent(request: Request, subject: UUID, id: int) -> Response:
     """One version."""
-    record_of(request, subject, now=timezone.now())
-    return Response(_told(_grant(subject, id), request))
+    _, reader = reader_of(request, subject, now=timezone.now())
+    return Response(_told(grant_of(subject, id, reader), reader))
 
 
 @endpoint("GET", gives=GrantShape(many=True))
 def list_versions(request: Request, subject: UUID, id: int) -> Response:
     """This version and all before it, newest first. None was ever changed."""
-    record_of(request, subject, now=timezone.now())
+    _, reader = reader_of(request, subject, now=timezone.now())
     chain: list[Grant] = []
-    one: Grant | None = _grant(subject, id)
+    one: Grant | None = grant_of(subject, id, reader)
     while one is not None and len(chain) < MOST:
         chain.append(one)
         one = one.supersedes
-    return Response([_told(grant, request) for grant in chain])
+    return Response([_told(grant, reader) for grant in chain if shown(grant, reader)])
 
 
 @endpoint("PUT", takes=ToReplace, gives=GrantShape, scope="trust.write")
 def replace_consent(request: Request, subject: UUID, id: int, given: Mapping[str, Any]) -> Response:
     """Its next version, in its place."""
     now = timezone.now()
-    record, capacity = record_of(request, subject, now=now)
-    return Response(_told(_give(request, record, capacity, given, _grant(subject, id), now), request))
+    record, reader = reader_of(request, subject, now=now)
+    made = _give(request, record, reader.capacity, given, grant_of(subject, id, reader), now)
+    return Response(_told(made, reader))
 
 
 @endpoint("POST", takes=ToWithdraw, gives=GrantShape, scope="trust.write")
 def withdraw_consent(request: Request, subject: UUID, id: int, given: Mapping[str, Any]) -> Response:
     """Withdraw it, or a part of it: then the answer is the version that permits the rest."""
     now = timezone.now()
-    record_of(request, subject, now=now)
-    grant, by = _grant(subject, id), person_of(request)
+    _, reader = reader_of(request, subject, now=now)
+    grant, by = grant_of(subject, id, reader), person_of(request)
     parts = {name: frozenset(given[name]) for name in ("categories", "purposes", "actors") if given.get(name)}
     if not parts:
         consents.withdraw(grant=grant, by=by, reason=given["reason"], now=now)
-        return Response(_told(grant, request))
+        return Response(_told(grant, reader))
+    if "actors" in parts and not place_shown(reader, given_by=grant.given_by_id):
+        raise Refusal("相手ごとには取り消せません / not by actors: they are not told", place="actors")
     rest = consents.withdraw_part(grant=grant, without=Without(**parts), by=by, reason=given["reason"], now=now)
-    return Response(_told(rest or _grant(subject, id), request))
+    return Response(_told(rest or grant_of(subject, id, reader), reader))
 
 
 @endpoint("POST", gives=GrantShape, scope="trust.write")
 def pause_consent(request: Request, subject: UUID, id: int) -> Response:
     """Let it count for nothing until it is resumed."""
     now = timezone.now()
-    record_of(request, subject, now=now)
-    consents.pause(grant=_grant(subject, id), by=person_of(request), now=now)
-    return Response(_told(_grant(subject, id), request))
+    _, reader = reader_of(request, subject, now=now)
+    consents.pause(grant=grant_of(subject, id, reader), by=person_of(request), now=now)
+    return Response(_told(grant_of(subject, id, reader), reader))
 
 
 @endpoint("POST", gives=GrantShape, scope="trust.write")
 def resume_consent(request: Request, subject: UUID, id: int) -> Response:
     """Let a paused one count again. For what needs a fresh proof to give, this does too."""
     now = timezone.now()
-    record_of(request, subject, now=now)
-    grant = _grant(subject, id)
+    _, reader = reader_of(request, subject, now=now)
+    grant = grant_of(subject, id, reader)
     _prove(request, _root(grant), now)
     consents.resume(grant=grant, by=person_of(request), now=now)
-    return Response(_told(_grant(subject, id), request))
+    return Response(_told(grant_of(subject, id, reader), reader))
 
 
 @endpoint("POST", takes=ToAccept, gives=GrantShape, scope="trust.write", status=201)
 def accept_proposal(request: Request, subject: UUID, id: int, given: Mapping[str, Any]) -> Response:
     """Say yes to what somebody proposed: a consent of one's own in its place."""
     now = timezone.now()
-    _, capacity = record_of(request, subject, now=now)
-    grant = _grant(subject, id)
+    _, reader = reader_of(request, subject, now=now)
+    grant = grant_of(subject, id, reader)
     _prove(request, _root(grant), now)
     made = consents.accept(
-        grant=grant, by=person_of(request), capacity=capacity.value, now=now, terms=_terms(given.get("terms") or {})
+        grant=grant,
+        by=person_of(request),
+        capacity=reader.capacity.value,
+        now=now,
+        terms=_terms(given.get("terms") or {}),
     )
-    return Response(_told(made, request), status=201)
+    return Response(_told(made, reader), status=201)
 
 
 @endpoint("POST", gives=GrantShape, scope="trust.write")
 def reject_proposal(request: Request, subject: UUID, id: int) -> Response:
     """Say no to what somebody proposed."""
     now = timezone.now()
-    record_of(request, subject, now=now)
-    grant = _grant(subject, id)
+    _, reader = reader_of(request, subject, now=now)
+    grant = grant_of(subject, id, reader)
     if grant.state != Grant.State.PROPOSED:
         raise Refusal("提案ではありません / it is no proposal", because=Because.CONFLICT)
     consents.reject(grant=grant, by=person_of(request), now=now)
-    return Response(_told(_grant(subject, id), request))
+    return Response(_told(grant_of(subject, id, reader), reader))
 
 
 @endpoint("GET", gives=ReceiptShape)
 def show_receipt(request: Request, subject: UUID, id: int) -> Response:
     """The signed receipt of one version; its text is made anew and has the hash that was kept."""
     now = timezone.now()
-    record_of(request, subject, now=now)
-    grant = _grant(subject, id)
+    _, reader = reader_of(request, subject, now=now)
+    grant = grant_of(subject, id, reader)
+    if not place_shown(reader, given_by=grant.given_by_id):
+        raise Absent  # its text names them, and has to be the whole text
     if not grant.text_sha256:
         raise Refusal("だれもまだ同意していません / nobody has consented to this", because=Because.CONFLICT)
     told = given(grant)
@@ -174,30 +186,29 @@ def show_receipt(request: Request, subject: UUID, id: int) -> Response:
 @endpoint("GET", gives=StopShape)
 def show_stop(request: Request, subject: UUID) -> Response:
     """Whether everything is stopped."""
-    record, _ = record_of(request, subject, now=timezone.now())
-    return Response(_stopped(record))
+    return Response(_stopped(*reader_of(request, subject, now=timezone.now())))
 
 
 @endpoint("POST", gives=StopShape, scope="trust.write")
 def stop_everything(request: Request, subject: UUID) -> Response:
     """Deny everything to everybody but the person and her guardians, in one call. Twice is once."""
     now = timezone.now()
-    record, capacity = record_of(request, subject, now=now)
-    consents.stop_everything(subject=record, by=person_of(request), capacity=capacity.value, now=now)
-    return Response(_stopped(record))
+    record, reader = reader_of(request, subject, now=now)
+    consents.stop_everything(subject=record, by=person_of(request), capacity=reader.capacity.value, now=now)
+    return Response(_stopped(record, reader))
 
 
 @endpoint("POST", gives=StopShape, scope="trust.write")
 def resume_everything(request: Request, subject: UUID) -> Response:
     """Lift one's own stop. Another guardian's stays, and is named."""
     now = timezone.now()
-    record, _ = record_of(request, subject, now=now)
+    record, reader = reader_of(request, subject, now=now)
     consents.resume_everything(subject=record, by=person_of(request), now=now)
-    return Response(_stopped(record))
+    return Response(_stopped(record, reader))
 
 
-def _stopped(record: Subject) -> dict[str, Any]:
-    standing = [grant.pk for grant in stopping.stops(record)]
+def _stopped(record: Subject, reader: Reader) -> dict[str, Any]:
+    standing = [grant.pk for grant in stopping.stops(record) if shown(grant, reader)]
     return {"stopped": bool(standing), "stops": standing}
 
 
@@ -243,15 +254,8 @@ def _root(grant: Grant) -> Clause:
         raise Refusal("読めない同意です / this consent cannot be read", because=Because.CONFLICT) from error
 
 
-def _grant(subject: UUID, id: int) -> Grant:
-    found = Grant.objects.filter(subject=subject, pk=id).select_related("supersedes", "subject").first()
-    if found is None:
-        raise Absent
-    return found
-
-
-def _told(grant: Grant, request: Request) -> dict[str, Any]:
-    return dict(GrantShape(grant, context={"person": person_of(request).pk}).data)
+def _told(grant: Grant, reader: Reader) -> dict[str, Any]:
+    return dict(GrantShape(grant, context={"reader": reader}).data)
 
 
 _ONE = "records/<uuid:subject>/consents/<int:id>"
