@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from consent import complaints, programs, recipients
+from consent import board, complaints, recipients
 from consent.models import EthicsDecision, Incident, Program, Provision, Recipient, Terms
 
 FEW = 5
@@ -34,7 +34,9 @@ def faults(*, now: datetime) -> list[str]:
     """What must never be: an active program without a decision, without a benefit text. Codes; empty: none."""
     active = Program.objects.filter(state=Program.State.ACTIVE).select_related("approval")
     found = [f"no-approval:{p.pk}" for p in active if p.approval is None or p.approval.outcome != "approve"]
-    return found + [f"no-benefit:{p.pk}" for p in active if not (p.benefit_ja and p.benefit_en)]
+    found += [f"no-benefit:{p.pk}" for p in active if not (p.benefit_ja and p.benefit_en)]
+    receiving = Recipient.objects.filter(state=Recipient.State.ACTIVE).order_by("pk")
+    return found + [f"no-approval:recipient:{r.pk}" for r in receiving if not recipients.approved(r, now=now)]
 
 
 def _program(program: Program, now: datetime) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def _program(program: Program, now: datetime) -> dict[str, Any]:
 def _decisions(since: datetime, until: datetime) -> list[dict[str, Any]]:
     made = EthicsDecision.objects.filter(decided_at__gte=since, decided_at__lt=until)
     found = list(made.order_by("decided_at", "pk"))
-    seats = programs.roles_of(found)
+    seats = board.roles_of(found)
     return [
         {
             "about": _about(d), "outcome": d.outcome, "reasons": d.reasons, "decided_at": d.decided_at.isoformat(),
@@ -64,6 +66,8 @@ def _decisions(since: datetime, until: datetime) -> list[dict[str, Any]]:
 def _about(decision: EthicsDecision) -> str:
     if decision.program_id is not None:
         return f"program:{decision.program_id}"
+    if decision.screen:
+        return f"screen:{decision.screen}"
     return f"recipient:{decision.recipient_id}" if decision.recipient_id else f"terms:{decision.terms_id}"
 
 

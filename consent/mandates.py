@@ -7,14 +7,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 
 from consent import audit
 from consent.audit import Event
-from consent.decide import entitled
+from consent.decide import Capacity, consenting, entitled
 from consent.desk import operator
 from consent.in_force import in_force_between
-from consent.models import Mandate, Person, Subject, Terms
+from consent.models import EthicsDecision, Mandate, Person, Subject, Terms
 from consent.refusal import Absent, Because, Refusal
 
 LONGEST = 100_000  # characters of one text
@@ -34,7 +34,8 @@ def digest(text: str) -> str:
 
 @transaction.atomic
 def publish(*, text_ja: str, text_en: str, by: Person, now: datetime) -> Terms:
-    """Publish the next version of the terms. From now on new provisions need its acceptance; reading does not.
+    """Put down the next version of the terms. Once the board has approved it, it is the one in force (IT-30): from
+    then on new provisions need its acceptance; reading does not.
 
     Raises Refusal: not the operator's staff, an empty text, a text that was published before.
     """
@@ -55,13 +56,20 @@ def publish(*, text_ja: str, text_en: str, by: Person, now: datetime) -> Terms:
 
 
 def current() -> Terms | None:
-    """The version in force; None before the first."""
-    return Terms.objects.order_by("-version").first()
+    """The version in force: the newest on which the board's last word is an approval; None before the first."""
+    return _approved().order_by("-version").first()
 
 
 def current_version() -> int:
     """Its number; 0 before the first."""
-    return Terms.objects.aggregate(last=Max("version"))["last"] or 0
+    return _approved().aggregate(last=Max("version"))["last"] or 0
+
+
+def _approved() -> QuerySet[Terms]:
+    """An approval of terms counts until the board says otherwise: its end asks for a review, it takes nothing away."""
+    said = EthicsDecision.objects.filter(terms=OuterRef("pk")).order_by("-decided_at", "-pk")
+    last = Subquery(said.values("outcome")[:1])
+    return Terms.objects.annotate(last_word=last).filter(last_word=EthicsDecision.Outcome.APPROVE)
 
 
 def text_of(sha256: str) -> tuple[Terms, Locale, str]:
@@ -80,12 +88,11 @@ def text_of(sha256: str) -> tuple[Terms, Locale, str]:
 def accept(*, subject: Subject, sha256: str, by: Person, now: datetime) -> Mandate:
     """Entrust a record on the text with this hash. The same again changes nothing; an earlier Mandate ends.
 
-    Raises Absent: not a record of this person's; Refusal: not the text of the version in force.
+    Raises Absent: not a record of this person's; Refusal: not the text of the version in force, or a guardian from 16
+    on (G-10).
     """
     held = Subject.objects.select_for_update().get(pk=subject.pk)
-    capacity = entitled(in_force_between(by.pk, held.pk, now=now), now)
-    if capacity is None:
-        raise Absent
+    capacity = _entitled(held, by, now)
     terms = current()
     if terms is None or sha256 not in (terms.sha256_ja, terms.sha256_en):
         raise Refusal("現行の約款ではありません / not the terms in force", place="sha256", because=Because.CONFLICT)
@@ -111,10 +118,12 @@ def accept(*, subject: Subject, sha256: str, by: Person, now: datetime) -> Manda
 
 @transaction.atomic
 def end(*, subject: Subject, by: Person, now: datetime) -> None:
-    """Take the Mandate back: nothing new is provided from here on. Without one, nothing happens. Raises Absent."""
+    """Take the Mandate back: nothing new is provided from here on. Without one, nothing happens.
+
+    Raises Absent; Refusal for a guardian from 16 on (G-10).
+    """
     held = Subject.objects.select_for_update().get(pk=subject.pk)
-    if entitled(in_force_between(by.pk, held.pk, now=now), now) is None:
-        raise Absent
+    _entitled(held, by, now)
     standing = Mandate.objects.filter(subject=held, ended_at=None).select_related("terms").first()
     if standing is None:
         return
@@ -126,6 +135,16 @@ def end(*, subject: Subject, by: Person, now: datetime) -> None:
 def of(subject: Subject) -> list[Mandate]:
     """Every acceptance for this record, newest first; at most one stands."""
     return list(Mandate.objects.filter(subject=subject).select_related("terms").order_by("-accepted_at", "-pk"))
+
+
+def _entitled(subject: Subject, by: Person, now: datetime) -> Capacity:
+    in_force = in_force_between(by.pk, subject.pk, now=now)
+    capacity = entitled(in_force, now)
+    if capacity is None:
+        raise Absent
+    if capacity is Capacity.GUARDIAN and consenting(in_force, now) is None:
+        raise Refusal("16歳からは本人だけができます / from 16 only the young person may", because=Because.FORBIDDEN)
+    return capacity
 
 
 def _end(mandate: Mandate, now: datetime) -> None:

@@ -134,8 +134,8 @@ DECLARED: Declaration = {
         "consent_epoch": PLAIN,
     },
     "EthicsDecision": {
-        "id": PLAIN, "program": PLAIN, "recipient": PLAIN, "terms": PLAIN, "outcome": PLAIN, "reasons": PLAIN,
-        "decided_at": PLAIN, "valid_until": PLAIN, "recorded_by": PERSONAL,
+        "id": PLAIN, "program": PLAIN, "recipient": PLAIN, "terms": PLAIN, "screen": PLAIN, "outcome": PLAIN,
+        "reasons": PLAIN, "decided_at": PLAIN, "valid_until": PLAIN, "recorded_by": PERSONAL,
     },
     "BoardMember": {
         "id": PLAIN, "decision": PLAIN, "person": PERSONAL, "role": PLAIN,

@@ -1,8 +1,8 @@
-"""Programs, and the data ethics board that lets them run, or stops them (IT-05, IT-30, IT-50)."""
+"""Programs: drafted, put before the board, run, stopped, closed (IT-05, IT-50). The board itself: `board`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,14 +12,12 @@ from django.db.models import F
 from consent import audit, clauses, duo, rules
 from consent.audit import Event
 from consent.cases import Plan
-from consent.desk import is_operator, operator
-from consent.models import BoardMember, EthicsDecision, Person, Program, Recipient, Terms
+from consent.desk import operator
+from consent.models import EthicsDecision, Person, Program, Recipient
 from consent.refusal import Because, Refusal
 from consent.scope import ALL_CATEGORIES, level_of
 
-SEATS = 3  # a board is at least three persons,
-ROLES = 3  # of at least three kinds: diverse (IT-30)
-State, Outcome, Role = Program.State, EthicsDecision.Outcome, BoardMember.Role
+State, Outcome = Program.State, EthicsDecision.Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,46 +66,6 @@ def submit(*, program: Program, by: Person, now: datetime) -> Program:
     _require_benefit(current)
     _set(current, State.REVIEW, by, now)
     return current
-
-
-@transaction.atomic
-def decide(
-    *,
-    about: Program | Recipient | Terms,
-    outcome: str,
-    members: Mapping[Person, str],
-    reasons: str,
-    by: Person,
-    now: datetime,
-    valid_until: datetime | None = None,
-) -> EthicsDecision:
-    """Write down what the board decided. An approved program in review is active; a stop counts from this commit.
-
-    `members`: who sat, in which role. Raises Refusal: the board is too small or not diverse, no medical member where
-    special-care data (要配慮: level 2 or 3) is concerned, the proposer among them, no end of an approval, no benefit.
-    """
-    operator(by)
-    if not reasons.strip():
-        raise Refusal("理由が必要です / reasons are needed", place="reasons")
-    if outcome not in Outcome.values:
-        raise Refusal("知られていない結論です / an unknown outcome", place="outcome")
-    if outcome == Outcome.APPROVE and (valid_until is None or valid_until <= now):
-        raise Refusal("承認には期限が必要です / an approval has an end", place="valid_until")
-    current = locked(about) if isinstance(about, Program) else about
-    if outcome != Outcome.STOP:  # to stop, nothing may stand in the way
-        _check_board(current, members)
-    made = EthicsDecision.objects.create(
-        program=current if isinstance(current, Program) else None,
-        recipient=current if isinstance(current, Recipient) else None,
-        terms=current if isinstance(current, Terms) else None,
-        outcome=outcome, reasons=reasons, decided_at=now, recorded_by=by,
-        valid_until=valid_until if outcome == Outcome.APPROVE else None,
-    )  # fmt: skip
-    BoardMember.objects.bulk_create(BoardMember(decision=made, person=p, role=role) for p, role in members.items())
-    if isinstance(current, Program):
-        _follow(current, made, by, now)
-    audit.record(Event.BOARD_DECIDED, by=by, now=now, detail={"decision": made.pk, "outcome": outcome})
-    return made
 
 
 @transaction.atomic
@@ -164,20 +122,8 @@ def _check(told: Proposal, recipients: Sequence[Recipient]) -> None:
         raise Refusal("契約にない目的の提供先があります / not for all recipients' contracts", place="recipients")
 
 
-def _check_board(about: Program | Recipient | Terms, members: Mapping[Person, str]) -> None:
-    if any(role not in Role.values for role in members.values()):
-        raise Refusal("知られていない役割です / an unknown role", place="members")
-    if len(members) < SEATS or len(set(members.values())) < ROLES or not all(map(is_operator, members)):
-        raise Refusal("委員会の構成が不十分です / too few members, or too much alike", place="members")
-    special = not isinstance(about, Program) or about.level >= 2
-    if special and Role.MEDICAL not in members.values():
-        raise Refusal("要配慮情報には医療の委員が必要です / a medical member is needed", place="members")
-    if isinstance(about, Program) and about.proposed_by_id in {person.pk for person in members}:
-        raise Refusal("提案者は審査できません / who proposed it does not decide", place="members")
-
-
-def _follow(program: Program, decision: EthicsDecision, by: Person, now: datetime) -> None:
-    """What a decision does to its program."""
+def follow(program: Program, decision: EthicsDecision, *, by: Person, now: datetime) -> None:
+    """What a decision of the board does to its program (`board.decide`). Raises Refusal: it is not before the board."""
     if decision.outcome == Outcome.STOP:
         if program.state not in (State.CLOSED, State.STOPPED):
             _set(program, State.STOPPED, by, now)
@@ -208,11 +154,3 @@ def _set(program: Program, state: Program.State, by: Person, now: datetime) -> N
 
 def _detail(program: Program) -> dict[str, str | int | list[int]]:
     return {"program": str(program.pk), "kind": program.use_class, "categories": program.categories}
-
-
-def roles_of(decisions: Iterable[EthicsDecision]) -> dict[int, list[str]]:
-    """Who sat, by role, for each of these decisions: for reports, without names."""
-    found: dict[int, list[str]] = {d.pk: [] for d in decisions}
-    for seat in BoardMember.objects.filter(decision__in=list(found)).order_by("role"):
-        found[seat.decision_id].append(seat.role)
-    return found

@@ -16,11 +16,13 @@ from consent import audit, clauses, notices, rules
 from consent.audit import Event
 from consent.cases import Party
 from consent.desk import operator
-from consent.models import OnwardException, Organization, Person, Recipient
+from consent.models import EthicsDecision, OnwardException, Organization, Person, Recipient
 from consent.refusal import Because, Refusal
 
 _LEGAL_NUMBER = re.compile(r"[0-9]{13}")
 State = Recipient.State
+AWAITS_BOARD = "awaits-board"
+BOARDS = (AWAITS_BOARD, "board-reject", "board-stop", "approval-lapsed")  # suspended for want of its approval
 
 
 @transaction.atomic
@@ -44,6 +46,8 @@ def register(
 ) -> Recipient:
     """Enter an organisation into the registry; from now on it is bound by its row in every decision.
 
+    It receives nothing until the board has approved it (IT-30: `board.decide`).
+
     Raises Refusal: not the operator's staff, a prohibited or unknown purpose, a contract or certificate that is over,
     no corporate number (法人番号: 13 digits with their check digit), a processor of a processor, entered already.
     """
@@ -65,6 +69,7 @@ def register(
         representative=representative, contract_ref=contract_ref, contract_ends_on=contract_ends_on,
         certification=certification, certified_until=certified_until, purposes=named, profiling=profiling,
         processor_of=processor_of, report_months=report_months, registered_at=now, registered_by=by,
+        state=State.SUSPENDED, state_reason=AWAITS_BOARD,
     )  # fmt: skip
     audit.record(Event.RECIPIENT_REGISTERED, by=by, now=now, detail=_detail(made))
     return made
@@ -117,7 +122,7 @@ def suspend(*, recipient: Recipient, reason: str, by: Person | None, now: dateti
 
 @transaction.atomic
 def resume(*, recipient: Recipient, by: Person, now: datetime) -> Recipient:
-    """Let a suspended one receive again. Raises Refusal: ended for good, or something of it is still overdue."""
+    """Let a suspended one receive again. Raises Refusal: ended for good, not approved, or something is overdue."""
     operator(by)
     current = locked(recipient)
     if current.state == State.ENDED or overdue(current, now=now):
@@ -125,6 +130,21 @@ def resume(*, recipient: Recipient, by: Person, now: datetime) -> Recipient:
     current.state, current.state_reason = State.ACTIVE, ""
     _changed(current, by, now, "state", "state_reason")
     return current
+
+
+@transaction.atomic
+def follow(recipient: Recipient, decision: EthicsDecision, *, by: Person, now: datetime) -> None:
+    """What a decision of the board does to its recipient (`board.decide`): denied at once, or let in (IT-30)."""
+    current = locked(recipient)
+    if current.state == State.ENDED:
+        return
+    if decision.outcome != EthicsDecision.Outcome.APPROVE:
+        current.state, current.state_reason = State.SUSPENDED, f"board-{decision.outcome}"
+    elif current.state == State.SUSPENDED and current.state_reason in BOARDS and not overdue(current, now=now):
+        current.state, current.state_reason = State.ACTIVE, ""
+    else:
+        return
+    _changed(current, by, now, "state", "state_reason")
 
 
 @transaction.atomic
@@ -158,14 +178,20 @@ def may_hand_on(recipient: Recipient, *, now: datetime) -> bool:
 
 
 def overdue(recipient: Recipient, *, now: datetime) -> list[str]:
-    """What it owes and did not bring (IT-22): codes."""
+    """What it owes and did not bring (IT-22), and whether the board's approval is wanting (IT-30): codes."""
     today = rules.today_in_japan(now)
-    owed = []
+    owed = [] if approved(recipient, now=now) else ["approval-lapsed"]
     if recipient.reports.filter(submitted_at=None, due_on__lt=today).exists():
         owed.append("report-overdue")
     if recipient.provisions.filter(deletion__submitted_at=None, deletion__due_on__lt=today).exists():
         owed.append("deletion-overdue")
     return owed
+
+
+def approved(recipient: Recipient, *, now: datetime) -> bool:
+    """Whether the board's last word on it is an approval that is in force."""
+    last = recipient.decisions.order_by("-decided_at", "-pk").first()
+    return last is not None and last.valid_until is not None and now < last.valid_until
 
 
 def of_organization(organization: int | None) -> Recipient | None:

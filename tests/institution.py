@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from consent import grants, mandates, programs, provisions, recipients
+from consent import board, grants, mandates, programs, provisions, recipients
 from consent.decide import Caller, Capacity
 from consent.models import (
+    EthicsDecision,
     Grant,
     Mandate,
     Organization,
@@ -18,10 +19,11 @@ from consent.models import (
     ProvisionRequest,
     Recipient,
     Subject,
+    Terms,
 )
 from consent.programs import Proposal
 from consent.provisions import Asking
-from consent.receipts import Terms
+from consent.receipts import Terms as Said
 from consent.scope import Category, Clause, Door
 
 LONG = timedelta(days=300)
@@ -31,7 +33,7 @@ PROPOSAL = Proposal(
     title_ja="発育の調査", title_en="A study of growth", purpose="HRESCH", categories=GROWTH | int(Category.VITAL),
     level=2, use_class="public-interest", benefit_ja="結果を返します", benefit_en="Results come back to everybody",
 )  # fmt: skip
-SAID = Terms(
+SAID = Said(
     benefit="結果を返します", profiling=False, onward=False, use_class="public-interest", withdrawal="アプリで",
     contact="desk@example.jp",
 )  # fmt: skip
@@ -58,7 +60,16 @@ class Trust:
             "contract_ref": "C-2026-1", "contract_ends_on": (self.now + LONG).date(), "certification": "P mark",
             "certified_until": self.now + LONG, "purposes": ["HRESCH"], "by": self.clerk, "now": self.now,
         }  # fmt: skip
-        return recipients.register(**(told | more))
+        made = recipients.register(**(told | more))
+        self.approved(made)
+        made.refresh_from_db()
+        return made
+
+    def approved(self, about: Recipient | Terms | Program, outcome: str = "approve", **more: Any) -> EthicsDecision:
+        """The board's word on anything, for ten years."""
+        told: dict[str, Any] = {"members": self.board, "reasons": "審査の結果", "by": self.clerk, "now": self.now,
+                                "valid_until": self.now + 12 * LONG}  # fmt: skip
+        return board.decide(about=about, outcome=outcome, **(told | more))
 
     def proposed(self, *to: Recipient, **more: Any) -> Program:
         return programs.propose(proposal=replace(PROPOSAL, **more), recipients=to, by=self.clerk, now=self.now)
@@ -68,7 +79,7 @@ class Trust:
             "about": program, "outcome": outcome, "members": self.board, "reasons": "審査の結果", "by": self.clerk,
             "now": self.now, "valid_until": self.now + LONG,
         }  # fmt: skip
-        programs.decide(**(told | more))
+        board.decide(**(told | more))
         program.refresh_from_db()
 
     def program(self, *to: Recipient, **more: Any) -> Program:
@@ -81,6 +92,7 @@ class Trust:
     def terms(self, words: str = "第一版") -> str:
         """Publish a version; the hash of its Japanese text."""
         made = mandates.publish(text_ja=words, text_en=f"{words} (en)", by=self.clerk, now=self.now)
+        self.approved(made)
         return made.sha256_ja
 
     # -- people ----------------------------------------------------------------------------------

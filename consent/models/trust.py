@@ -138,7 +138,7 @@ class Program(models.Model):
 
 
 class EthicsDecision(models.Model):
-    """What the data ethics board decided about one program, recipient or version of the terms. Never changed."""
+    """What the data ethics board decided about one program, recipient, version of the terms, screen. Never changed."""
 
     class Outcome(models.TextChoices):
         APPROVE = "approve"
@@ -148,6 +148,7 @@ class EthicsDecision(models.Model):
     program = models.ForeignKey(Program, null=True, on_delete=models.PROTECT, related_name="decisions")
     recipient = models.ForeignKey(Recipient, null=True, on_delete=models.PROTECT, related_name="decisions")
     terms = models.ForeignKey(Terms, null=True, on_delete=models.PROTECT, related_name="decisions")
+    screen = models.CharField(max_length=61, blank=True)  # name@version
     outcome = models.CharField(max_length=7, choices=Outcome.choices)
     reasons = models.TextField()
     decided_at = models.DateTimeField()
@@ -157,9 +158,10 @@ class EthicsDecision(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(program__isnull=False, recipient=None, terms=None)
-                | Q(program=None, recipient__isnull=False, terms=None)
-                | Q(program=None, recipient=None, terms__isnull=False),
+                condition=Q(program__isnull=False, recipient=None, terms=None, screen="")
+                | Q(program=None, recipient__isnull=False, terms=None, screen="")
+                | Q(program=None, recipient=None, terms__isnull=False, screen="")
+                | (Q(program=None, recipient=None, terms=None) & ~Q(screen="")),
                 name="decision_is_about_one_thing",
             ),
             models.CheckConstraint(

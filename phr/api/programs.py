@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import governance, programs
+from consent import board, governance, programs
 from consent.models import EthicsDecision, Organization, Person, Program, Recipient, Terms
 from consent.programs import Proposal
 from consent.refusal import Absent, Refusal
@@ -73,11 +73,12 @@ class Seat(serializers.Serializer[Any]):
 
 
 class Decision(serializers.Serializer[Any]):
-    """About exactly one: a program, a recipient, a version of the terms."""
+    """About exactly one: a program, a recipient, a version of the terms, a screen ("name@version")."""
 
     program = serializers.UUIDField(required=False)
     recipient = number(required=False)
     terms = number(required=False)
+    screen = text(61, required=False)
     outcome = serializers.ChoiceField(EthicsDecision.Outcome.choices)
     reasons = text(4000)
     members = serializers.ListField(child=Seat(), default=list, max_length=30)
@@ -140,7 +141,7 @@ def close_program(request: Request, id: UUID) -> Response:
 def decide(request: Request, given: dict[str, Any]) -> Response:
     """Write down what the data ethics board decided; a stop counts at once (IT-30)."""
     staff = staff_of(request, OPERATOR)
-    made = programs.decide(
+    made = board.decide(
         about=_about(given), outcome=given["outcome"], members=_members(given["members"]), reasons=given["reasons"],
         valid_until=given["valid_until"], by=staff, now=timezone.now(),
     )  # fmt: skip
@@ -155,12 +156,15 @@ def governance_report(request: Request, given: dict[str, Any]) -> Response:
     return Response({**told, "faults": governance.faults(now=timezone.now())})
 
 
-def _about(given: dict[str, Any]) -> Program | Recipient | Terms:
-    named = [name for name in ("program", "recipient", "terms") if given.get(name) is not None]
+def _about(given: dict[str, Any]) -> board.About:
+    named = [name for name in ("program", "recipient", "terms", "screen") if given.get(name) is not None]
     if len(named) != 1:
         raise Refusal("対象を一つだけ指定します / about exactly one thing", place="program")
     if named == ["program"]:
         return _found(given["program"])
+    if named == ["screen"]:
+        name, _, version = given["screen"].partition("@")
+        return board.Screen(name, version)
     kind = Recipient if named == ["recipient"] else Terms
     found = kind.objects.filter(**{"pk" if kind is Recipient else "version": given[named[0]]}).first()
     if found is None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
+from consent import board as ethics
 from consent import mandates, programs, recipients
 from consent.models import Organization, Person, Program, Recipient, Terms
 from consent.programs import Proposal
@@ -58,12 +59,17 @@ def found(family: DemoFamily, *, now: datetime, password: str | None = None) -> 
     board = {_staff(told, operator, secret): role for role, told in BOARD.items()}
     if not Terms.objects.exists():
         mandates.publish(text_ja=TERMS_JA, text_en=TERMS_EN, by=clerk, now=now)
-    program = programs.propose(proposal=PROGRAM, recipients=[_recipient(family, clerk, now)], by=clerk, now=now)
+    recipient = _recipient(family, clerk, now)
+    program = programs.propose(proposal=PROGRAM, recipients=[recipient], by=clerk, now=now)
     programs.submit(program=program, by=clerk, now=now)
-    programs.decide(
-        about=program, outcome="approve", members=board, by=clerk, now=now, valid_until=now + TERM,
-        reasons="目的と項目が釣り合い、結果が本人に返ります。",
-    )  # fmt: skip
+    for about, reasons in (
+        (Terms.objects.latest("version"), "委任と取り消しの条件が分かりやすく示されています。"),
+        (recipient, "認証、契約、体制を確かめました。"),
+        (program, "目的と項目が釣り合い、結果が本人に返ります。"),
+    ):
+        ethics.decide(
+            about=about, outcome="approve", members=board, by=clerk, now=now, valid_until=now + TERM, reasons=reasons
+        )
     terms = mandates.current()
     assert terms is not None
     yuki = family.people["yuki"]

@@ -43,15 +43,26 @@ def call(app: App, method: str, path: str, told: Any = None) -> Answer:
     return app.ask(method, f"{T}/{path}", None if told is None else encoded(told), type=JSON)
 
 
+def said(institution: Trust, outcome: str = "approve", **about: Any) -> dict[str, Any]:
+    """A decision of the board, as the desk sends it."""
+    return about | {
+        "outcome": outcome, "reasons": "可", "valid_until": (timezone.now() + timedelta(days=9)).isoformat(),
+        "members": [{"person": p.pk, "role": role} for p, role in institution.board.items()],
+    }  # fmt: skip
+
+
 @pytest.mark.IT("01")
-def test_terms_and_mandate(family: Neighbourhood, desk: Desk) -> None:
+def test_terms_and_mandate(family: Neighbourhood, institution: Trust, desk: Desk) -> None:
     first = desk.ask("POST", "desk/terms", {"text_ja": "第一版\n", "text_en": "first\n"})
     assert (first.status, first.json["version"]) == (201, 1)
     assert desk.ask("POST", "desk/terms", {"text_ja": "第一版\n", "text_en": "first\n"}).status == 409
+    assert call(family.anonymous, "GET", "terms").status == 404  # not before the board's word
+    assert desk.ask("POST", "desk/decisions", said(institution, terms=1)).status == 201
     shown = call(family.anonymous, "GET", "terms").json
     accepted = call(family.mother, "POST", f"records/{YUKI}/mandate", {"sha256": shown["sha256_ja"]})
     assert (accepted.status, accepted.json["current"]) == (201, True)
     desk.ask("POST", "desk/terms", {"text_ja": "第二版", "text_en": "second"})
+    desk.ask("POST", "desk/decisions", said(institution, terms=2))
     [mandate] = call(family.mother, "GET", f"records/{YUKI}/mandates").json
     assert (mandate["current"], mandate["terms"]) == (False, 1)
     old = call(family.anonymous, "GET", f"terms/{mandate['sha256']}").json
@@ -76,6 +87,9 @@ def test_from_the_registry_to_a_program_that_runs(family: Neighbourhood, institu
     made = desk.ask("POST", "desk/recipients", entry)
     assert made.status == 201, made
     one = f"desk/recipients/{made.json['id']}"
+    assert made.json["fault"] == "recipient-not-active"
+    assert desk.ask("POST", f"{one}/resume", {}).status == 409  # not before the board's word (IT-30)
+    assert desk.ask("POST", "desk/decisions", said(institution, recipient=made.json["id"])).status == 201
     assert desk.ask("POST", f"{one}/suspend", {"reason": "x"}).json["fault"] == "recipient-not-active"
     assert desk.ask("POST", f"{one}/resume", {}).json["fault"] is None
     draft = {
@@ -105,7 +119,11 @@ def test_from_the_registry_to_a_program_that_runs(family: Neighbourhood, institu
     assert Program.objects.get(pk=good["id"]).state == "stopped"
     span = {"since": "2020-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}
     report = desk.ask("POST", "desk/governance", span).json
-    assert ([d["outcome"] for d in report["decisions"]], report["faults"]) == (["approve", "stop"], [])
+    assert ([d["outcome"] for d in report["decisions"]], report["faults"]) == (["approve"] * 2 + ["stop"], [])
+    assert desk.ask("POST", "desk/decisions", said(institution, "stop", screen="consent-list@2")).status == 201
+    assert desk.ask("POST", "desk/decisions", said(institution, screen="no version")).json["place"] == "screen"
+    report = desk.ask("POST", "desk/governance", span).json
+    assert [d["about"] for d in report["decisions"] if d["outcome"] == "stop"][-1] == "screen:consent-list@2"
     assert desk.ask("POST", "desk/overdue", {}).json == {"ended": 0, "reports": 0, "suspended": 0}
 
 

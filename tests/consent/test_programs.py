@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 
-from consent import governance, mandates, programs
+from consent import board, governance, mandates, programs, recipients
 from consent.decide import Deny, decide
 from consent.in_force import in_force_for
 from consent.models import EthicsDecision, Person, Program
@@ -57,6 +58,7 @@ def test_nothing_runs_without_a_decision(institution: Trust) -> None:
 def test_a_board_is_diverse_and_has_a_medical_member(institution: Trust, family: People) -> None:
     draft = institution.proposed(institution.recipient())
     programs.submit(program=draft, by=institution.clerk, now=institution.now)
+    before = EthicsDecision.objects.count()
     chairs = dict(institution.board)
     medical = next(person for person, role in chairs.items() if role == "medical")
     wrong: dict[str, dict[Person, str]] = {
@@ -70,7 +72,7 @@ def test_a_board_is_diverse_and_has_a_medical_member(institution: Trust, family:
     assert refused(lambda: institution.decided(draft, valid_until=None)).place == "valid_until"
     assert refused(lambda: institution.decided(draft, valid_until=institution.now)).place == "valid_until"
     assert refused(lambda: institution.decided(draft, by=family.sato)).because is Because.FORBIDDEN
-    assert not EthicsDecision.objects.exists()
+    assert EthicsDecision.objects.count() == before
 
 
 @pytest.mark.IT("30")
@@ -133,14 +135,88 @@ def test_the_report_is_made_from_the_tables(family: People, institution: Trust, 
     institution.asked(program, to)
     institution.decided(program, "stop", valid_until=None)
     told = governance.report(since=now, until=now + timedelta(days=1), now=now)
-    assert [d["outcome"] for d in told["decisions"]] == ["approve", "stop"]
-    assert told["decisions"][0]["seats"] == ["lay", "legal", "medical"]
+    about = [d for d in told["decisions"] if d["about"] == f"program:{program.pk}"]
+    assert [d["outcome"] for d in about] == ["approve", "stop"]
+    assert about[0]["seats"] == ["lay", "legal", "medical"]
     assert [(p["state"], p["approval_in_force"]) for p in told["programs"]] == [("stopped", True)]
     # So few persons are not counted out.
     assert told["provisions"] == {"by_state": {"refused": "<5"}, "reasons_against": {"no-mandate": "<5"}}
     assert "雪" not in str(told)
     earlier = governance.report(since=now - timedelta(days=2), until=now, now=now)
     assert (earlier["decisions"], earlier["terms"]) == ([], [])
+
+
+@pytest.mark.IT("30")
+def test_a_recipient_receives_by_the_boards_word_alone(family: People, institution: Trust, now: datetime) -> None:
+    to = institution.recipient()
+    program = institution.program(to)
+    institution.entrusted(family.yuki_subject, family.yuki)
+    institution.given(family.yuki_subject, family.yuki, f"org:{to.organization_id}")
+    provision = one(institution.asked(program, to))
+    caller = system_of(to, subject=provision.subject_id, provision=str(provision.pk))
+    assert not isinstance(decide(caller, in_force_for(caller, now=now), now), Deny)
+    before = to.consent_epoch
+    institution.approved(to, "stop", members={}, valid_until=None)
+    to.refresh_from_db()
+    assert (to.state, to.state_reason, to.consent_epoch) == ("suspended", "board-stop", before + 1)
+    assert isinstance(decide(caller, in_force_for(caller, now=now), now), Deny)
+    assert refused(lambda: institution.asked(program, to)).place == "recipient-not-active"
+    resumed = refused(lambda: recipients.resume(recipient=to, by=institution.clerk, now=now))
+    assert resumed.because is Because.CONFLICT  # the desk does not undo it
+    institution.approved(to)
+    assert not isinstance(decide(caller, in_force_for(caller, now=now), now), Deny)
+    assert governance.faults(now=now) == []
+    late = now + timedelta(days=5000)
+    assert governance.faults(now=late) == [f"no-approval:recipient:{to.pk}"]
+    assert recipients.overdue(to, now=late)[0] == "approval-lapsed"  # suspended by the daily sweep
+
+
+@pytest.mark.IT("30")
+def test_a_new_recipient_waits_for_the_board(institution: Trust, now: datetime) -> None:
+    told: dict[str, Any] = {
+        "legal_name": "例",
+        "legal_number": "7000012050002",
+        "address": "例",
+        "representative": "例",
+    }
+    made = recipients.register(
+        organization=institution.organization(), contract_ref="C", contract_ends_on=(now + timedelta(days=9)).date(),
+        certification="P", certified_until=now + timedelta(days=9), purposes=["HRESCH"], by=institution.clerk, now=now,
+        representative="例", **told,
+    )  # fmt: skip
+    assert (made.state, made.state_reason) == ("suspended", "awaits-board")
+    institution.approved(made, "reject", valid_until=None)
+    assert refused(lambda: recipients.resume(recipient=made, by=institution.clerk, now=now)).because is Because.CONFLICT
+    institution.approved(made)
+    made.refresh_from_db()
+    assert (made.state, made.state_reason) == ("active", "")
+    recipients.end(recipient=made, by=institution.clerk, now=now)
+    institution.approved(made)
+    made.refresh_from_db()
+    assert made.state == "ended"
+
+
+@pytest.mark.IT("30")
+def test_stopped_terms_carry_nothing(family: People, institution: Trust, now: datetime) -> None:
+    to = institution.recipient()
+    program = institution.program(to)
+    institution.entrusted(family.yuki_subject, family.yuki)
+    institution.given(family.yuki_subject, family.yuki, f"org:{to.organization_id}")
+    first = mandates.current()
+    assert first is not None
+    drafted = mandates.publish(text_ja="第二版", text_en="second", by=institution.clerk, now=now)
+    assert mandates.current() == first  # not in force before the board's word
+    provision = one(institution.asked(program, to))
+    caller = system_of(to, subject=provision.subject_id, provision=str(provision.pk))
+    assert not isinstance(decide(caller, in_force_for(caller, now=now), now), Deny)
+    institution.approved(first, "stop", members={}, valid_until=None)
+    provision.refresh_from_db()
+    assert (provision.state, provision.ended_reason) == ("ended", "terms-stop")
+    assert isinstance(decide(caller, in_force_for(caller, now=now), now), Deny)
+    assert one(institution.asked(program, to)).judgement["codes"] == ["mandate-outdated"]
+    assert (mandates.current(), mandates.current_version()) == (None, 0)
+    institution.approved(drafted)
+    assert mandates.current() == drafted
 
 
 @pytest.mark.IT("30")
@@ -151,7 +227,7 @@ def test_recipients_and_terms_are_reviewed_too(institution: Trust, now: datetime
     terms = mandates.current()
     assert terms is not None
     for about in (to, terms):
-        made = programs.decide(
+        made = board.decide(
             about=about, outcome="approve", members=institution.board, reasons="可", by=institution.clerk, now=now,
             valid_until=now + timedelta(days=1),
         )  # fmt: skip

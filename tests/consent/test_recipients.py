@@ -68,7 +68,9 @@ def test_suspending_stops_at_once_and_raises_the_epoch(
     assert verdict(to, provision, now) == "L1.recipient-not-active"
     to.refresh_from_db()
     assert (to.consent_epoch, to.state_reason) == (before + 1, "investigation")
-    assert Notice.objects.filter(organization=to.organization, kind="recipient:changed").count() == 1
+    assert (
+        Notice.objects.filter(organization=to.organization, kind="recipient:changed").count() == 2
+    )  # let in by the board, suspended
     recipients.resume(recipient=to, by=institution.clerk, now=now)
     assert verdict(to, provision, now) == ""
 
