@@ -45,6 +45,7 @@ def receive(
     *, subject: Subject, kind: str, text: str, by: Person, now: datetime, provision: Provision | None = None
 ) -> Complaint:
     """Take a complaint about a record one acts for. Raises Absent; Refusal: no words, an unknown kind."""
+    keys.require_living(subject.pk)
     if entitled(in_force_between(by.pk, subject.pk, now=now), now) is None:
         raise Absent
     if kind not in KINDS:
@@ -156,6 +157,8 @@ def _sealed(text: str, id: UUID, what: str, subject: UUID) -> bytes:
 
 
 def _locked(complaint: Complaint, *states: Complaint.State) -> Complaint:
+    """The ticket, and its person's row before it. Raises Absent: she is erased; Refusal: another state."""
+    keys.require_living(complaint.subject_id)
     current = Complaint.objects.select_for_update(of=("self",)).select_related("person").get(pk=complaint.pk)
     if current.state not in states:
         raise Refusal("この段階ではできません / not at this stage", because=Because.CONFLICT)

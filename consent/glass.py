@@ -61,6 +61,7 @@ def break_glass(
         refused(by=by, because=error.because.value, now=now)
         raise
     with transaction.atomic():
+        _require_active(subject)
         access = EmergencyAccess.objects.create(
             person=by, organization=office, subject=record, purpose=purpose, reason=why.code,
             text=_sealed(why.text, subject), opened_at=now, ends_at=now + lasts, review_due_at=review_due(now),
@@ -75,6 +76,7 @@ def widen(*, access: EmergencyAccess, why: Why, by: Person, now: datetime) -> Em
     _on_duty(by)
     _sound(why)
     with transaction.atomic():
+        _require_active(access.subject_id)
         current = _own(access, by, now)
         if current.step == 1:
             current.step, current.full_at = 2, now
@@ -175,6 +177,13 @@ def _on_duty(by: Person) -> Organization:
     if not by.is_active or office is None or office.kind not in GLASS_KINDS:
         raise Refusal("救急に携わる医療者だけができます / only a clinician on duty may", because=Because.FORBIDDEN)
     return office
+
+
+def _require_active(subject: UUID) -> None:
+    """Look once more, under a lock: an erasure may have ended since. Raises Absent."""
+    keys.require_living(subject)
+    if not Subject.objects.filter(pk=subject, state=Subject.State.ACTIVE).exists():
+        raise Absent
 
 
 def _sound(why: Why) -> None:

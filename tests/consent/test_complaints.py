@@ -9,7 +9,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 
 from consent import complaints, notices
-from consent.models import Complaint, DataKey
+from consent.models import Complaint, DataKey, Subject
 from consent.refusal import Absent, Because, Refusal
 from tests.consent.people import People
 from tests.institution import Trust
@@ -81,3 +81,19 @@ def test_words_are_sealed_and_nobody_elses(family: People, institution: Trust, n
         no = refused(lambda k=kind, w=words: complaints.receive(
             subject=family.yuki_subject, kind=k, text=w, by=family.yuki, now=now))  # fmt: skip
         assert no.place == place
+
+
+@pytest.mark.IT("14")
+@pytest.mark.IT("16")
+def test_an_erased_persons_ticket_seals_nothing_any_more(family: People, institution: Trust, now: datetime) -> None:
+    """Else her key would be made again by the answer."""
+    ticket = complaint(family, now)
+    complaints.take(complaint=ticket, by=institution.clerk, now=now)
+    DataKey.objects.filter(subject=family.yuki_subject).delete()
+    Subject.objects.filter(pk=family.yuki_subject.pk).update(state="erased")
+    for deed in (
+        lambda: complaints.answer(complaint=ticket, text="はい", by=institution.clerk, now=now),
+        lambda: complaint(family, now),
+    ):
+        assert refused(deed).because is Because.ABSENT
+    assert not DataKey.objects.filter(subject=family.yuki_subject).exists()
