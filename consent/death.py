@@ -33,7 +33,7 @@ def record(*, subject: Subject, on: date, by: Person, now: datetime) -> bool:
         return False
     Subject.objects.filter(pk=held.pk).update(died_on=on, consent_epoch=F("consent_epoch") + 1)
     for link in Guardianship.objects.filter(subject=held, state=Guardianship.State.ACTIVE):
-        guardianship.freeze(guardianship=link, by=by, reason=FreezeReason.DEATH, now=now)
+        guardianship.set_frozen(guardianship=link, by=by, reason=FreezeReason.DEATH, now=now)
     for grant in Grant.objects.select_for_update().filter(subject=held).exclude(state=Grant.State.INACTIVE):
         if not _denies_only(grant):
             grants.end(grant, "death", now)

@@ -98,9 +98,10 @@ def link(
 
 
 @transaction.atomic
-def freeze(*, guardianship: Guardianship, by: Person, reason: FreezeReason, now: datetime) -> None:
+def set_frozen(*, guardianship: Guardianship, by: Person, reason: FreezeReason, now: datetime) -> None:
     """Stop a link at once; to the guardian it is as if there were none. Frozen stays frozen.
 
+    Half of the deed: doors freeze by `phr.smart.severing.freeze`, which ends the guardian's tokens too.
     Raises UnableToChangeLink unless `by` is staff of a municipality, clinic or hospital.
     """
     current = _current(guardianship)

@@ -44,7 +44,7 @@ class Reader:
 class Line:
     """One line, opened. `detail` None: its key is gone."""
 
-    id: int
+    id: str  # what it is called outside: tells nothing
     at: datetime
     event: str
     subject: UUID | None
@@ -75,7 +75,7 @@ class Line:
 class Shown:
     """What a reader is told. `who`: self, you, guardian (another one), proxy, staff, researcher, system or trust."""
 
-    id: int
+    id: str  # what it is called outside: tells nothing
     at: datetime
     event: str
     subject: UUID | None

@@ -29,7 +29,7 @@ from phr.trust.log_pages import LogReading, Wanted, names_of
 
 MOST = 200  # lines of one page
 LINES = 50
-OPEN = ("id", "at", "event", "subject", "purpose")  # of a proof: what everybody who sees the line may open
+OPEN = ("at", "event", "subject", "purpose")  # of a proof: what everybody who sees the line may open
 
 
 class Query(serializers.Serializer[Any]):
@@ -63,7 +63,7 @@ class Consent(serializers.Serializer[Any]):
 class LineShape(serializers.Serializer[Any]):
     """One line. `role`: you, self, guardian (another one), proxy, staff, researcher, system, or trust."""
 
-    id = serializers.IntegerField()
+    id = serializers.CharField()
     at = serializers.DateTimeField()
     event = serializers.CharField()
     role = serializers.CharField()
@@ -134,13 +134,13 @@ def list_log(request: Request, subject: UUID) -> Response:
 
 
 @endpoint("GET", gives=LineShape)
-def show_log_line(request: Request, subject: UUID, id: int) -> Response:
+def show_log_line(request: Request, subject: UUID, id: str) -> Response:
     """One line. One that is not there, and one that is not told to the reader, look the same."""
     return Response(_lines([_reading(request, subject).line(id)[1]])[0])
 
 
 @endpoint("GET", gives=ProofShape)
-def prove_log_line(request: Request, subject: UUID, id: int) -> Response:
+def prove_log_line(request: Request, subject: UUID, id: str) -> Response:
     """The proof that the line stands in the sealed log: consent/decisions/how-a-line-is-proved.md."""
     row, line = _reading(request, subject).line(id)
     shown = [*OPEN, *(name for name in ("organization", "client", "person") if getattr(line, name))]
@@ -155,12 +155,12 @@ def prove_log_line(request: Request, subject: UUID, id: int) -> Response:
 
 
 @endpoint("POST", takes=QuestionShape, gives=CaseShape, scope="trust.write", status=201)
-def question_log_line(request: Request, subject: UUID, id: int, given: Mapping[str, Any]) -> Response:
+def question_log_line(request: Request, subject: UUID, id: str, given: Mapping[str, Any]) -> Response:
     """ "Was this right?": opens a case about this line at the complaint desk."""
     now = timezone.now()
     record, _ = record_of(request, subject, now=now)
     row, _ = _reading(request, subject).line(id)
-    text = f"[log {row.pk} {row.event} {row.at.isoformat()}] {given['text']}"
+    text = f"[log {id} {row.event} {row.at.isoformat()}] {given['text']}"
     case = complaints.receive(subject=record, kind="access", text=text, by=person_of(request), now=now)
     return Response({"case": case.pk}, status=201)
 
@@ -230,7 +230,7 @@ def _proof(proof: Proof) -> dict[str, Any]:
 
 urlpatterns = [
     path("records/<uuid:subject>/log", list_log, name="log"),
-    path("records/<uuid:subject>/log/<int:id>", show_log_line, name="log-line"),
-    path("records/<uuid:subject>/log/<int:id>/proof", prove_log_line, name="log-proof"),
-    path("records/<uuid:subject>/log/<int:id>/question", question_log_line, name="log-question"),
+    path("records/<uuid:subject>/log/<str:id>", show_log_line, name="log-line"),
+    path("records/<uuid:subject>/log/<str:id>/proof", prove_log_line, name="log-proof"),
+    path("records/<uuid:subject>/log/<str:id>/question", question_log_line, name="log-question"),
 ]

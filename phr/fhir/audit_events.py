@@ -60,8 +60,7 @@ def read(request: HttpRequest, *, id: str) -> HttpResponse:
     admitted(records, TYPE, "r")
     form = shape.asked(wire.understood(request))
     try:
-        number = int(id) if id.isascii() and id.isdigit() and len(id) < 19 else -1
-        _, line = LogReading.of(records).line(number)
+        _, line = LogReading.of(records).line(id)
     except Absent:
         raise NotFound(f"{TYPE}/{id[:64]}") from None
     return HttpResponse(_spelled(audit_event(line, _Names().of(line)), form), content_type=FHIR_JSON)

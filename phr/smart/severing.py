@@ -27,9 +27,12 @@ def sever(*, now: datetime, **about: Any) -> int:
 
 @transaction.atomic
 def freeze(*, guardianship_id: int, by: Person, reason: FreezeReason, now: datetime) -> Guardianship:
-    """`guardianship.freeze`, and the guardian's tokens for this child end. Raises UnableToChangeLink, DoesNotExist."""
+    """`guardianship.set_frozen`, and the guardian's tokens for this child end: the one freeze that doors reach.
+
+    Raises UnableToChangeLink, DoesNotExist.
+    """
     link = Guardianship.objects.get(pk=guardianship_id)
-    guardianship.freeze(guardianship=link, by=by, reason=reason, now=now)
+    guardianship.set_frozen(guardianship=link, by=by, reason=reason, now=now)
     _sever_link(link, now)
     return link
 

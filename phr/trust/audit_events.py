@@ -64,7 +64,7 @@ def audit_event(line: Shown, names: Names) -> dict[str, Any]:
     kind, subtypes, action = _kind(line)
     event = {
         "resourceType": "AuditEvent",
-        "id": str(line.id),
+        "id": line.id,
         "meta": {"lastUpdated": line.at.isoformat(timespec="milliseconds")},
         "type": kind,
         "subtype": subtypes,

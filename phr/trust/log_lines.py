@@ -12,6 +12,7 @@ from consent import audit
 from consent.asking import Capacity
 from consent.log_view import Shown
 from consent.models import AuditEntry, Organization, Person, Subject
+from phr.trust.log_names import name_of
 from phr.trust.log_pages import LogReading
 
 CHUNK = 1000
@@ -46,7 +47,8 @@ def told(
 def _all(rows: Sequence[AuditEntry], person: Person, codes: Codes) -> Iterator[Told]:
     for row, detail in zip(rows, audit.opened(rows), strict=True):
         yield {
-            "id": row.pk, "at": row.at, "event": row.event, "who": "you" if row.person == person.pk else row.capacity,
+            "id": name_of(row), "at": row.at, "event": row.event,
+            "who": "you" if row.person == person.pk else row.capacity,
             "organization": codes.get(row.organization or 0), "client": row.client, "purpose": row.purpose,
             "request": row.request, "detail": detail,
         }  # fmt: skip

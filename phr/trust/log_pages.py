@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +17,7 @@ from consent.models import AuditEntry, Subject
 from consent.refusal import Absent, Refusal
 from consent.scope import Door, Purpose
 from phr.records.gateway import Records, Refused
+from phr.trust.log_names import name_of, named
 
 AT_ONCE = 200  # lines looked at in one query
 AT_MOST = 4_000  # lines looked at for one page: then it ends early, and tells where to go on
@@ -100,20 +99,20 @@ class LogReading:
 
     def walk(self, wanted: Wanted, cursor: str | None = None) -> Iterator[tuple[str, Shown | None]]:
         """Each line looked at, newest first, as the reader is told of it (None: she is not), with its cursor."""
-        place = _place(cursor) if cursor else None
+        place = self._place(cursor) if cursor else None
         self._looked()
         rows = self._rows(wanted)
         while True:
             lines = list((rows.filter(_after(*place)) if place else rows)[:AT_ONCE])
             for row, line in zip(lines, self.told(lines), strict=True):
                 place = (row.at, row.pk)
-                yield _cursor(*place), line if line is not None and _fits(line, wanted) else None
+                yield name_of(row), line if line is not None and _fits(line, wanted) else None
             if len(lines) < AT_ONCE:
                 return
 
-    def line(self, id: int) -> tuple[AuditEntry, Shown]:
+    def line(self, id: str) -> tuple[AuditEntry, Shown]:
         """One line. Raises Absent, alike for one that is not there and one she is not told of."""
-        row = self._mine().filter(pk=id).first()
+        row = named(self._mine(), id)
         (told,) = self.told([row]) if row else [None]
         if row is None or told is None:
             raise Absent
@@ -125,6 +124,13 @@ class LogReading:
         lines = lines_of(rows)
         known = self.records.may_know(name for line in lines for name in line.named)
         return [log_view.shown(line, self.reader, known=known, sees=self._seeing(line.subject)) for line in lines]
+
+    def _place(self, cursor: str) -> tuple[datetime, int]:
+        """Where a page ended: a cursor is the name of the last line that was looked at."""
+        row = named(self._mine(), cursor)
+        if row is None:
+            raise Refusal("続きの印が読めません / this cursor is not one of ours", place="cursor")
+        return row.at, row.pk
 
     def _looked(self) -> None:
         audit.record(Event.LOG_READ, by=self.caller, subject=self.subject, now=self._now)
@@ -156,7 +162,7 @@ def lines_of(rows: Sequence[AuditEntry]) -> list[Line]:
     """Lines of the log, opened."""
     return [
         Line(
-            id=row.pk, at=row.at, event=row.event, subject=row.subject, person=row.person,
+            id=name_of(row), at=row.at, event=row.event, subject=row.subject, person=row.person,
             organization=row.organization, client=row.client, capacity=row.capacity, purpose=row.purpose,
             request=row.request, detail=detail,
         )
@@ -175,21 +181,6 @@ def _fits(line: Shown, wanted: Wanted) -> bool:
 
 def _after(at: datetime, id: int) -> Q:
     return Q(at__lt=at) | Q(at=at, pk__lt=id)
-
-
-def _cursor(at: datetime, id: int) -> str:
-    return base64.urlsafe_b64encode(f"{at.isoformat()}|{id}".encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> tuple[datetime, int]:
-    try:
-        at, _, id = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode().partition("|")
-        moment, number = datetime.fromisoformat(at), int(id)
-        if moment.tzinfo is None or not 0 <= number < 1 << 63:
-            raise ValueError(cursor)
-    except (ValueError, binascii.Error):
-        raise Refusal("続きの印が読めません / this cursor is not one of ours", place="cursor") from None
-    return moment, number
 
 
 def names_of(lines: Iterable[Shown]) -> tuple[set[int], set[int], set[int]]:

@@ -14,9 +14,10 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from consent import guardianship
-from consent.models import Guardianship
-from phr.populate.cast import HANA, YUKI
+from consent.guardianship import FreezeReason
+from consent.models import Guardianship, Person
+from phr.populate.cast import HANA, REN, YUKI
+from phr.smart import severing
 from tests.family import KAI, LOINC, Answer, App, Neighbourhood, encoded, entry, post, pressure, secret, weight
 
 SYSTEM = "urn:hidden"
@@ -306,22 +307,28 @@ def test_what_was_deleted_out_of_sight_was_never_there(family: Neighbourhood, vi
     same(family, family.clinic, visible, hide, name)
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["read", "vread", "history", "search", "total", "patient", "if-none-exist by identifier", "batch", "put", "create"],
-)
-def test_a_frozen_father_sees_an_empty_store(family: Neighbourhood, name: str) -> None:
-    """A frozen link looks like a record in which nothing is: with data of Hana's and without."""
-    hana = family.app("mother", patient="hana")
-    father = family.father
-    link = Guardianship.objects.get(person=family.demo.people["ichiro"], subject_id=HANA)
-    guardianship.freeze(guardianship=link, by=family.demo.people["sato"], reason="court order", now=timezone.now())
-    fixed = {str(x) for x in (YUKI, HANA, KAI, ABSENT)}
-    question = QUESTIONS[name]
-    without = asked(question, father, ABSENT, fixed)
+@pytest.mark.G("07")
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_frozen_father_is_told_what_he_was_told_without_a_link(family: Neighbourhood, name: str) -> None:
+    """His token is a token that ended; with his token for his other child, Hana is as if he never had been hers."""
+    hana, father, other = family.app("mother", patient="hana"), family.father, family.app("father", patient="ren")
     hidden = hana.made(weight(HANA, **IDENTIFIED))["id"]
-    assert asked(question, father, hidden, fixed | {hidden}) == without
-    assert father.get(f"Patient/{HANA}").status == 404
+    fixed = {str(x) for x in (YUKI, HANA, KAI, REN, hidden)}
+    question = QUESTIONS[name]
+    link = Guardianship.objects.filter(person=family.demo.people["ichiro"], subject_id=HANA)
+    with transaction.atomic():
+        sid = transaction.savepoint()
+        link.update(person=Person.objects.get(username="otsu"))
+        never = asked(question, other, hidden, fixed)
+        transaction.savepoint_rollback(sid)
+    severing.freeze(
+        guardianship_id=link.get().pk, by=family.demo.people["sato"], reason=FreezeReason.COURT_ORDER,
+        now=timezone.now(),
+    )  # fmt: skip
+    assert asked(question, other, hidden, fixed) == never
+    ended = asked(question, father, hidden, fixed)
+    assert ended == asked(question, App("no such token"), hidden, fixed)
+    assert ended[0] == 401 or name == "metadata"
 
 
 def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> None:

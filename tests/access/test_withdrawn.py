@@ -12,13 +12,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from consent import grants, guardianship, stopping
+from consent import grants, stopping
 from consent.guardianship import FreezeReason
 from consent.models import Grant, Guardianship, Organization, Subject
 from consent.scope import Clause
 from phr.populate.cast import HANA, PAEDIATRIC, YUKI
 from phr.populate.store import FOR_THE_CLINIC
-from phr.smart import demo
+from phr.smart import demo, severing
 from tests.access.test_race import FORM
 from tests.family import App, Neighbourhood, pressure, weight
 
@@ -121,8 +121,8 @@ def test_a_freeze_ends_token_and_page_links(family: Neighbourhood) -> None:
     link = family.father.search("Observation", _count="2").next
     assert link and active(family.father.token)
     found = Guardianship.objects.get(person=family.demo.people["ichiro"], subject=HANA)
-    guardianship.freeze(
-        guardianship=found, by=family.demo.people["sato"], reason=next(iter(FreezeReason)), now=timezone.now()
+    severing.freeze(
+        guardianship_id=found.pk, by=family.demo.people["sato"], reason=next(iter(FreezeReason)), now=timezone.now()
     )
     assert not active(family.father.token)
     assert family.father.get(link).status in (400, 404)

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent import authoring, effective, grants, guardianship, joint
+from consent import authoring, effective, grants, joint
 from consent.authoring import OutsideProfile
 from consent.clauses import Malformed, clause_from_json, clause_to_json
 from consent.grants import UnableToGive, UnableToWithdraw
+from consent.guardianship import FreezeReason
 from consent.models import AuditEntry, EffectiveGrant, Grant, JointAct, Subject
 from consent.receipts import Terms
 from consent.scope import Clause
+from phr.smart import severing
 from tests.consent import strategies as draw
 from tests.consent.people import People
 from tests.lines import told_by
@@ -93,9 +95,9 @@ def test_who_may_give(family: People, now: datetime) -> None:
     for subject, by, capacity in refused:
         with pytest.raises(UnableToGive):
             grants.give(subject=subject, root=root, by=by, capacity=capacity, now=now)
-    guardianship.freeze(
-        guardianship=family.ichiro.guardianships.get(subject=family.hana), by=family.sato,
-        reason=guardianship.FreezeReason.SUPPORT_MEASURE, now=now,
+    severing.freeze(
+        guardianship_id=family.ichiro.guardianships.get(subject=family.hana).pk, by=family.sato,
+        reason=FreezeReason.SUPPORT_MEASURE, now=now,
     )  # fmt: skip
     with pytest.raises(UnableToGive):
         grants.give(subject=family.hana, root=root, by=family.ichiro, capacity="guardian", now=now)

@@ -107,13 +107,13 @@ def test_a_freeze_stops_one_guardian_at_once_and_not_the_other(family: People, n
     frozen = link_of(family.ichiro, family.hana)
     assert isinstance(answer(as_guardian(family.ichiro, family.hana), now), Permit)
     before = epoch(family.hana)
-    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
+    guardianship.set_frozen(guardianship=frozen, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
     assert refusal(as_guardian(family.ichiro, family.hana), now) is Rule.LINK_FROZEN
     assert not guardianship.may_act_for(family.ichiro, family.hana, now)
     assert guardianship.may_act_for(family.ichiro, family.ren, now)
     assert guardianship.may_act_for(family.yuki, family.hana, now)
     assert (epoch(family.hana), frozen.state) == (before + 1, "frozen")
-    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
+    guardianship.set_frozen(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
     assert epoch(family.hana) == before + 1
     with pytest.raises(UnableToLink):
         link(family, now, person=family.ichiro)
@@ -124,7 +124,7 @@ def test_no_guardian_removes_the_other(family: People, now: datetime) -> None:
     fathers = link_of(family.ichiro, family.hana)
     for nobody in (family.yuki, family.mei, family.ken, family.ichiro):
         with pytest.raises(UnableToChangeLink):
-            guardianship.freeze(guardianship=fathers, by=nobody, reason=FreezeReason.REVIEW, now=now)
+            guardianship.set_frozen(guardianship=fathers, by=nobody, reason=FreezeReason.REVIEW, now=now)
     for nobody in (family.yuki, family.mei, family.ken):
         with pytest.raises(UnableToChangeLink):
             guardianship.end(guardianship=fathers, by=nobody, reason="request", now=now)
@@ -149,7 +149,7 @@ def test_persons_a_guardian_let_in_go_out_with_the_guardian(family: People, now:
         for root, by in ((to_aunt, family.ichiro), (to_aunt, family.yuki), (to_clinic, family.ichiro))
     )
     frozen = link_of(family.ichiro, family.hana)
-    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
+    guardianship.set_frozen(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
     assert set(EffectiveGrant.objects.values_list("grant_id", flat=True)) == {mothers.pk, clinics.pk}
     fathers.refresh_from_db()
     assert (fathers.state, fathers.ended_reason) == ("inactive", "guardian stopped")
@@ -168,7 +168,7 @@ def test_unfreezing_takes_two(family: People, now: datetime) -> None:
     frozen = link_of(family.ichiro, family.hana)
     with pytest.raises(UnableToChangeLink):
         guardianship.unfreeze(guardianship=frozen, by=family.sato, second=family.kondo, now=now)
-    guardianship.freeze(guardianship=frozen, by=family.sato, reason=FreezeReason.REVIEW, now=now)
+    guardianship.set_frozen(guardianship=frozen, by=family.sato, reason=FreezeReason.REVIEW, now=now)
     for by, second in ((family.sato, family.sato), (family.sato, family.ken), (family.yuki, family.sato)):
         with pytest.raises(UnableToChangeLink):
             guardianship.unfreeze(guardianship=frozen, by=by, second=second, now=now)

@@ -24,7 +24,7 @@ OFFICE = Reader(person=None, capacity=Capacity.SYSTEM, organization=3)
 
 def line(now: datetime, event: str = "record:read", **more: Any) -> Line:
     told: dict[str, Any] = {
-        "id": 1, "at": now, "event": event, "subject": SUBJECT, "person": None, "organization": 3, "client": "app",
+        "id": "1", "at": now, "event": event, "subject": SUBJECT, "person": None, "organization": 3, "client": "app",
         "capacity": "system", "purpose": "TREAT", "request": "r",
         "detail": {"type": "Observation", "id": "a", "because": ["L3.permitted", "grant:5"]},
     }  # fmt: skip

@@ -19,9 +19,11 @@ from consent import (
     recipients,
 )
 from consent.decide import Caller, Capacity
+from consent.guardianship import FreezeReason
 from consent.models import Guardianship, JointAct, Program, Provision, Recipient, Subject
 from consent.refusal import Absent, Because, Refusal
 from consent.scope import Category, Clause
+from phr.smart import severing
 from tests.consent.people import People, people
 from tests.institution import GROWTH, Trust, one, system_of, trust
 
@@ -195,7 +197,7 @@ def test_who_gave_it_was_frozen(
     given = institution.given(family.hana, family.yuki, f"org:{to.organization_id}", capacity="guardian")
     joint.agree(act=JointAct.objects.get(grant=given), by=family.ichiro, now=now)
     link = Guardianship.objects.get(person=family.yuki, subject=family.hana)
-    guardianship.freeze(guardianship=link, by=family.sato, reason=guardianship.FreezeReason.COURT_ORDER, now=now)
+    severing.freeze(guardianship_id=link.pk, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
     found = institution.asked(program, to)
     assert not found.provisions.filter(state="permitted").exists()
     assert {code for p in found.provisions.all() for code in p.judgement["codes"]} <= {"giver-stopped", "no-consent"}

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from consent import adulthood, grants, guardianship, rules
+from consent.guardianship import FreezeReason
 from consent.models import Grant, Guardianship, Milestone, Notice, Person, Subject
 from phr.populate import personas
 from phr.populate.cast import HANA, OBSTETRIC
@@ -92,10 +93,20 @@ def test_at_the_boundary_everything_a_guardian_had_ends_and_is_offered_anew(fami
 
 
 @pytest.mark.G("16")
+def test_before_adulthood_nobody_reads_the_childhood(family: Neighbourhood) -> None:
+    """It names her guardians, whom a support measure may keep from knowing her, or her from knowing them."""
+    Person.objects.create(username="hana", name="見本 花", own_subject_id=HANA)
+    born(HANA, turned(17))
+    assert get(own_app("hana", HANA), f"records/{HANA}/childhood").status == 404
+    born(HANA, turned(18))
+    assert get(own_app("hana", HANA), f"records/{HANA}/childhood").status == 200
+
+
+@pytest.mark.G("16")
 def test_warnings_come_once_each_to_the_child_and_every_standing_guardian(family: Neighbourhood) -> None:
     Person.objects.create(username="hana", name="見本 花", own_subject_id=HANA)
-    guardianship.freeze(
-        guardianship=link_of("ichiro", HANA), by=person("sato"), reason=guardianship.FreezeReason.REVIEW,
+    severing.freeze(
+        guardianship_id=link_of("ichiro", HANA).pk, by=person("sato"), reason=FreezeReason.REVIEW,
         now=timezone.now(),
     )  # fmt: skip
     born(HANA, date(2010, 6, 15))

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from consent import guardianship
 from consent.decide import Caller
+from consent.guardianship import FreezeReason
 from consent.models import AuditEntry, Guardianship
 from consent.scope import Door
 from integrations import accepting, running
@@ -19,6 +19,7 @@ from integrations.models import ImportPart, ImportRun
 from phr.records import body
 from phr.records.gateway import Forbidden, NotFound, Records, Refused
 from phr.records.models import Resource
+from phr.smart import severing
 from tests.consent.people import People
 from tests.integrations.conftest import clinic
 from tests.integrations.jahis_qr.samples import DRUG, GROUP, notebook, sample
@@ -164,7 +165,7 @@ def test_a_guardianship_that_ends_in_between_stops_the_run(family: People, mothe
     data = [Part(hanas(sample("tc08_full.txt")))]
     run = accepting.accept(JAHIS, data, subject=family.hana.pk, by=mother, now=now, wake=False)
     link = Guardianship.objects.get(person=family.yuki, subject=family.hana)
-    guardianship.freeze(guardianship=link, by=family.sato, reason=guardianship.FreezeReason.SUPPORT_MEASURE, now=now)
+    severing.freeze(guardianship_id=link.pk, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
     running.run(run.pk, clock=lambda: now)
     run.refresh_from_db()
     assert (run.state, codes(run)) == ("refused", {"not-allowed"})

@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 from django.utils import timezone
 
-from consent import grants, guardianship
+from consent import grants
+from consent.guardianship import FreezeReason
 from consent.glass import review_due
 from consent.models import EmergencyAccess, Guardianship, Notice, Organization, Person, Subject
 from consent.scope import Clause
 from phr.populate.cast import HANA, YUKI
-from phr.smart import emergency
+from phr.smart import emergency, severing
 from phr.smart.models import AccessToken, Application, Launch
 from tests.family import LOINC, App, Neighbourhood, audit_lines, encoded, secret, weight
 
@@ -187,9 +188,7 @@ def test_a_link_that_comes_later_ends_it(family: Neighbourhood) -> None:
 def test_the_family_is_told_at_once_but_not_the_frozen_father(family: Neighbourhood) -> None:
     ichiro, sato = family.demo.people["ichiro"], family.demo.people["sato"]
     link = Guardianship.objects.get(person=ichiro, subject_id=HANA)
-    guardianship.freeze(
-        guardianship=link, by=sato, reason=guardianship.FreezeReason.SUPPORT_MEASURE, now=timezone.now()
-    )
+    severing.freeze(guardianship_id=link.pk, by=sato, reason=FreezeReason.SUPPORT_MEASURE, now=timezone.now())
     _, app = staff(hospital())
     opened(app, patient=str(HANA))
     told = Notice.objects.filter(kind="glass:broken").values_list("person__username", flat=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -12,15 +13,17 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from consent import grants, guardianship
+from consent import grants
 from consent.decide import Capacity
 from consent.guardianship import FreezeReason
 from consent.models import AuditEntry, Complaint, Guardianship, Subject
 from consent.scope import Clause
 from phr.populate import personas
-from phr.populate.cast import HANA, YUKI
+from phr.populate.cast import HANA, REN, YUKI
 from phr.records import systems
+from phr.smart import severing
 from phr.smart.demo import APP, person_token
+from phr.trust.log_names import name_of
 from phr.trust.log_pages import LogReading, Wanted
 from tests.family import Answer, App, Neighbourhood, encoded, pressure, secret, weight
 
@@ -104,7 +107,7 @@ def test_pages_follow_one_another_and_hold_every_line_once(family: Neighbourhood
     for _ in range(7):
         family.clinic.get(f"Observation/{made['id']}")
     whole = [line["id"] for line in lines(family.mother, event="record:read", role="system", count=200)]
-    paged: list[int] = []
+    paged: list[str] = []
     cursor: str | None = None
     while True:
         more = {"cursor": cursor} if cursor else {}
@@ -119,7 +122,8 @@ def test_pages_follow_one_another_and_hold_every_line_once(family: Neighbourhood
 
 
 @pytest.mark.parametrize("asked", [
-    {"cursor": "x"}, {"cursor": "MjAyNg"}, {"count": 0}, {"count": 1000}, {"event": "nothing"}, {"colour": "red"},
+    {"cursor": "x"}, {"cursor": "MjAyNg"}, {"cursor": "0" * 32},
+    {"count": 0}, {"count": 1000}, {"event": "nothing"}, {"colour": "red"},
     {"since": "yesterday"}, {"category": "GOSSIP"}, {"organization": "a"},
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_told_so(family: Neighbourhood, asked: dict[str, Any]) -> None:
@@ -209,9 +213,12 @@ def test_a_frozen_guardian_sees_no_log_and_the_other_does_not_see_the_freeze(fam
     father, sato = family.demo.people["ichiro"], family.demo.people["sato"]
     link = Guardianship.objects.get(person=father, subject=HANA)
     nowhere = log(family.father, UUID(int=7))
-    guardianship.freeze(guardianship=link, reason=FreezeReason.COURT_ORDER, by=sato, now=timezone.now())
-    frozen = log(family.father, HANA)
-    assert (frozen.status, frozen.told()[1]) == (404, nowhere.told()[1])
+    severing.freeze(guardianship_id=link.pk, reason=FreezeReason.COURT_ORDER, by=sato, now=timezone.now())
+    assert log(family.father, HANA).told() == log(App("no such token"), HANA).told()
+    other = family.app("father", patient="ren")
+    assert other.get(f"Patient/{REN}").status == 200
+    frozen = log(other, HANA)
+    assert (frozen.status, frozen.told()) == (404, nowhere.told())
     mothers = lines(at_hana(family), HANA)
     assert not [x for x in mothers if x["event"].startswith("guardianship")]
 
@@ -250,8 +257,8 @@ def test_was_this_right_opens_a_case(family: Neighbourhood) -> None:
     assert family.mother.ask("POST", nobodys, encoded({"text": "x"}), type="application/json").status == 404
 
 
-def _line_of(subject: UUID) -> int:
-    return AuditEntry.objects.filter(subject=subject).latest("id").pk
+def _line_of(subject: UUID) -> str:
+    return name_of(AuditEntry.objects.filter(subject=subject).latest("id"))
 
 
 def test_the_log_is_not_read_without_a_line(family: Neighbourhood) -> None:
@@ -259,3 +266,26 @@ def test_the_log_is_not_read_without_a_line(family: Neighbourhood) -> None:
         cursor.execute("ALTER TABLE consent_auditentry ADD CONSTRAINT no_more CHECK (event <> 'log:read') NOT VALID")
     answer = log(family.mother)
     assert (answer.status, b"lines" in answer.content) == (503, False)
+
+
+@pytest.mark.G("05", "12")
+def test_the_name_of_a_line_tells_nothing_of_others(family: Neighbourhood) -> None:
+    """No number, no order, no distance; the proof and the cursor tell none either."""
+    for _ in range(3):
+        family.mother.get(f"Patient/{YUKI}")
+        family.clinic.get(f"Patient/{YUKI}")
+    answer = log(family.mother, count=2)
+    names = [line["id"] for line in lines(family.mother, count=200)]
+    assert len(set(names)) == len(names) > 5
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in [*names, answer.json["next"]])
+    assert names not in (sorted(names), sorted(names, reverse=True))
+    assert len({name[:6] for name in names}) == len(names)
+    numbers = {str(pk) for pk in AuditEntry.objects.filter(subject=YUKI).values_list("pk", flat=True)}
+    for line in names:
+        assert family.mother.ask("GET", f"/api/trust/records/{YUKI}/log/{line}").status == 200
+    for number in numbers:
+        assert family.mother.ask("GET", f"/api/trust/records/{YUKI}/log/{number}").status == 404
+        assert family.mother.get(f"AuditEvent/{number}").status == 404
+    other = names[0][:-1] + ("0" if names[0][-1] != "0" else "1")
+    assert family.mother.ask("GET", f"/api/trust/records/{YUKI}/log/{other}").status == 404
+    assert family.father.ask("GET", f"/api/trust/records/{HANA}/log/{names[0]}").status == 404
