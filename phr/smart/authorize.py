@@ -65,7 +65,7 @@ class Checked:
     prompt: frozenset[str]
     launch: str = ""  # the value an EHR gave the app
     acr: str = ""  # how well the person must have proved who she is; "" = in whichever way
-    max_age: int | None = None  # and how many seconds ago at most
+    max_age: int | None = None  # and how many seconds ago at most; prompt=login is 0: just now
 
 
 def check(given: Mapping[str, list[str]]) -> Checked:
@@ -83,9 +83,11 @@ def check(given: Mapping[str, list[str]]) -> Checked:
     if fault := _fault(asked) or _launch_fault(asked, frozenset(scopes)):
         raise Sent(_with_error(asked, *fault))
     kept = {name: asked[name] for name in KEPT if name in asked}
+    prompt = frozenset(asked.get("prompt", "").split())
+    age = "0" if "login" in prompt else asked.get("max_age")
     return Checked(
-        application, kept, tuple(scopes), frozenset(asked.get("prompt", "").split()), asked.get("launch", ""),
-        step_up.wanted(asked.get("acr_values", "")), int(asked["max_age"]) if "max_age" in asked else None,
+        application, kept, tuple(scopes), prompt, asked.get("launch", ""),
+        step_up.wanted(asked.get("acr_values", "")), None if age is None else int(age),
     )  # fmt: skip
 
 
@@ -155,6 +157,7 @@ def begin(checked: Checked, *, by: Person, now: datetime) -> AuthorizationReques
     """
     AuthorizationRequest.objects.filter(person=by, created_at__lt=now - PATIENCE).delete()
     parameters = {**checked.parameters, "scope": " ".join(checked.scopes)}
+    proving = {"acr": checked.acr, "max_age": checked.max_age}
     launched = None
     if checked.launch:
         launched = ehr.standing(checked.launch, by=by, now=now)
@@ -163,7 +166,7 @@ def begin(checked: Checked, *, by: Person, now: datetime) -> AuthorizationReques
         if launched.subject_id is None and needs_patient(checked.scopes):
             raise Sent(_with_error(parameters, "invalid_scope", "this launch has no patient in context"))
     return AuthorizationRequest.objects.create(
-        application=checked.application, person=by, parameters=parameters, launched=launched, created_at=now
+        application=checked.application, person=by, parameters=parameters | proving, launched=launched, created_at=now
     )
 
 
@@ -195,9 +198,11 @@ def approve(id: UUID, *, role: str, encounter: str = "", by: Person, proof: Proo
     """Open a launch in the chosen role and give the app its code. Returns where to send the browser.
 
     `encounter`: the chosen one, for `launch/encounter`. Raises Fatal, also for a role or an encounter that is not
-    (or no longer) hers.
+    (or no longer) hers; StepUpNeeded where who approves has not proved it as the app asked (she may have another
+    session than the one that the app knocked at).
     """
     asked = pending(id, by=by, now=now, lock=True)
+    _require_proof(asked, proof)
     chosen = next((r for r in roles(asked, now=now) if r.key == role), None)
     if chosen is None:
         raise Fatal("この記録は選べません。/ This record cannot be chosen.")
@@ -207,7 +212,8 @@ def approve(id: UUID, *, role: str, encounter: str = "", by: Person, proof: Proo
         application=asked.application, by=by, role=chosen, scope=scope, proof=proof, encounter=encounter,
         context=asked.launched.context if asked.launched else None, now=now,
     )  # fmt: skip
-    credentials = {**asked.parameters, "scope": scope, "user": by, "standing": launch}
+    kept = {name: value for name, value in asked.parameters.items() if name in KEPT}
+    credentials = {**kept, "scope": scope, "user": by, "standing": launch}
     try:
         headers, _, _ = server().create_authorization_response(
             _uri(asked.parameters), scopes=scope.split(), credentials=credentials
@@ -215,6 +221,17 @@ def approve(id: UUID, *, role: str, encounter: str = "", by: Person, proof: Proo
     except FatalClientError as error:
         raise Fatal(error.description or error.error) from error
     return with_query(headers["Location"], {})
+
+
+def _require_proof(asked: AuthorizationRequest, proof: Proof) -> None:
+    """The age counts from the request: she may take her time to decide. Raises StepUpNeeded."""
+    acr, max_age = step_up.at_least(asked.parameters.get("acr", "")), asked.parameters.get("max_age")
+    good = not acr or step_up.reaches(proof.acr, acr)
+    if max_age is not None:
+        oldest = asked.created_at - max(step_up.LEAST, timedelta(seconds=max_age))
+        good = good and proof.at is not None and proof.at >= oldest
+    if not good:
+        raise step_up.StepUpNeeded(acr, max_age)
 
 
 def asks_encounter(asked: AuthorizationRequest) -> bool:

@@ -7,7 +7,6 @@ from datetime import date, datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
@@ -22,6 +21,7 @@ from phr.smart.attempts import Door, TooMany
 from phr.smart.authorize import Fatal, Sent
 from phr.smart.launches import Proof, Role
 from phr.smart.models import AuthorizationRequest
+from phr.smart.step_up import StepUpNeeded
 from phr.web import wording
 from phr.web.names import born, name_of
 from phr.web.pages import origin, page, policy, problem, signed_in
@@ -52,8 +52,6 @@ def authorize(request: HttpRequest) -> HttpResponse:
         return problem(request, _("アプリからの依頼を受け付けられません。"), status=400, detail=str(fatal))
     except Sent as sent:
         return AwayRedirect(sent.url)
-    if "login" in checked.prompt and request.user.is_authenticated:
-        logout(request)
     if not isinstance(request.user, Person) or not step_up.satisfied(
         request, acr=step_up.at_least(checked.acr), max_age=checked.max_age, now=now
     ):
@@ -66,8 +64,13 @@ def authorize(request: HttpRequest) -> HttpResponse:
 
 
 def _proving(checked: deeds.Checked, given: Mapping[str, object]) -> str:
-    """Where the person proves who she is, and comes back to the same request: just proved is lately enough."""
+    """Where the person proves who she is, and comes back to the same request: just proved is lately enough.
+
+    Nobody is signed out by a request: any site can send one. prompt=login asks her anew as max_age=0 does.
+    """
     kept = {name: value for name, value in given.items() if name in deeds.READ and name != "prompt"}
+    if checked.max_age is not None:
+        kept["max_age"] = str(checked.max_age)
     return step_up.page_url(
         acr=step_up.at_least(checked.acr), max_age=checked.max_age, next="/oauth/authorize?" + urlencode(kept)
     )
@@ -97,6 +100,9 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
             )
             return AwayRedirect(url)
         return _show(request, deeds.pending(id, by=person, now=now), person)
+    except StepUpNeeded as needed:
+        here = f"/oauth/authorize/{id}"
+        return HttpResponseRedirect(step_up.page_url(acr=needed.acr, max_age=needed.max_age, next=here))
     except Fatal as fatal:
         return problem(request, _("この依頼は続けられません。"), status=400, detail=str(fatal))
 

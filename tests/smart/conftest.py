@@ -194,6 +194,13 @@ class Phone:
         return dict(answer.json())
 
 
+def proved(phone: Phone, acr: str, *, ago: int = 0) -> Phone:
+    session = phone.browser.session
+    session["acr"], session["authenticated_at"] = acr, int(timezone.now().timestamp()) - ago
+    session.save()
+    return phone
+
+
 def query(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 

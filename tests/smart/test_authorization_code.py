@@ -15,7 +15,7 @@ from jwcrypto.jwt import JWT
 from consent.models import AuditEntry
 from phr.smart.models import AccessToken, Application, AuthorizationCode, AuthorizationRequest, Launch
 from phr.smart.tokens import bearer
-from tests.smart.conftest import CALLBACK, PASSWORD, Family, Phone, post, query
+from tests.smart.conftest import CALLBACK, PASSWORD, Family, Phone, post, proved, query
 
 pytestmark = pytest.mark.usefixtures("app")
 
@@ -219,6 +219,34 @@ def test_prompt_login_asks_for_the_password_again(family: Family) -> None:
     answer = phone.knock()
     assert answer["Location"].startswith("/sign-in?")
     assert "prompt" not in query(query(answer["Location"])["next"])
+    assert query(query(answer["Location"])["next"])["max_age"] == "0"
+
+
+def test_a_request_of_any_site_signs_nobody_out(family: Family) -> None:
+    phone = Phone(family.yuki, prompt="login")
+    asked = query(phone.knock()["Location"])
+    assert phone.browser.session["_auth_user_id"] == str(family.yuki.pk)
+    assert phone.browser.get("/").status_code == 200
+    proved(phone, "aal1", ago=0)  # as the page of signing in leaves it
+    assert phone.browser.get(asked["next"])["Location"].startswith("/oauth/authorize/")
+
+
+@pytest.mark.spec("OpenID Connect Core 1.0", "3.1.2.1", "acr_values and max_age hold for the session that approves")
+@pytest.mark.parametrize(
+    ("asked", "acr", "ago"), [({"acr_values": "aal2"}, "aal1", 0), ({"max_age": "300"}, "aal2", 400)]
+)
+def test_who_approves_has_proved_it_as_the_app_asked(
+    family: Family, asked: dict[str, str | None], acr: str, ago: int
+) -> None:
+    phone = proved(Phone(family.yuki, **asked), "aal2", ago=0)
+    page = phone.knock()["Location"]
+    other = Phone(family.yuki)  # another browser of hers
+    form = {"decision": "allow", "role": "self"}
+    away = proved(other, acr, ago=ago).browser.post(page, form)["Location"]
+    assert away.startswith("/sign-in?") and query(away)["next"] == page
+    assert {name: query(away)[name] for name in asked} == asked
+    assert not Launch.objects.exists()
+    assert query(proved(other, "aal2", ago=0).browser.post(page, form)["Location"])["code"]
 
 
 @pytest.mark.spec("RFC 6749", "4.1.2", "a code replayed is refused, and what it opened ends")

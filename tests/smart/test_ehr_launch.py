@@ -21,7 +21,7 @@ from phr.populate.cast import YUKI
 from phr.smart import assertion, demo
 from phr.smart.models import AuthorizationRequest, Launch, LaunchContext
 from tests.family import KAI, App, Neighbourhood, at_home, encoded
-from tests.smart.conftest import Phone, post, query, refresh
+from tests.smart.conftest import Phone, post, proved, query, refresh
 
 EHR = "launch patient/*.rs offline_access"
 JSON = "application/json"
@@ -218,13 +218,6 @@ def test_an_encounter_from_the_form_is_checked_again(home: Neighbourhood, made_u
 
 
 # -- how well the person proved who she is ---------------------------------------------------------
-
-
-def proved(phone: Phone, acr: str, *, ago: int = 0) -> Phone:
-    session = phone.browser.session
-    session["acr"], session["authenticated_at"] = acr, int(timezone.now().timestamp()) - ago
-    session.save()
-    return phone
 
 
 @pytest.mark.spec("OpenID Connect Core 1.0", "3.1.2.1", "acr_values and max_age are asked for, and only then")
