@@ -61,7 +61,9 @@ def _published(where: str, deliver: Callable[[Iterable[AuditBatch]], Iterator[in
     taken: list[int] = []
     try:
         if where == Where.FILE:
-            last = last_in(Path(settings.PHR_AUDIT_HEADS_FILE))  # a file that was lost is written anew
+            known, last = last, _mended(Path(settings.PHR_AUDIT_HEADS_FILE))  # a file that was lost is written anew
+            if last < known:
+                alarm.error("the file of heads was cut: it ends at %d, and %d was published", last, known)
         taken.extend(deliver(AuditBatch.objects.filter(sequence__gt=last).order_by("sequence")))
     except (OSError, NotDelivered, UnreadableHeads) as error:
         alarm.error("heads of the log are not published (%s): %s", where, error)
@@ -75,11 +77,49 @@ def _appended(path: Path, batches: Iterable[AuditBatch]) -> Iterator[int]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         for batch in batches:
-            os.write(file, document(batch) + b"\n")
-            os.fsync(file)
+            _written(file, document(batch) + b"\n")
             yield batch.sequence
     finally:
         os.close(file)
+
+
+def _written(file: int, told: bytes) -> None:
+    """All of it, and on the disk."""
+    while told:
+        told = told[os.write(file, told) :]
+    os.fsync(file)
+
+
+def _mended(path: Path) -> int:
+    """`last_in`, after a last line that was not written to its end is whole again or gone: a crash, a full disk.
+
+    Only what follows the last newline is touched. Raises UnreadableHeads, OSError.
+    """
+    if not path.exists():
+        return 0
+    file = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = os.fstat(file).st_size
+        end = os.pread(file, 2 * LONGEST, max(0, size - 2 * LONGEST))
+        tail = end[end.rfind(b"\n") + 1 :]
+        if tail and (len(tail) < len(end) or len(end) == size):  # else: no line of ours is so long
+            _tail_mended(file, tail, size)
+    finally:
+        os.close(file)
+    return last_in(path)
+
+
+def _tail_mended(file: int, tail: bytes, size: int) -> None:
+    try:
+        _of(tail, "its last line")
+    except UnreadableHeads:
+        alarm.error("the last line of the file of heads was torn: %d bytes are taken away", len(tail))
+        os.ftruncate(file, size - len(tail))
+        os.fsync(file)
+    else:
+        os.lseek(file, 0, os.SEEK_END)
+        _written(file, b"\n")  # only its newline was lost
 
 
 def _sent(url: str, batches: Iterable[AuditBatch]) -> Iterator[int]:
@@ -115,6 +155,12 @@ def _of(line: bytes, place: str) -> tuple[int, bytes]:
         return int(told["sequence"]), bytes.fromhex(told["root"])
     except (ValueError, KeyError, TypeError):
         raise UnreadableHeads(f"{place} is no head") from None
+
+
+def cut() -> bool:
+    """Whether the file of heads holds less than was written to it. Raises UnreadableHeads, OSError."""
+    told = PublishedHead.objects.filter(pk=Where.FILE).values_list("sequence", flat=True).first() or 0
+    return last_in(Path(settings.PHR_AUDIT_HEADS_FILE)) < told
 
 
 def behind(where: str) -> AuditBatch | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import datetime
@@ -142,3 +143,37 @@ def test_a_broken_file_stops_neither_sealing_nor_says_all_is_well(now: datetime,
     with pytest.raises(heads.UnreadableHeads):
         heads.read(file)
     assert AuditEntry.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lost", [1, 40])  # the newline only; half of the line
+def test_a_torn_last_line_is_mended(now: datetime, file: Path, lost: int, caplog: pytest.LogCaptureFixture) -> None:
+    sealed(now, 2)
+    heads.publish(now=now)
+    whole = file.read_bytes()
+    os.truncate(file, len(whole) - lost)
+    sealed(now, 1)
+    heads.publish(now=now)
+    assert list(heads.read(file)) == [1, 2, 3]
+    assert file.read_bytes().startswith(whole)
+    assert ("torn" in caplog.text) == (lost > 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_was_cut_sounds_the_alarm(now: datetime, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sealed(now, 2)
+    heads.publish(now=now)
+    assert not heads.cut()
+    file.write_bytes(file.read_bytes().splitlines(keepends=True)[0])
+    assert heads.cut()
+    assert heads.publish(now=now) == 1
+    assert "was cut: it ends at 1, and 2 was published" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_head_is_written_whole(now: datetime, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda where, told: write(where, told[:50]))  # as a disk nearly full does
+    sealed(now, 2)
+    heads.publish(now=now)
+    assert list(heads.read(file)) == [1, 2]

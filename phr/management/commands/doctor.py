@@ -106,6 +106,8 @@ def _heads() -> Iterator[Finding]:
     told = {"file": settings.PHR_AUDIT_HEADS_FILE, "url": settings.PHR_AUDIT_HEADS_URL}
     if not any(told.values()) and not settings.DEMO:
         yield "the heads of the log are published nowhere", "set PHR_AUDIT_HEADS_FILE or PHR_AUDIT_HEADS_URL"
+    if told["file"] and _heads_are_cut():
+        yield "the file of heads is broken, or holds less than was written to it", "find out who cut it (phr.alarm)"
     for where in (name for name, value in told.items() if value):
         waits = heads.behind(where)
         if waits and waits.sealed_at < timezone.now() - SEALED_WITHIN:
@@ -154,6 +156,13 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[Finding]]] = {
     "profiles / プロファイル": profiles,
     "exports / 一括出力": exports,
 }
+
+
+def _heads_are_cut() -> bool:
+    try:
+        return heads.cut()
+    except (heads.UnreadableHeads, OSError):
+        return True
 
 
 def _counter_is_behind() -> bool:
