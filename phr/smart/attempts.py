@@ -47,7 +47,7 @@ LIMITS: dict[tuple[Door, str], tuple[Limit, ...]] = {
     (Door.CODE, "name"): (Limit(5, _QUARTER), Limit(20, _DAY)),
     (Door.CODE, "address"): (Limit(50, _QUARTER),),
     (Door.PASSKEY, "address"): (Limit(30, _QUARTER),),
-    (Door.RECOVERY, "name"): (Limit(5, _HOUR),),
+    # Not by name: the code is 80 random bits, and whoever keeps guessing would only keep her from using it.
     (Door.RECOVERY, "address"): (Limit(20, _HOUR),),
     (Door.TOKEN, "client"): (Limit(30, timedelta(minutes=1)),),  # of one address: others' noise costs a client nothing
     (Door.TOKEN, "address"): (Limit(120, timedelta(minutes=1)),),

@@ -29,6 +29,7 @@ def person_of(proved: Proved, *, now: datetime) -> Person | None:
 @transaction.atomic
 def link(proved: Proved, *, by: Person, now: datetime) -> CardAccount:
     """Link a card to the account of whoever is signed in and has just proved both. Her earlier one ends (card change).
+    The proxies wait for her whenever another card ever stood before: taken away first, it is changed all the same.
 
     Raises Refusal when it is linked to another account; whose is not said.
     """
@@ -36,7 +37,8 @@ def link(proved: Proved, *, by: Person, now: datetime) -> CardAccount:
     known = _rows(proved).first()
     if known is not None and known.person_id == by.pk:
         return known
-    changed = CardAccount.objects.filter(person=by, ended_at=None).update(ended_at=now)
+    changed = CardAccount.objects.filter(person=by).exclude(issuer=proved.issuer, subject_hash=_hash(proved)).exists()
+    CardAccount.objects.filter(person=by, ended_at=None).update(ended_at=now)
     hidden, kek = sealed.seal(proved.subject.encode(), place=sealed.card_place(by.pk))
     try:
         with transaction.atomic():

@@ -30,6 +30,11 @@ class Means:
         """What she must prove before she changes them: the card is as good as a second factor."""
         return "aal2" if self.second or self.card else "aal1"
 
+    @property
+    def card_level(self) -> str:
+        """What she must prove before another card stands for her: the one that does. A lost one ends at the counter."""
+        return "aal3" if self.card else self.level
+
 
 def of(person: Person) -> Means:
     return Means(

@@ -90,10 +90,7 @@ def answered(question: Mapping[str, Any] | None, given: Mapping[str, list[str]],
 
     Raises CardDeclined, CardRefused or ProviderFailed.
     """
-    asked = _question(question)
-    told = _single(given)
-    if not secrets.compare_digest(told.get("state", "").encode(), asked.state.encode()):
-        raise CardRefused("state is not ours")
+    asked, told = _of_state(question, given)
     if now.timestamp() - asked.asked_at > LIFE.total_seconds():
         raise CardRefused("the answer came too late")
     provider = provider_documents.metadata(asked.issuer)
@@ -106,6 +103,22 @@ def answered(question: Mapping[str, Any] | None, given: Mapping[str, list[str]],
         raise CardRefused("no code")
     tokens = _redeem(told["code"], asked, provider, now)
     return _believed(tokens, asked, provider, now)
+
+
+def ours(question: Mapping[str, Any] | None, given: Mapping[str, list[str]]) -> bool:
+    """Whether this answers the question that this browser was sent off with."""
+    try:
+        _of_state(question, given)
+    except CardRefused:
+        return False
+    return True
+
+
+def _of_state(question: Mapping[str, Any] | None, given: Mapping[str, list[str]]) -> tuple[Question, dict[str, str]]:
+    asked, told = _question(question), _single(given)
+    if not secrets.compare_digest(told.get("state", "").encode(), asked.state.encode()):
+        raise CardRefused("state is not ours")
+    return asked, told
 
 
 def _question(kept: Mapping[str, Any] | None) -> Question:

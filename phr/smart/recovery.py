@@ -9,14 +9,16 @@ import secrets
 import unicodedata
 from datetime import datetime, timedelta
 from hashlib import sha256
+from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 
 from consent import audit, notices, proxies
 from consent.audit import Event
-from consent.models import Person
+from consent.models import Guardianship, Organization, Person
 from consent.proxies import Why
 from consent.refusal import Because, Refusal
 from phr.smart.login_models import CardAccount, KnownDevice, Passkey, RecoveryCode, RecoveryTicket, Totp
@@ -30,13 +32,21 @@ TICKET_LIFE = timedelta(minutes=30)
 
 @transaction.atomic
 def new_codes(*, by: Person, now: datetime) -> list[str]:
-    """Ten new codes, shown once; the old ones end."""
+    """Ten new codes, shown once; the old ones end, and she is told.
+
+    Raises Refusal without a second factor: they stand in for one, and made before it they would only lie in wait.
+    """
+    if not (Passkey.objects.filter(person=by).exists() or _totps(by).exclude(confirmed_at=None).exists()):
+        why = "先にパスキーか認証アプリを登録してください / set up a second factor first"
+        raise Refusal(why, because=Because.CONFLICT)
     RecoveryCode.objects.filter(person=by).delete()
     codes = [_code() for _ in range(CODES)]
     RecoveryCode.objects.bulk_create(
         RecoveryCode(person=by, digest=_digest("code", str(by.pk), code), created_at=now) for code in codes
     )
-    audit.record(Event.CREDENTIAL_ADDED, by=by, now=now, detail={"method": "recovery-codes", "count": len(codes)})
+    detail: audit.Detail = {"method": "recovery-codes", "count": len(codes)}
+    audit.record(Event.CREDENTIAL_ADDED, by=by, now=now, detail=detail)
+    notices.tell(notices.Kind.CREDENTIAL_ADDED, to=[by], subject=None, now=now, detail=detail)
     return codes
 
 
@@ -73,10 +83,16 @@ def open_ticket(person: Person, *, factors_lost: bool = False, by: Person, now: 
     """An officer has the person before her, has seen her papers, and opens a reset. Returns the code, shown once.
 
     `factors_lost`: her passkeys, one-time passwords and card go with it. An older ticket of hers ends. Raises Refusal
-    for oneself, and for a person who was stopped.
+    for oneself and one's family, for the accounts of staff and operators (they open more than one record: whoever runs
+    the service resets them), for a person who was stopped, and for anybody but an officer of a municipality.
     """
-    if person.pk == by.pk:
-        raise Refusal("自分の手続きはできません / not for oneself", because=Because.FORBIDDEN)
+    if person.pk == by.pk or not _may_open(by):
+        raise Refusal("この手続きはできません / not for oneself, nor by others", because=Because.FORBIDDEN)
+    if _at_work(person):
+        why = "職員・運営者のアカウントは窓口では再設定できません / not for staff and operators"
+        raise Refusal(why, because=Because.FORBIDDEN)
+    if _family(person, by):
+        raise Refusal("家族の手続きはできません / not for one's own family", because=Because.FORBIDDEN)
     if not person.is_active:
         raise Refusal("停止中のアカウントです / the account is stopped", because=Because.CONFLICT)
     RecoveryTicket.objects.filter(person=person, used_at=None).delete()
@@ -94,17 +110,18 @@ def open_ticket(person: Person, *, factors_lost: bool = False, by: Person, now: 
 def recover(*, username: str, code: str, password: str, now: datetime) -> Person:
     """Use a ticket: a new password; sessions, known browsers and the apps' tokens end. Second factors stay.
 
-    They go too if the ticket says that they are lost. Raises Refusal, alike for an unknown name, a wrong code and one
-    whose time is over.
+    They go too if the ticket says that they are lost; recovery codes, which may have been copied, go always. Raises
+    Refusal, alike for an unknown name, a wrong code, one whose time is over, and one whose officer is none any more.
     """
-    rows = RecoveryTicket.objects.select_for_update(of=("self",)).select_related("person")
+    rows = RecoveryTicket.objects.select_for_update(of=("self",)).select_related("person", "opened_by__organization")
     ticket = rows.filter(digest=_digest("ticket", code), used_at=None, ends_at__gt=now).first()
-    if ticket is None or ticket.person.username != username.strip() or not ticket.person.is_active:
+    if ticket is None or ticket.person.username != username.strip() or not _stands(ticket):
         raise Refusal("ユーザー名か再設定コードが違うか、期限が切れています / wrong or expired", place="code")
     person = ticket.person
     _set_password(person, password)
     ticket.used_at = now
     ticket.save(update_fields=["used_at"])
+    RecoveryCode.objects.filter(person=person).delete()
     if ticket.factors_lost:
         _forget_factors(person, now)
     ended = Launch.objects.filter(person=person, revoked_at=None).update(revoked_at=now)
@@ -114,11 +131,41 @@ def recover(*, username: str, code: str, password: str, now: datetime) -> Person
     return person
 
 
+def _stands(ticket: RecoveryTicket) -> bool:
+    """Whether both are still what they were when it was opened: the officer in office, the person nobody's staff."""
+    return ticket.person.is_active and not _at_work(ticket.person) and _may_open(ticket.opened_by)
+
+
+def _may_open(officer: Person) -> bool:
+    """Active, and of a municipality that is."""
+    office = officer.organization
+    if office is None or not officer.is_active:
+        return False
+    return office.kind == Organization.Kind.MUNICIPALITY and office.state == Organization.State.ACTIVE
+
+
+def _at_work(person: Person) -> bool:
+    return person.is_staff or person.is_superuser or person.organization_id is not None
+
+
+def _family(person: Person, officer: Person) -> bool:
+    """Whether they have, or ever had, a record in common: a child of both, or one the guardian of the other."""
+    return bool(_records_of(person) & _records_of(officer))
+
+
+def _records_of(person: Person) -> set[UUID]:
+    linked = set(Guardianship.objects.filter(person=person).values_list("subject_id", flat=True))
+    return linked | ({person.own_subject_id} if person.own_subject_id else set())
+
+
+def _totps(person: Person) -> QuerySet[Totp]:
+    return Totp.objects.filter(person=person)
+
+
 def _forget_factors(person: Person, now: datetime) -> None:
     """Everything but the password is lost: whoever finds it opens nothing with it."""
     Passkey.objects.filter(person=person).delete()
-    Totp.objects.filter(person=person).delete()
-    RecoveryCode.objects.filter(person=person).delete()
+    _totps(person).delete()
     CardAccount.objects.filter(person=person, ended_at=None).update(ended_at=now)
     audit.record(Event.CREDENTIAL_REMOVED, by=person, now=now, detail={"method": "all"})
     notices.tell(notices.Kind.CREDENTIAL_REMOVED, to=[person], subject=None, now=now, detail={"method": "all"})
@@ -132,6 +179,7 @@ def _set_password(person: Person, password: str) -> None:
     person.set_password(password)
     person.save(update_fields=["password"])
     KnownDevice.objects.filter(person=person).delete()
+    _totps(person).filter(confirmed_at=None).delete()  # begun by whoever knew the old password
 
 
 def _code() -> str:

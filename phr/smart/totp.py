@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyotp
 from django.db import transaction
@@ -19,6 +19,7 @@ from phr.smart.login_models import Totp
 STEP = 30  # seconds
 DRIFT = 1  # steps a clock may be off (RFC 6238 §5.2)
 ISSUER = "Tsumugi"
+BEGUN_LIFE = timedelta(minutes=10)  # a secret that somebody looked at and left is no trap for later
 
 
 @transaction.atomic
@@ -37,10 +38,16 @@ def begin(*, by: Person, now: datetime) -> str:
     return secret
 
 
-def begun(person: Person) -> str | None:
-    """The secret that waits to be confirmed."""
-    row = Totp.objects.filter(person=person, confirmed_at=None).first()
-    return _secret(row) if row else None
+def mark(secret: str) -> str:
+    """What the session that began a secret keeps, to know it again."""
+    return sealed.blind("totp-begun", secret).hex()
+
+
+def begun(person: Person, *, marked: str, now: datetime) -> str | None:
+    """The secret of this mark, if it waits to be confirmed, for ten minutes."""
+    row = Totp.objects.filter(person=person, confirmed_at=None, created_at__gt=now - BEGUN_LIFE).first()
+    secret = _secret(row) if row else None
+    return secret if secret is not None and strings_equal(mark(secret), marked) else None
 
 
 def address(secret: str, person: Person) -> str:
@@ -49,10 +56,10 @@ def address(secret: str, person: Person) -> str:
 
 
 @transaction.atomic
-def confirm(*, code: str, by: Person, now: datetime) -> None:
-    """The first right code puts the secret into use. Raises Refusal."""
+def confirm(*, secret: str, code: str, by: Person, now: datetime) -> None:
+    """The first right code puts this secret into use, if it is still the one begun last. Raises Refusal."""
     row = Totp.objects.select_for_update().filter(person=by, confirmed_at=None).first()
-    step = _step(row, code, now) if row else None
+    step = _step(row, code, now) if row and begun(by, marked=mark(secret), now=now) else None
     if row is None or step is None:
         raise Refusal("コードが違います / the code is wrong", place="code")
     row.confirmed_at, row.last_step = now, step

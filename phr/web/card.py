@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,7 +20,7 @@ from phr.smart.attempts import Door, TooMany
 from phr.smart.oidc_login import CardDeclined, CardRefused, Proved, ProviderFailed
 from phr.web import session
 from phr.web.pages import page, problem, said, signed_in
-from phr.web.security import HERE, guarded
+from phr.web.security import HERE, guarded_by_the_card
 from phr.web.sign_in import Ask, ask_of, go_on, too_many, wait_a_little
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 @page
 @require_GET
 @signed_in
-@guarded
+@guarded_by_the_card
 def link(request: HttpRequest) -> HttpResponse:
     """Link a card to the account of the person signed in, who has just proved who she is."""
     assert isinstance(request.user, Person)
@@ -46,7 +47,7 @@ def link(request: HttpRequest) -> HttpResponse:
 @page
 @require_POST
 @signed_in
-@guarded
+@guarded_by_the_card
 def unlink(request: HttpRequest) -> HttpResponse:
     """The card opens this account no more."""
     assert isinstance(request.user, Person)
@@ -81,8 +82,7 @@ def callback(request: HttpRequest) -> HttpResponse:
     if not oidc_login.configured():
         return problem(request, _("このサーバーではカードを使えません。"), status=404)
     try:
-        tried = attempts.begin(Door.CARD, now=now, address=attempts.address_of(request))
-        proved = oidc_login.answered(kept.get("question"), dict(request.GET.lists()), now=now)
+        proved = _proved(request, kept.get("question"), now)
     except TooMany as many:
         return too_many(problem(request, wait_a_little(), status=429), many)
     except CardDeclined:
@@ -93,8 +93,21 @@ def callback(request: HttpRequest) -> HttpResponse:
         log.warning("card sign-in refused: %s", refused)
         audit.record(Event.PERSON_SIGN_IN_FAILED, by=None, now=now, detail={"method": "card"})
         return problem(request, _("カードでの確認を受け付けられませんでした。"), status=400, detail=_again())
-    attempts.succeeded(tried)
     return _welcome(request, kept, proved)
+
+
+def _proved(request: HttpRequest, question: dict[str, Any] | None, now: datetime) -> Proved:
+    """Only an answer to our question that brings a code to redeem is a try: others of the address lose nothing by
+    empty answers and by those who turned back. Raises TooMany, and what `oidc_login.answered` raises.
+    """
+    told = dict(request.GET.lists())
+    tried = None
+    if oidc_login.ours(question, told) and "error" not in told:
+        tried = attempts.begin(Door.CARD, now=now, address=attempts.address_of(request))
+    proved = oidc_login.answered(question, told, now=now)
+    if tried is not None:
+        attempts.succeeded(tried)
+    return proved
 
 
 def _welcome(request: HttpRequest, kept: dict[str, Any], proved: Proved) -> HttpResponse:
@@ -114,7 +127,9 @@ def _welcome(request: HttpRequest, kept: dict[str, Any], proved: Proved) -> Http
         audit.record(Event.PERSON_SIGN_IN_FAILED, by=known, now=now, detail={"method": "card"})
         detail = _("先にサインインして、「サインインと安全」でカードをつないでください。")
         return problem(request, _("このカードは、このアカウントにつながっていません。"), status=403, detail=detail)
-    session.begin(request, person, acr=proved.acr, at=proved.at, method="card", now=now)
+    # Linking proves that whoever is here holds a card, not that it is hers: that is for the next time it is read.
+    acr = "aal2" if kept["purpose"] == "link" else proved.acr
+    session.begin(request, person, acr=acr, at=proved.at, method="card", now=now)
     onward = HttpResponseRedirect(HERE) if kept["purpose"] == "link" and not ask.acr else go_on(request, ask, now)
     return session.remember(request, onward, person, now=now)
 

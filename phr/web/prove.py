@@ -77,7 +77,9 @@ def missing_of(request: HttpRequest, ask: Ask, means: Means, now: datetime) -> M
     held, _at = step_up.of_session(request)
     floors = [ask.acr or "aal1", "aal2" if means.second else "aal1", "aal2" if held == "aal3" else held or "aal1"]
     level = max(floors, key=step_up.LEVELS.index)
-    return Missing(level, _password_is_old(request, ask, now), level != "aal1")
+    code = level != "aal1"
+    # Whatever is sent is looked at: where nothing else is, the password is. So no sign-in is made whole by nothing.
+    return Missing(level, _password_is_old(request, ask, now) or not code, code)
 
 
 def _password_is_old(request: HttpRequest, ask: Ask, now: datetime) -> bool:

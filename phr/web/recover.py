@@ -31,7 +31,7 @@ def recover(request: HttpRequest) -> HttpResponse:
     if password != request.POST.get("again"):
         return _form(request, name=name, fault=_("二つのパスワードが同じではありません。"), status=422)
     try:
-        tried = attempts.begin(Door.RECOVERY, now=now, name=name, address=attempts.address_of(request))
+        tried = attempts.begin(Door.RECOVERY, now=now, address=attempts.address_of(request))
     except TooMany as many:
         return too_many(_form(request, name=name, fault=wait_a_little()), many)
     try:

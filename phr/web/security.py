@@ -25,6 +25,7 @@ from consent.models import Person
 from consent.refusal import Refusal
 from phr.smart import attempts, factors, passkeys, recovery, step_up, totp
 from phr.smart.attempts import Door, TooMany
+from phr.smart.factors import Means
 from phr.smart.login_models import Passkey
 from phr.web import session
 from phr.web.pages import View, page, problem, said, signed_in
@@ -33,19 +34,26 @@ from phr.web.sign_in import Ask, ask_of, too_many, wait_a_little
 HERE = "/account/security"
 
 
-def guarded(view: View) -> View:
-    """Who she is must be proved afresh, at the highest level her account has. After a form, she comes back here."""
+def _guarding(level: Callable[[Means], str]) -> Callable[[View], View]:
+    """Who she is must be proved afresh, at this level of her account. After a form, she comes back here."""
 
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        assert isinstance(request.user, Person)
-        acr, age = factors.of(request.user).level, int(step_up.FRESH.total_seconds())
-        if step_up.satisfied(request, acr=acr, max_age=age, now=timezone.now()):
-            return view(request, *args, **kwargs)
-        target = request.get_full_path() if request.method == "GET" else HERE
-        return HttpResponseRedirect(step_up.page_url(acr=acr, max_age=age, next=target))
+    def guard(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            assert isinstance(request.user, Person)
+            acr, age = level(factors.of(request.user)), int(step_up.FRESH.total_seconds())
+            if step_up.satisfied(request, acr=acr, max_age=age, now=timezone.now()):
+                return view(request, *args, **kwargs)
+            target = request.get_full_path() if request.method == "GET" else HERE
+            return HttpResponseRedirect(step_up.page_url(acr=acr, max_age=age, next=target))
 
-    return wrapped
+        return wrapped
+
+    return guard
+
+
+guarded = _guarding(lambda means: means.level)
+guarded_by_the_card = _guarding(lambda means: means.card_level)  # to replace the card or take it away
 
 
 @page
@@ -68,26 +76,34 @@ def security(request: HttpRequest) -> HttpResponse:
 @signed_in
 @guarded
 def totp_new(request: HttpRequest) -> HttpResponse:
-    """The secret as a QR code and as text; the first right code puts it into use."""
+    """A secret as a QR code and as text; the first right code puts it into use, in the session that was shown it."""
     assert isinstance(request.user, Person)
     now, ask, person = timezone.now(), ask_of(request), request.user
     if request.method == "GET":
         try:
-            return _totp_page(request, ask, totp.begun(person) or totp.begin(by=person, now=now))
+            fresh = totp.begin(by=person, now=now)
         except Refusal as refusal:
             return problem(request, said(refusal), status=409)
-    secret = totp.begun(person)
+        request.session["totp"] = totp.mark(fresh)
+        return _totp_page(request, ask, fresh)
+    secret = _totp_begun(request, now)
     if secret is None:
         return HttpResponseRedirect(HERE)
     try:
         tried = attempts.begin(Door.CODE, now=now, address=attempts.address_of(request), name=person.username)
-        totp.confirm(code=_plain(request.POST.get("code", "")), by=person, now=now)
+        totp.confirm(secret=secret, code=_plain(request.POST.get("code", "")), by=person, now=now)
     except TooMany as many:
         return too_many(_totp_page(request, ask, secret, fault=wait_a_little()), many)
     except Refusal as refusal:
         return _totp_page(request, ask, secret, fault=said(refusal), status=422)
     attempts.succeeded(tried)
     return after_first(request, ask, method="totp", now=now)
+
+
+def _totp_begun(request: HttpRequest, now: datetime) -> str | None:
+    """The secret that this session began. One begun in another is nobody's to confirm here: it may be a stranger's."""
+    assert isinstance(request.user, Person)
+    return totp.begun(request.user, marked=str(request.session.get("totp", "")), now=now)
 
 
 def _totp_page(request: HttpRequest, ask: Ask, secret: str, *, fault: str = "", status: int = 200) -> HttpResponse:
@@ -102,11 +118,12 @@ def _totp_page(request: HttpRequest, ask: Ask, secret: str, *, fault: str = "", 
 
 
 def after_first(request: HttpRequest, ask: Ask, *, method: str, now: datetime) -> HttpResponse:
-    """A second factor was set up, and shown with it. Without recovery codes there are ten now; then on."""
+    """A second factor was set up, and shown with it. With the first of all, the codes are new ones; then on."""
     assert isinstance(request.user, Person)
     at = step_up.of_session(request)[1] or now
     session.begin(request, request.user, acr="aal2", at=at, method=method, now=now)
-    if recovery.codes_left(request.user) == 0:
+    means = factors.of(request.user)
+    if means.totp + means.passkeys == 1 or means.codes == 0:
         return _codes_page(request, ask, now)
     return HttpResponseRedirect(_onward(ask))
 
@@ -121,7 +138,10 @@ def _onward(ask: Ask) -> str:
 @guarded
 def codes_new(request: HttpRequest) -> HttpResponse:
     """Ten new recovery codes; shown this once."""
-    return _codes_page(request, ask_of(request), timezone.now())
+    try:
+        return _codes_page(request, ask_of(request), timezone.now())
+    except Refusal as refusal:
+        return problem(request, said(refusal), status=409)
 
 
 def _codes_page(request: HttpRequest, ask: Ask, now: datetime) -> HttpResponse:

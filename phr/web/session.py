@@ -15,6 +15,7 @@ from django.conf import settings
 from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from consent import audit
 from consent.audit import Event
@@ -35,7 +36,7 @@ def begin(request: HttpRequest, person: Person, *, acr: str, at: datetime, metho
     again = request.user.is_authenticated and request.user.pk == person.pk
     event = Event.PERSON_PROVED if again else Event.PERSON_SIGNED_IN
     audit.record(event, by=person, now=now, detail={"method": method, "acr": acr})
-    kept = request.session.get("password_at") if again or _half_of(request) == person.pk else None
+    kept = request.session.get("password_at") if again or _half_of(request) == person else None
     login(request, person, backend=settings.AUTHENTICATION_BACKENDS[0])
     if again:
         request.session.cycle_key()
@@ -61,7 +62,9 @@ def begin_half(request: HttpRequest, person: Person, *, now: datetime) -> None:
     """The password was right; a second factor is owed. A session of somebody signed in ends."""
     logout(request)
     request.session.cycle_key()
-    request.session["half"] = {"person": person.pk, "at": int(now.timestamp())}
+    request.session["half"] = {
+        "person": person.pk, "at": int(now.timestamp()), "hash": person.get_session_auth_hash()
+    }  # fmt: skip
     keep_password(request, now=now)
 
 
@@ -69,15 +72,21 @@ def asked_of(request: HttpRequest, *, now: datetime) -> Person | None:
     """Whom a page may ask for more: the person signed in, or the one who is half."""
     if isinstance(request.user, Person):
         return request.user
-    pk = _half_of(request)
-    if pk is None or now.timestamp() - request.session["half"]["at"] > HALF_LIFE.total_seconds():
+    person = _half_of(request)
+    if person is None or now.timestamp() - request.session["half"]["at"] > HALF_LIFE.total_seconds():
         return None
-    return Person.objects.filter(pk=pk, is_active=True).first()
+    return person
 
 
-def _half_of(request: HttpRequest) -> int | None:
+def _half_of(request: HttpRequest) -> Person | None:
+    """Who is half signed in. With another password than the one that was given, nobody is."""
     half = request.session.get("half")
-    return half.get("person") if isinstance(half, dict) else None
+    if not isinstance(half, dict):
+        return None
+    person = Person.objects.filter(pk=half["person"], is_active=True).first()
+    if person is None or not constant_time_compare(half.get("hash", ""), person.get_session_auth_hash()):
+        return None
+    return person
 
 
 def known_device(request: HttpRequest, name: str, *, now: datetime) -> str:

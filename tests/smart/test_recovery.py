@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from consent import grants
 from consent.in_force import in_force_between
-from consent.models import AuditEntry, Notice, Subject
+from consent.models import AuditEntry, Guardianship, Notice, Organization, Person, Subject
 from consent.refusal import Refusal
 from consent.scope import Clause
 from phr.smart import cards, factors, recovery, totp
@@ -75,6 +75,7 @@ def test_proxies_stop_counting_until_she_confirms(family: Family, how: str) -> N
         assert is_in(family, now=now)  # opened is not used
         recovery.recover(username="yuki", code=code, password=NEW, now=now)
     elif how == "a recovery code":
+        with_totp(family.yuki)
         assert recovery.use_code(recovery.new_codes(by=family.yuki, now=now)[0], of=family.yuki, now=now)
     else:
         cards.link(Proved("https://card.example", "second", "aal3", now), by=family.yuki, now=now)
@@ -119,6 +120,58 @@ def test_nobody_opens_a_reset_for_herself_or_the_stopped(family: Family) -> None
         recovery.open_ticket(family.mei, by=family.sato, now=now)
 
 
+@pytest.mark.parametrize("who", ["an operator", "a superuser", "staff of a clinic", "staff of the same office"])
+def test_the_counter_resets_nobody_who_opens_others_records(family: Family, who: str) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        "an operator": {"is_staff": True}, "a superuser": {"is_superuser": True},
+        "staff of a clinic": {"organization": family.clinic}, "staff of the same office": {"organization": family.city},
+    }  # fmt: skip
+    now = timezone.now()
+    before = recovery.open_ticket(family.yuki, by=family.sato, now=now)
+    Person.objects.filter(pk=family.yuki.pk).update(**kinds[who])
+    family.yuki.refresh_from_db()
+    with pytest.raises(Refusal):
+        recovery.open_ticket(family.yuki, factors_lost=True, by=family.sato, now=now)
+    with pytest.raises(Refusal):  # she became one in the meantime
+        recovery.recover(username="yuki", code=before, password=NEW, now=now)
+
+
+@pytest.mark.parametrize("how", ["stopped", "moved to a clinic", "left", "the office is suspended"])
+def test_a_ticket_ends_with_the_office_of_its_officer(family: Family, how: str) -> None:
+    now = timezone.now()
+    code = recovery.open_ticket(family.yuki, by=family.sato, now=now)
+    if how == "the office is suspended":
+        Organization.objects.filter(pk=family.city.pk).update(state="suspended")
+    else:
+        change: dict[str, dict[str, Any]] = {
+            "stopped": {"is_active": False}, "moved to a clinic": {"organization": family.clinic},
+            "left": {"organization": None},
+        }  # fmt: skip
+        Person.objects.filter(pk=family.sato.pk).update(**change[how])
+    with pytest.raises(Refusal):
+        recovery.recover(username="yuki", code=code, password=NEW, now=now)
+    with pytest.raises(Refusal):
+        recovery.open_ticket(family.yuki, by=Person.objects.get(pk=family.sato.pk), now=now)
+    family.yuki.refresh_from_db()
+    assert family.yuki.check_password(PASSWORD)
+
+
+def test_an_officer_resets_nobody_of_the_family(family: Family) -> None:
+    """The other parent of one's child, a child of age, a parent: whoever shares a record, now or ever."""
+    now = timezone.now()
+    Person.objects.filter(pk=family.ichiro.pk).update(organization=family.city)
+    father = Person.objects.get(pk=family.ichiro.pk)
+    with pytest.raises(Refusal):
+        recovery.open_ticket(family.yuki, by=father, now=now)
+    Guardianship.objects.update(state="ended", ends_on=now.date())
+    with pytest.raises(Refusal):
+        recovery.open_ticket(family.yuki, by=father, now=now)
+    Person.objects.filter(pk=family.mei.pk).update(own_subject=family.hana)  # grown up
+    with pytest.raises(Refusal):
+        recovery.open_ticket(Person.objects.get(pk=family.mei.pk), by=father, now=now)
+    assert not RecoveryTicket.objects.exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"code": "x"}, {"username": "nobody"}, {"username": "yu\x00ki"}, {"password": "short", "again": "short"},
@@ -133,10 +186,13 @@ def test_what_a_reset_refuses(family: Family, client: Client, changes: dict[str,
 
 def test_resets_are_not_guessed(family: Family, client: Client) -> None:
     code = recovery.open_ticket(family.yuki, by=family.sato, now=timezone.now())
-    for _ in range(5):
+    for _ in range(20):
         assert client.post("/sign-in/recover", form("GUESS")).status_code == 422
     refused = client.post("/sign-in/recover", form(code))
     assert refused.status_code == 429 and int(refused["Retry-After"]) > 0
+    # Whoever guessed kept nobody from recovering but those beside him.
+    hers = Client(REMOTE_ADDR="203.0.113.9")
+    assert hers.post("/sign-in/recover", form(code)).status_code == 200
 
 
 def test_a_new_password_ends_every_other_session(family: Family, client: Client) -> None:
