@@ -44,6 +44,7 @@ class Code(StrEnum):
     GIVER_STOPPED = "giver-stopped"
     SECOND_GUARDIAN = "second-guardian-missing"
     OWN_CONSENT = "own-consent-needed"
+    GUARDIANS_CONSENT = "guardians-consent-needed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from consent.scope import Basis, Category, Mark, Purpose, Scope
 
 __all__ = [
     "FAMILY", "FULL_STEP", "THIRD_PARTY", "Caller", "Capacity", "Contract", "Deny", "Glass", "InForce", "Link",
-    "Permit", "Provided", "actors_of", "decide", "decide_link", "entitled",
+    "Permit", "Provided", "actors_of", "consenting", "decide", "decide_link", "entitled",
 ]  # fmt: skip
 PURPOSES = frozenset(Purpose)
 FULL_STEP = 2  # of an emergency access: the whole record
@@ -75,6 +75,14 @@ def entitled(in_force: InForce, now: datetime) -> Capacity | None:
     if link is None or link.fault(rules.today_in_japan(now)) or age is None or rules.guardian_ceiling(age) is None:
         return None
     return Capacity.GUARDIAN
+
+
+def consenting(in_force: InForce, now: datetime) -> Capacity | None:
+    """In which capacity a person decides what is of weight (research, erasure, moving away): she herself from 16 on,
+    her guardians before (G-10, G-14), else None. An unknown age is an adult's."""
+    capacity, age = entitled(in_force, now), _age(in_force, now)
+    grown = age is None or age >= rules.OWN_CONSENT_AGE
+    return capacity if grown == (capacity is Capacity.SELF) else None
 
 
 def actors_of(caller: Caller, in_force: InForce, now: datetime) -> frozenset[str]:
@@ -258,11 +266,11 @@ def _provision_fault(caller: Caller, provided: Provided, in_force: InForce, now:
 
 def _consent_fault(provided: Provided, in_force: InForce, now: datetime) -> Rule | None:
     """Whose consent counts: her own from 16 on (G-10); a guardian's before, and both guardians' (G-14)."""
+    age = _age(in_force, now)
     if provided.given_as == Capacity.SELF:
-        return None
+        return Rule.GUARDIANS_CONSENT if age is not None and age < rules.OWN_CONSENT_AGE else None
     if provided.given_as != Capacity.GUARDIAN:
         return Rule.CONSENT_GONE
-    age = _age(in_force, now)
     if age is None:
         return Rule.AGE_UNKNOWN
     if age >= rules.OWN_CONSENT_AGE:

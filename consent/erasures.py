@@ -11,7 +11,8 @@ from django.db import transaction
 
 from consent import audit, guardianship, holds, joint, rules
 from consent.audit import Event
-from consent.decide import Capacity
+from consent.decide import Capacity, consenting
+from consent.in_force import in_force_between
 from consent.models import Erasure, JointAct, Person, Subject
 from consent.notices import Kind, family_of, tell
 from consent.refusal import Absent, Because, Refusal
@@ -74,7 +75,8 @@ def still_wanted(erasure: Erasure, *, now: datetime) -> str | None:
         return "hold"
     if erasure.due_at > now:
         return "not yet"
-    if guardianship.standing(erasure.asked_by, erasure.subject, now) != erasure.capacity:
+    in_force = in_force_between(erasure.asked_by_id, erasure.subject_id, now=now)
+    if consenting(in_force, now) != erasure.capacity:
         return "who asked may not any more"
     return None
 

@@ -17,7 +17,7 @@ from django.db.models import F
 from consent import audit, authoring, collisions, effective, joint, notices, receipts, rules
 from consent.audit import Event
 from consent.clauses import Malformed, clause_from_json, clause_to_json
-from consent.decide import Capacity, InForce, entitled
+from consent.decide import Capacity, InForce, consenting, entitled
 from consent.in_force import in_force_between
 from consent.models import Grant, Guardianship, JointAct, Organization, Person, Subject
 from consent.narrowing import Without, narrowed
@@ -136,6 +136,8 @@ def _check(root: Clause, subject: Subject, capacity: str, in_force: InForce, now
     """What it may say; whether it has to wait for the other guardian."""
     authoring.check(root, now=now)
     if capacity != Capacity.GUARDIAN:
+        if authoring.takes_both(root) and consenting(in_force, now) is None:
+            raise UnableToGive("16歳までは保護者が同意します / before 16 the guardians consent to this")
         return False
     authoring.check_guardian(root, age=_age(in_force, now), guardians=_guardians(subject))
     return authoring.takes_both(root)

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 
 from consent import audit, effective, notices, rules
 from consent.audit import Event
-from consent.decide import Capacity, entitled
+from consent.decide import Capacity, consenting, entitled
 from consent.in_force import in_force_between
 from consent.models import Grant, Guardianship, JointAct, JointAnswer, Organization, Person, Subject
 from consent.refusal import Absent, Because, Refusal
@@ -47,12 +47,18 @@ def ask(
     """Ask for a deed on this record; the same question again gives the same act. Look at its `state`.
 
     `grant`: the proposed Grant that becomes active when everybody agrees. `detail`: which deed exactly, in ids and
-    codes. Raises Absent for somebody who is neither the person herself nor a guardian.
+    codes. Raises Absent for somebody who is neither the person herself nor a guardian; Refusal for a guardian from 16
+    on, and for the young person before (G-10).
     """
     current = Subject.objects.select_for_update().get(pk=subject.pk)
-    capacity = entitled(in_force_between(by.pk, subject.pk, now=now), now)
+    in_force = in_force_between(by.pk, subject.pk, now=now)
+    capacity = entitled(in_force, now)
     if capacity is None:
         raise Absent
+    if consenting(in_force, now) is None:
+        own = capacity is Capacity.SELF
+        raise Refusal("16歳からできます / from 16 years of age" if own else
+                      "本人だけができます / only the young person may", because=Because.FORBIDDEN)  # fmt: skip
     told = audit.checked(detail)
     act = _open(current, now).filter(kind=kind.value, grant=grant, detail=told).first()
     if act is None:

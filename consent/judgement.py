@@ -240,11 +240,14 @@ def _guardians(case: Case) -> Code | None:
 
 
 def _own(case: Case) -> Code | None:
-    """G-10: from 16 the young person consents herself. An unknown age is no guardian's."""
+    """G-10: from 16 the young person consents herself, before her guardians do. An unknown age is no guardian's."""
     given, age = case.side.given, case.side.age
-    if given is None or given.capacity == "self":
+    if given is None:
         return None
-    return None if age is not None and age < rules.OWN_CONSENT_AGE else Code.OWN_CONSENT
+    young = age is not None and age < rules.OWN_CONSENT_AGE
+    if given.capacity == "self":
+        return Code.GUARDIANS_CONSENT if young else None
+    return None if young else Code.OWN_CONSENT
 
 
 INPUTS: dict[str, Callable[[Case], Code | None]] = {

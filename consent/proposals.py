@@ -66,6 +66,7 @@ def deny_all(*, subject: Subject, reading: Reading, by: Person, capacity: str, c
 def accept(*, grant: Grant, by: Person, capacity: str, now: datetime, terms: Terms | None = None) -> Grant:
     """Say yes: a Grant of the person's own in its place. Raises UnableToGive, and as `grants.give`."""
     with accountably(grant.subject_id, by=by, now=now, grant=grant.pk):
+        Subject.objects.select_for_update().get(pk=grant.subject_id)  # before its Grants, as every deed does
         current = Grant.objects.select_for_update(of=("self",)).select_related("subject").get(pk=grant.pk)
         if current.state != Grant.State.PROPOSED or current.given_by_id is not None or current.reasons:
             raise UnableToGive("承認できる提案ではありません / it is no proposal that can be accepted",
@@ -83,6 +84,7 @@ def accept(*, grant: Grant, by: Person, capacity: str, now: datetime, terms: Ter
 @transaction.atomic
 def retract(*, grant: Grant, organization: Organization, now: datetime) -> None:
     """The organisation takes back what it proposed; what was accepted since is not its own any more."""
+    Subject.objects.select_for_update().get(pk=grant.subject_id)
     current = Grant.objects.select_for_update().get(pk=grant.pk)
     if current.state == Grant.State.PROPOSED and current.proposed_by_id == organization.pk:
         grants.end(current, "retracted", now)

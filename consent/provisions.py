@@ -18,7 +18,7 @@ from django.db import transaction
 from consent import audit, duo, effective, joint, notices, recipients, sides
 from consent.audit import Event
 from consent.cases import Code
-from consent.decide import Caller, Capacity, entitled
+from consent.decide import Caller, Capacity, consenting, entitled
 from consent.in_force import in_force_between
 from consent.judgement import turned_away
 from consent.models import Grant, Person, Program, Provision, ProvisionRequest, Recipient, Subject
@@ -130,13 +130,16 @@ def handed(request: ProvisionRequest, *, after: Provision | None, most: int) -> 
 def answer(*, provision: Provision, yes: bool, by: Person, now: datetime) -> Provision:
     """The person's answer where she is asked each time. A child's guardians must both say yes; one no is enough.
 
-    It is judged anew with the answer. Raises Absent: not hers to answer; Refusal: it waits for none.
+    From 16 on, and to what she gave herself, only the young person answers (G-10); before, her own no is enough.
+    It is judged anew with the answer. Raises Absent: not hers to answer; Refusal: another's, or it waits for none.
     """
     subject = Subject.objects.select_for_update().get(pk=provision.subject_id)
-    capacity = entitled(in_force_between(by.pk, subject.pk, now=now), now)
+    in_force = in_force_between(by.pk, subject.pk, now=now)
+    capacity = entitled(in_force, now)
     if capacity is None:
         raise Absent
     current = locked(provision)
+    _require_hers(current, capacity, yes=yes, own_word=consenting(in_force, now) is not None)
     if current.state != State.ASKED or now >= current.until:
         raise Refusal("回答を待っていません / it waits for no answer", because=Because.CONFLICT)
     if yes and capacity is Capacity.GUARDIAN and not _everybody(current, subject, by, now):
@@ -191,6 +194,14 @@ def locked(provision: Provision) -> Provision:
         "request__program__approval", "request__recipient", "request__asked_by", "subject"
     )
     return found.get(pk=provision.pk)
+
+
+def _require_hers(provision: Provision, capacity: Capacity, *, yes: bool, own_word: bool) -> None:
+    given_as = Grant.objects.filter(pk=provision.grant_id).values_list("capacity", flat=True).first()
+    if capacity is Capacity.GUARDIAN and (not own_word or given_as == Capacity.SELF):
+        raise Refusal("本人だけが答えられます / only the young person answers", because=Because.FORBIDDEN)
+    if capacity is Capacity.SELF and yes and not own_word:
+        raise Refusal("16歳までは保護者が答えます / before 16 the guardians answer", because=Because.FORBIDDEN)
 
 
 def _everybody(provision: Provision, subject: Subject, by: Person, now: datetime) -> bool:

@@ -64,5 +64,6 @@ WORDS: Mapping[Rule, str] = {
     _R.PROGRAM_STOPPED: "プログラムが動いていません / the program is not active",
     _R.CONSENT_GONE: "よりどころの同意がなくなりました / the consent it rests on is gone",
     _R.OWN_CONSENT: "16歳からは本人の同意が要ります / from 16 on the young person's own consent is needed",
+    _R.GUARDIANS_CONSENT: "16歳までは保護者の同意が要ります / before 16 the guardians' consent is needed",
     _R.BOTH_GUARDIANS: "保護者の双方の同意が要ります / both guardians must consent",
 }

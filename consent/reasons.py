@@ -68,6 +68,7 @@ class Rule(StrEnum):
     PROGRAM_STOPPED = "L5.program-not-active"
     CONSENT_GONE = "L5.consent-gone"
     OWN_CONSENT = "L5.own-consent-from-16"
+    GUARDIANS_CONSENT = "L5.guardians-consent-before-16"
     BOTH_GUARDIANS = "L5.both-guardians"
 
 

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import joint, protection, proxies
+from consent import joint, protection, proxies, rules
 from consent.decide import Capacity
 from consent.models import Grant, Guardianship, JointAct, Subject
 from consent.refusal import Absent
@@ -157,8 +157,11 @@ def leave(request: Request, subject: UUID) -> Response:
 @endpoint("GET", gives=Childhood)
 def childhood(request: Request, subject: UUID) -> Response:
     """To the grown-up herself: who acted for her, and who consented to what (G-16)."""
-    record, capacity = record_of(request, subject, now=timezone.now())
-    if capacity is not Capacity.SELF:
+    now = timezone.now()
+    record, capacity = record_of(request, subject, now=now)
+    today = rules.today_in_japan(now)
+    grown = record.birth_on is not None and rules.age_on(record.birth_on, today) >= rules.ADULT_AGE
+    if capacity is not Capacity.SELF or not grown:
         raise Absent
     links = Guardianship.objects.filter(subject=record).select_related("person").order_by("pk")
     given = Grant.objects.filter(subject=record, capacity=Capacity.GUARDIAN).select_related("given_by").order_by("pk")

@@ -26,6 +26,8 @@ from django.db.models import F
 from consent import audit, guardianship, joint
 from consent.asking import Capacity
 from consent.audit import Event
+from consent.decide import consenting
+from consent.in_force import in_force_between
 from consent.models import JointAct, Person, Subject, Transfer
 from consent.notices import Kind, family_of, tell
 from consent.refusal import Absent, Because, Refusal
@@ -90,7 +92,8 @@ def pack(
     subject = Subject.objects.select_for_update().get(pk=transfer.subject_id)
     current = Transfer.objects.select_for_update(of=("self",)).select_related("asked_by").get(pk=transfer.pk)
     now = clock()
-    if current.state != State.ASKED or guardianship.standing(current.asked_by, subject, now) != current.capacity:
+    in_force = in_force_between(current.asked_by_id, subject.pk, now=now)
+    if current.state != State.ASKED or consenting(in_force, now) != current.capacity:
         raise Refusal("移転の指示がありません / there is no such instruction", because=Because.CONFLICT)
     head = {"transfer": {"id": str(current.pk), "from": by, "to": current.to}}
     manifest = _write(current, subject, into, head, key, clock)

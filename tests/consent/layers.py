@@ -138,9 +138,10 @@ def _provision_stands(caller: Caller, own: InForce) -> bool:
         return False
     if given.state not in ("permitted", "delivered") or given.until <= NOW or given.program_state != "active":
         return False
+    age = _age(own)
     if given.given_as == "self":
-        return True
-    return given.given_as == "guardian" and _age(own) is not None and _age(own) < 16 and not given.lone_guardian  # type: ignore[operator]
+        return age is None or age >= 16
+    return given.given_as == "guardian" and age is not None and age < 16 and not given.lone_guardian
 
 
 def _glass_stands(caller: Caller, own: InForce) -> bool:
@@ -335,7 +336,7 @@ def _in_force(rng: Random, caller: Caller) -> InForce:
         guardianship=often(link, None), organization_state=often("active", "suspended", None),  # type: ignore[arg-type]
         organization_kind=str(rng.choice(["clinic", "clinic", "hospital", "municipality", "research", "ambulance"])),
         class_from=often(NOW, NOW + timedelta(seconds=1), None), kin=rng.random() < 0.1,  # type: ignore[arg-type]
-        recipient=_recipient(rng, caller), provision=_provided(rng) if caller.provision else None,
+        recipient=_recipient(rng, caller), provision=_provided(rng, born) if caller.provision else None,
     )  # fmt: skip
 
 
@@ -350,7 +351,8 @@ def _recipient(rng: Random, caller: Caller) -> Contract | None:
     )  # fmt: skip
 
 
-def _provided(rng: Random) -> Provided | None:
+def _provided(rng: Random, born: int | None) -> Provided | None:
+    usual = "self" if born is None or born > 16 else "guardian"
     if rng.random() < 0.05:
         return None
     return Provided(
@@ -358,5 +360,5 @@ def _provided(rng: Random) -> Provided | None:
         organization=rng.choice([ORGANIZATION] * 9 + [2]), subject=rng.choice([words.HANA] * 9 + [words.REN]),
         purpose=rng.choice(["HRESCH"] * 14 + ["TREAT"]), until=NOW + timedelta(days=rng.choice([1] * 9 + [0])),
         program_state=rng.choice(["active"] * 14 + ["stopped", "closed"]),
-        given_as=rng.choice(["self"] * 6 + ["guardian", "guardian", ""]), lone_guardian=rng.random() < 0.3,
+        given_as=rng.choice([usual] * 6 + ["self", "guardian", ""]), lone_guardian=rng.random() < 0.3,
     )  # fmt: skip

@@ -90,6 +90,7 @@ MUTANTS: dict[Code, tuple[str, Case]] = {
     Code.GIVER_STOPPED: ("giver", given(giver_stands=False)),
     Code.SECOND_GUARDIAN: ("guardians", given(everybody_agreed=False)),
     Code.OWN_CONSENT: ("own", side(age=16)),
+    Code.GUARDIANS_CONSENT: ("own", given(capacity="self")),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ CONTRACT = Contract(id=3, state="active", ends_on=date(2026, 4, 1), certified_un
 BOUND = replace(OF_CLINIC, recipient=CONTRACT)
 PROVIDED = Provided(
     state="permitted", organization=9, subject=HANA, purpose="HRESCH", until=NOW + SECOND, program_state="active",
-    given_as="self",
+    given_as="guardian",
 )  # fmt: skip
 STUDY = Caller(
     client="study", capacity=Capacity.SYSTEM, purpose="HRESCH", doors=CLINIC.doors, organization=9, subject=HANA,
@@ -146,7 +146,8 @@ def test_a_provision_still_needs_the_consent_and_shows_nothing_protected() -> No
 def test_from_sixteen_a_provision_rests_on_the_young_persons_own_consent(born: date, rule: Rule | None) -> None:
     guardians = replace(GIVEN, birth_on=born, provision=replace(PROVIDED, given_as="guardian"))
     assert refusal(STUDY, guardians) is rule
-    assert refusal(STUDY, replace(guardians, provision=PROVIDED)) is None
+    own = Rule.GUARDIANS_CONSENT if rule is None else None  # before, her own word alone is not enough
+    assert refusal(STUDY, replace(guardians, provision=replace(PROVIDED, given_as="self"))) is own
     assert refusal(STUDY, replace(guardians, birth_on=None)) is Rule.AGE_UNKNOWN
 
 
