@@ -42,6 +42,7 @@ DECLARED: Declaration = {
         "supersedes": PERSONAL, "state": PLAIN, "root": PERSONAL, "given_at": PERSONAL, "ended_at": PERSONAL,
         "ended_reason": PERSONAL, "proposed_by": PERSONAL, "reasons": PERSONAL, "ask": PERSONAL, "answered": PERSONAL,
         "terms": PERSONAL, "text_sha256": PERSONAL, "consent_id": PERSONAL, "projected": PLAIN,
+        "paused_by": PERSONAL,
     },
     "EffectiveGrant": {
         "id": PLAIN, "grant": PERSONAL, "path": PLAIN, "permit": PERSONAL, "subject": PERSONAL, "grantee": PERSONAL,

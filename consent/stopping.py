@@ -34,23 +34,30 @@ def pause(*, grant: Grant, by: Person, now: datetime) -> None:
             raise UnableToWithdraw("休止できるのは有効な許可だけです / only a permit in force is paused",
                                    because=Because.CONFLICT)  # fmt: skip
         grants.tell_recipients(current, "paused", now)
+        current.paused_by = by
         _set(grant, current, Grant.State.PAUSED, Event.GRANT_PAUSED, by, now)
 
 
 def resume(*, grant: Grant, by: Person, now: datetime) -> None:
-    """A paused permit counts again, if it may still be given today. Raises UnableToGive, OutsideProfile, Collides."""
+    """A paused permit counts again, if it may still be given today. Whoever paused it lifts the pause, nobody else
+    while he may still act for the record (G-15). Raises UnableToGive, OutsideProfile.
+    """
     with accountably(grant.subject_id, by=by, now=now, grant=grant.pk):
         current = _locked(grant)
         in_force = in_force_between(by.pk, current.subject_id, now=now)
         capacity = entitled(in_force, now)
-        if capacity is None or capacity != current.capacity:
+        own_pause = current.paused_by_id == by.pk
+        if capacity is None or (capacity != current.capacity and not own_pause):
             raise UnableToGive("再開する資格がありません / not entitled to resume it")
         if current.state == Grant.State.ACTIVE:
             return
         if current.state != Grant.State.PAUSED:
             raise UnableToGive("休止中の同意ではありません / it is not paused", because=Because.CONFLICT)
+        if not own_pause:
+            _require_nobody_elses_pause(current, now)
         if capacity is Capacity.GUARDIAN:
             _require_still_hers(current, by, now)
+        current.paused_by = None
         _set(grant, current, Grant.State.ACTIVE, Event.GRANT_RESUMED, by, now)
 
 
@@ -99,12 +106,18 @@ def _permits(grant: Grant) -> bool:
     return isinstance(grant.root, dict) and grant.root.get("permit") is True
 
 
+def _require_nobody_elses_pause(grant: Grant, now: datetime) -> None:
+    paused_by = grant.paused_by_id
+    if paused_by is not None and entitled(in_force_between(paused_by, grant.subject_id, now=now), now) is not None:
+        raise UnableToGive("休止した人だけが再開できます / only who paused it resumes it")
+
+
 def _require_still_hers(grant: Grant, by: Person, now: datetime) -> None:
     """A guardian lets again only what she could give today (her own age table, no other's consent)."""
     subject = grant.subject
     assert subject.birth_on is not None
-    if grant.given_by_id != by.pk:
-        raise UnableToGive("休止した人だけが再開できます / only who gave it resumes it")
+    if by.pk not in (grant.given_by_id, grant.paused_by_id):
+        raise UnableToGive("同意した人だけが再開できます / only who gave it resumes it")
     guardians = Guardianship.objects.filter(subject=subject).exclude(state=Guardianship.State.ENDED)
     authoring.check_guardian(
         clause_from_json(grant.root), age=rules.age_on(subject.birth_on, rules.today_in_japan(now)),
@@ -114,7 +127,7 @@ def _require_still_hers(grant: Grant, by: Person, now: datetime) -> None:
 
 def _set(given: Grant, current: Grant, state: Grant.State, event: Event, by: Person, now: datetime) -> None:
     current.state = given.state = state
-    current.save(update_fields=["state"])
+    current.save(update_fields=["state", "paused_by"])
     effective.rebuild(current)
     grants.raise_epoch(current.subject)
     audit.record(

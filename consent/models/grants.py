@@ -34,6 +34,7 @@ class Grant(models.Model):
     terms = models.JSONField(default=dict)  # what was shown beside the tree: consent.receipts.Terms
     text_sha256 = models.CharField(max_length=64, blank=True)  # of the text that was shown
     consent_id = models.CharField(max_length=64, blank=True, db_index=True)  # its Consent in the record
+    paused_by = models.ForeignKey(Person, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     projected = models.CharField(max_length=8, blank=True)  # the state that Consent tells; another one: to be swept
     given_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
