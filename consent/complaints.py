@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from django.db import transaction
 
-from consent import audit, keys, notices
+from consent import audit, keys, kin, notices
 from consent.audit import Event
 from consent.decide import entitled
 from consent.desk import operator
@@ -63,20 +63,21 @@ def receive(
 
 @transaction.atomic
 def take(*, complaint: Complaint, by: Person, now: datetime) -> Complaint:
-    """Look into it. Raises Refusal: not the operator's staff, taken already, one's own."""
+    """Look into it. Raises Refusal: not the operator's staff, taken already, one's own or one's family's."""
     operator(by)
     current = _locked(complaint, State.RECEIVED)
-    if current.person_id == by.pk:
-        raise Refusal("自分の申し出は扱えません / not one's own", because=Because.FORBIDDEN)
+    _require_stranger(current, by)
     current.state, current.reviewed_at, current.handled_by = State.IN_REVIEW, now, by
     return _saved(current, by, now)
 
 
 @transaction.atomic
 def answer(*, complaint: Complaint, text: str, by: Person, now: datetime) -> Complaint:
-    """Answer who complained; she is told. Raises Refusal: not the operator's staff, nobody looked into it, no words."""
+    """Answer who complained; she is told. Raises Refusal: not the operator's staff, one's own or one's family's,
+    nobody looked into it, no words."""
     operator(by)
     current = _locked(complaint, State.IN_REVIEW)
+    _require_stranger(current, by)
     current.answer = _sealed(text, current.pk, "answer", current.subject_id)
     current.state, current.answered_at, current.handled_by = State.ANSWERED, now, by
     detail: audit.Detail = {"complaint": str(current.pk)}
@@ -163,6 +164,11 @@ def _locked(complaint: Complaint, *states: Complaint.State) -> Complaint:
     if current.state not in states:
         raise Refusal("この段階ではできません / not at this stage", because=Because.CONFLICT)
     return current
+
+
+def _require_stranger(complaint: Complaint, by: Person) -> None:
+    if complaint.person_id == by.pk or kin.is_kin(by, complaint.subject_id):
+        raise Refusal("自分や家族の申し出は扱えません / not one's own, nor one's family's", because=Because.FORBIDDEN)
 
 
 def _saved(current: Complaint, by: Person, now: datetime) -> Complaint:

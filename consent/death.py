@@ -24,7 +24,7 @@ def record(*, subject: Subject, on: date, by: Person, now: datetime) -> bool:
 
     False where it was recorded before. Organisations keep what they wrote themselves. Raises Refusal.
     """
-    if not guardianship.is_desk(by):
+    if not guardianship.may_decide(by, subject.pk):
         raise Refusal("市区町村か医療機関の職員だけができます / only staff may", because=Because.FORBIDDEN)
     held = Subject.objects.select_for_update().get(pk=subject.pk)
     if on > rules.today_in_japan(now) or (held.birth_on is not None and on < held.birth_on):

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from consent import audit, in_force, keys, notices
+from consent import audit, in_force, keys, kin, notices
 from consent.audit import Event
 from consent.models import AuditEntry, EffectiveGrant, EmergencyAccess, Organization, Person, Subject
 from consent.refusal import Absent, Because, Refusal
@@ -109,7 +109,12 @@ def review(*, access: EmergencyAccess, outcome: str, by: Person, now: datetime) 
     if office is None or office.kind not in REVIEWERS or office.state != Organization.State.ACTIVE or not by.is_active:
         raise Refusal("審査する資格がありません / not entitled to review", because=Because.FORBIDDEN)
     current = EmergencyAccess.objects.select_for_update().select_related("subject").filter(pk=access.pk).first()
-    if current is None or current.person_id == by.pk or current.organization_id == office.pk:
+    if (
+        current is None
+        or current.person_id == by.pk
+        or current.organization_id == office.pk
+        or kin.is_kin(by, current.subject_id)
+    ):
         raise Absent
     if outcome not in EmergencyAccess.Outcome.values:
         raise Refusal("結果を選んでください / choose an outcome", place="outcome")
@@ -139,8 +144,9 @@ def refusals(person: Person, *, since: datetime, now: datetime) -> int:
 
 
 def to_review(*, by: Person) -> QuerySet[EmergencyAccess]:
-    """What waits for a privacy officer, the most urgent first; never one's own or one's own house's."""
+    """What waits for a privacy officer, the most urgent first; never one's own, one's own house's or family's."""
     waiting = EmergencyAccess.objects.filter(reviewed_at=None).select_related("organization", "person")
+    waiting = waiting.exclude(subject__in=kin.records_of(by))
     return waiting.exclude(person=by).exclude(organization_id=by.organization_id or 0).order_by("review_due_at", "pk")
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, effective, grants, joint, rules
+from consent import audit, effective, grants, joint, kin, rules
 from consent.audit import Event
 from consent.decide import Capacity, entitled
 from consent.in_force import in_force_between
@@ -197,16 +198,22 @@ def end(*, guardianship: Guardianship, by: Person, reason: str, now: datetime) -
 
 
 def _link_fault(person: Person, subject: Subject, evidence: str, by: Person, today: date) -> str | None:
-    if not is_desk(by) or (_kind(by) != Organization.Kind.MUNICIPALITY and evidence != "clinic-in-person"):
+    clinical = _kind(by) != Organization.Kind.MUNICIPALITY
+    if not is_desk(by) or (clinical and evidence != "clinic-in-person") or kin.is_kin(by, subject.pk):
         return "市区町村か医療機関の職員が確認します / a municipality or clinic must verify it"
-    if by.pk == person.pk:
-        return "自分自身は確認できません / nobody verifies himself"
+    if kin.are_kin(by, person):
+        return "自分自身や家族は確認できません / nobody verifies himself or his family"
     gone = subject.state != Subject.State.ACTIVE or subject.died_on is not None
     if gone or person.own_subject_id == subject.pk or not person.is_active:
         return "この組み合わせは登録できません / these two cannot be linked"
     if subject.birth_on is None or rules.guardian_ceiling(rules.age_on(subject.birth_on, today)) is None:
         return "未成年ではありません / not known to be a minor"
     return None
+
+
+def may_decide(by: Person, subject: UUID) -> bool:
+    """Whether the person is staff of such a desk, and this record is not of her own family."""
+    return is_desk(by) and not kin.is_kin(by, subject)
 
 
 def is_desk(by: Person) -> bool:
@@ -224,7 +231,7 @@ def _kind(by: Person) -> str:
 
 
 def _require_staff(guardianship: Guardianship, by: Person) -> None:
-    if not is_desk(by) or by.pk == guardianship.person_id:
+    if not is_desk(by) or kin.is_kin(by, guardianship.subject_id) or kin.are_kin(by, guardianship.person):
         raise UnableToChangeLink("市区町村か医療機関の職員だけができます / only staff of a municipality or clinic may")
 
 

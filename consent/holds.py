@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
-from consent import audit, rules
+from consent import audit, kin, rules
 from consent.audit import Event
 from consent.models import LegalHold, Organization, Person, Subject
 from consent.refusal import Absent, Because, Refusal
@@ -29,7 +30,7 @@ def place(*, subject: Subject, kind: Kind, reason: str, until: date | None, by: 
 
     Raises Refusal: not such staff, no reason, a day that has passed; Absent for a record that is erased.
     """
-    office = _office(by)
+    office = _office(by, subject.pk)
     current = Subject.objects.select_for_update().get(pk=subject.pk)
     if current.state == Subject.State.ERASED:
         raise Absent
@@ -47,10 +48,10 @@ def place(*, subject: Subject, kind: Kind, reason: str, until: date | None, by: 
 
 @transaction.atomic
 def lift(*, hold: int, by: Person, now: datetime) -> LegalHold:
-    """End a hold of one's own office. Raises Absent for another's or none, Refusal when it was lifted before."""
+    """End a hold of one's own office. Raises Absent for another's, one's own family's or none, Refusal when it was lifted before."""
     office = _office(by)
     found = LegalHold.objects.select_for_update().filter(pk=hold, organization=office).first()
-    if found is None:
+    if found is None or kin.is_kin(by, found.subject_id):
         raise Absent
     if found.lifted_at is not None:
         raise Refusal("すでに解除されています / lifted already", because=Because.CONFLICT)
@@ -90,8 +91,9 @@ _NAMED = {
 }
 
 
-def _office(by: Person) -> Organization:
+def _office(by: Person, subject: UUID | None = None) -> Organization:
     office = by.organization
-    if office is None or office.kind not in DESKS or office.state != Organization.State.ACTIVE:
+    active = office is not None and office.kind in DESKS and office.state == Organization.State.ACTIVE
+    if office is None or not active or (subject is not None and kin.is_kin(by, subject)):
         raise Refusal("この操作をする資格がありません / not entitled to this", because=Because.FORBIDDEN)
     return office

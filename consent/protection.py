@@ -40,7 +40,7 @@ def set_location(*, subject: Subject, hidden: bool, reason: Reason, by: Person, 
     Everybody but the person herself and those who treat her is concerned, from commit on. A support measure also
     has every proxy confirmed again (G-09). Raises Refusal unless `by` is staff of a municipality, clinic or hospital.
     """
-    _require_desk(by)
+    _require_desk(by, subject)
     _hide(subject, hidden, reason, by, now)
     if hidden and reason is Reason.SUPPORT_MEASURE:
         proxies.suspend_all(subject=subject, why=proxies.Why.SUPPORT_MEASURE, now=now)
@@ -67,8 +67,8 @@ def ask(*, subject: Subject, by: Person, now: datetime) -> ProtectionCase:
 @transaction.atomic
 def close(*, case: ProtectionCase, outcome: Outcome, by: Person, now: datetime) -> None:
     """Staff close a case. Unless a measure began, places are shown again when no other case is open. Raises Refusal."""
-    _require_desk(by)
     subject = Subject.objects.select_for_update().get(pk=case.subject_id)
+    _require_desk(by, subject)
     current = ProtectionCase.objects.select_for_update().get(pk=case.pk)
     if current.closed_at is not None:
         raise Refusal("すでに終わっています / already closed", because=Because.CONFLICT)
@@ -101,6 +101,6 @@ def _hide(subject: Subject, hidden: bool, reason: Reason, by: Person, now: datet
         audit.record(event, by=by, subject=subject.pk, now=now, detail={"reason": str(reason)})
 
 
-def _require_desk(by: Person) -> None:
-    if not guardianship.is_desk(by):
+def _require_desk(by: Person, subject: Subject) -> None:
+    if not guardianship.may_decide(by, subject.pk):
         raise Refusal("市区町村か医療機関の職員だけができます / only staff may", because=Because.FORBIDDEN)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, effective, grants, notices
+from consent import audit, effective, grants, kin, notices
 from consent.audit import Event
 from consent.decide import Capacity, entitled
 from consent.in_force import in_force_between
@@ -73,7 +73,12 @@ def account_changed(*, person: Person, why: Why, now: datetime) -> int:
 
 @transaction.atomic
 def suspend_credential(*, person: Person, by: Person | None, now: datetime) -> int:
-    """The person may not sign in any more, and the proxies created with this credential stop with it."""
+    """The person may not sign in any more, and the proxies created with this credential stop with it.
+
+    Raises Absent where `by` is of her family.
+    """
+    if by is not None and kin.are_kin(by, person):
+        raise Absent
     stopped = account_changed(person=person, why=Why.CREDENTIAL, now=now)
     Person.objects.filter(pk=person.pk).update(is_active=False)
     person.is_active = False
@@ -83,7 +88,9 @@ def suspend_credential(*, person: Person, by: Person | None, now: datetime) -> i
 
 @transaction.atomic
 def restore_credential(*, person: Person, by: Person, now: datetime) -> None:
-    """The person may sign in again. Her proxies still wait for her to confirm them."""
+    """The person may sign in again. Her proxies still wait for her to confirm them. Raises Absent: her family."""
+    if kin.are_kin(by, person):
+        raise Absent
     Person.objects.filter(pk=person.pk).update(is_active=True)
     person.is_active = True
     audit.record(Event.PROXIES_CONFIRMED, by=by, now=now, detail={"reason": str(Why.CREDENTIAL), "second": person.pk})

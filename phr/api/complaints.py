@@ -11,11 +11,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import complaints
+from consent import complaints, kin
+from consent.audit import Event
 from consent.models import Complaint, Organization, Provision
 from consent.refusal import Absent
 from phr.api.fields import text
-from phr.api.frame import endpoint, person_of, record_of, staff_of
+from phr.api.frame import endpoint, person_of, read_at_desk, record_of, staff_of
 from phr.api.programs import Period
 
 OPERATOR = Organization.Kind.OPERATOR
@@ -103,8 +104,10 @@ def reopen_complaint(request: Request, subject: UUID, id: UUID) -> Response:
 @endpoint("GET", gives=ComplaintShape(many=True))
 def desk_complaints(request: Request) -> Response:
     """What is open, the most urgent first."""
-    staff_of(request, OPERATOR)
-    found = Complaint.objects.exclude(state=Complaint.State.CLOSED).order_by("answer_due_at", "pk")[:200]
+    by = staff_of(request, OPERATOR)
+    found = Complaint.objects.exclude(state=Complaint.State.CLOSED).exclude(subject__in=kin.records_of(by))
+    found = found.exclude(person=by).order_by("answer_due_at", "pk")[:200]
+    read_at_desk(request, Event.COMPLAINT_READ, [one.subject_id for one in found], by=by, now=timezone.now())
     return Response([ComplaintShape(one).data for one in found])
 
 

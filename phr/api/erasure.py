@@ -13,10 +13,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import erasures, holds
+from consent import erasures, holds, kin
+from consent.audit import Event
 from consent.models import Erasure, LegalHold, Organization, Person, Subject
 from consent.refusal import Absent
-from phr.api.frame import endpoint, person_of, record_of, require_fresh, staff_of
+from phr.api.frame import endpoint, person_of, read_at_desk, record_of, require_fresh, staff_of
 from phr.records.writers import wrote
 
 
@@ -91,9 +92,11 @@ def _shown(record: Subject, now: datetime) -> dict[str, Any]:
 @endpoint("GET", gives=HoldShape(many=True))
 def list_holds(request: Request) -> Response:
     """自機関が付けた保存義務 / The holds one's own office has placed."""
-    office = staff_of(request, *holds.DESKS).organization
-    rows = LegalHold.objects.filter(organization=office).order_by("-placed_at")[:200]
-    return Response(HoldShape(rows, many=True).data)
+    by = staff_of(request, *holds.DESKS)
+    rows = LegalHold.objects.filter(organization=by.organization).exclude(subject__in=kin.records_of(by))
+    found = list(rows.order_by("-placed_at")[:200])
+    read_at_desk(request, Event.HOLD_READ, [hold.subject_id for hold in found], by=by, now=timezone.now())
+    return Response(HoldShape(found, many=True).data)
 
 
 @endpoint("POST", takes=HoldBody, gives=HoldShape, scope="trust.write", status=201)

@@ -11,11 +11,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import guardianship, protection, proxies, rules
+from consent import guardianship, kin, protection, proxies, rules
+from consent.audit import Event
 from consent.guardianship import FreezeReason
 from consent.models import Guardianship, Organization, Person, ProtectionCase, Subject
 from consent.refusal import Absent
-from phr.api.frame import endpoint, require_fresh, staff_of
+from phr.api.frame import endpoint, read_at_desk, require_fresh, staff_of
 from phr.smart import severing
 
 DESKS = (Organization.Kind.MUNICIPALITY, Organization.Kind.CLINIC, Organization.Kind.HOSPITAL)
@@ -84,18 +85,23 @@ class Closing(serializers.Serializer[Any]):
 
 @endpoint("GET", gives=LinkShape(many=True))
 def desk_links(request: Request, subject: UUID) -> Response:
-    """The links of one record that have not ended."""
-    staff_of(request, *DESKS)
+    """The links of one record that have not ended; not of one's own family's."""
+    by = staff_of(request, *DESKS)
+    if kin.is_kin(by, subject):
+        raise Absent
     links = Guardianship.objects.filter(subject=known(subject)).exclude(state=Guardianship.State.ENDED).order_by("pk")
+    read_at_desk(request, Event.GUARDIANSHIP_READ, [subject], by=by, now=timezone.now())
     return Response([LinkShape(link).data for link in links])
 
 
 @endpoint("GET", gives=LinkShape(many=True))
 def desk_reviews(request: Request) -> Response:
     """Links this desk verified that are due for review within 60 days, or overdue."""
-    desk = staff_of(request, *DESKS).organization
+    by = staff_of(request, *DESKS)
+    desk, own = by.organization, kin.records_of(by)
     assert desk is not None
-    return Response([LinkShape(x).data for x in guardianship.due_for_review(desk, now=timezone.now())])
+    due = guardianship.due_for_review(desk, now=timezone.now())
+    return Response([LinkShape(x).data for x in due if x.subject_id not in own])
 
 
 @endpoint("POST", takes=NewLink, gives=LinkShape, scope="trust.write", status=201)
@@ -158,9 +164,12 @@ def desk_location(request: Request, subject: UUID, given: dict[str, Any]) -> Res
 @endpoint("GET", gives=ProtectionCaseShape(many=True))
 def desk_cases(request: Request) -> Response:
     """Protection asked for by guardians, waiting for this desk."""
-    desk = staff_of(request, *DESKS).organization
+    by = staff_of(request, *DESKS)
+    desk, own = by.organization, kin.records_of(by)
     assert desk is not None
-    return Response([ProtectionCaseShape(x).data for x in protection.open_cases(desk, now=timezone.now())])
+    cases = [x for x in protection.open_cases(desk, now=timezone.now()) if x.subject_id not in own]
+    read_at_desk(request, Event.PROTECTION_READ, [x.subject_id for x in cases], by=by, now=timezone.now())
+    return Response([ProtectionCaseShape(x).data for x in cases])
 
 
 @endpoint("POST", takes=Closing, scope="trust.write", status=204)
@@ -170,7 +179,7 @@ def desk_case_close(request: Request, id: int, given: dict[str, Any]) -> Respons
     desk = by.organization
     assert desk is not None
     case = next((x for x in protection.open_cases(desk, now=now) if x.pk == id), None)
-    if case is None:
+    if case is None or kin.is_kin(by, case.subject_id):
         raise Absent
     protection.close(case=case, outcome=protection.Outcome(given["outcome"]), by=by, now=now)
     return Response(status=204)

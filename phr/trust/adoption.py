@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, grants, guardianship
+from consent import audit, grants, guardianship, kin
 from consent.audit import Event
 from consent.models import Adoption, Grant, Guardianship, JointAct, Organization, Person, Subject
 from consent.refusal import Absent, Because, Refusal
@@ -40,7 +40,8 @@ def record(
     caller ends its tokens (`smart.severing`). Raises Absent, Refusal, UnableToLink.
     """
     if (
-        not guardianship.is_desk(by)
+        not guardianship.may_decide(by, child)
+        or any(kin.are_kin(by, parent.person) for parent in parents)
         or by.organization is None
         or by.organization.kind != Organization.Kind.MUNICIPALITY
     ):
@@ -69,9 +70,12 @@ def record(
 
 @transaction.atomic
 def former(*, record: UUID, by: Person, now: datetime) -> UUID:
-    """Which identity a record had, to staff of a municipality who must know; it is on the log. Raises Absent."""
+    """Which identity a record had, to staff of a municipality who must know; it is on the log.
+
+    Raises Absent: none, or one of her own family.
+    """
     found = Adoption.objects.filter(new_id=record).first()
-    if found is None:
+    if found is None or kin.is_kin(by, found.old_id) or kin.is_kin(by, found.new_id):
         raise Absent
     audit.record(Event.ADOPTION_RECORDED, by=by, subject=found.old_id, now=now, detail={"reason": "looked up"})
     return found.old_id

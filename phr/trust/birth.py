@@ -65,7 +65,7 @@ def record(
     `by`: staff of the delivering clinic, or of a municipality with the birth notice. The same birth again changes
     nothing. Raises Refusal, Absent for a mother whose record the clinic never wrote in.
     """
-    _require(by, delivered_by, children, now)
+    _require(by, mother, delivered_by, children, now)
     held = Subject.objects.select_for_update().filter(pk=mother, state=Subject.State.ACTIVE).first()
     if held is None:
         raise Absent(place="mother")
@@ -215,8 +215,8 @@ def _linked(mother: Subject, child: UUID, by: Person, now: datetime) -> bool:
     return True
 
 
-def _require(by: Person, clinic: Organization, children: Sequence[Newborn], now: datetime) -> None:
-    if not guardianship.is_desk(by) or by.organization is None:
+def _require(by: Person, mother: UUID, clinic: Organization, children: Sequence[Newborn], now: datetime) -> None:
+    if not guardianship.may_decide(by, mother) or by.organization is None:
         raise Refusal("市区町村か医療機関の職員だけができます / only staff may", because=Because.FORBIDDEN)
     municipal = by.organization.kind == Organization.Kind.MUNICIPALITY
     if by.organization_id != clinic.pk and not municipal:

@@ -62,7 +62,7 @@ def record_wish(
 
     `by`: staff of the clinic that wrote the Encounter. Returns what was marked. Raises Absent, Refusal.
     """
-    clinic = _clinician(by)
+    clinic = _clinician(by, subject)
     held = _minor(subject, now)
     records = _opened(clinic, held, by, now, request)
     if _read(records, f"Encounter/{encounter}").facts.author != clinic.pk:
@@ -87,7 +87,7 @@ def record_wish(
 def mark(*, subject: UUID, items: Sequence[str], kind: Kind, by: Person, now: datetime, request: str = "") -> list[str]:
     """Mark items this desk may read, and what follows from them. A child of 12 can ask for it; child protection is
     the staff's own duty. Returns what was marked. Raises Absent, Refusal."""
-    if not guardianship.is_desk(by) or by.organization is None:
+    if not guardianship.may_decide(by, subject) or by.organization is None:
         raise Refusal("市区町村か医療機関の職員だけができます / only staff may", because=Because.FORBIDDEN)
     held = _minor(subject, now)
     assert held.birth_on is not None
@@ -109,7 +109,7 @@ def release(
 
     Returns what changed. Raises Absent, Refusal.
     """
-    clinic = _clinician(by)
+    clinic = _clinician(by, subject)
     held = Subject.objects.select_for_update().filter(pk=subject, state=Subject.State.ACTIVE).first()
     if held is None:
         raise Absent
@@ -131,9 +131,9 @@ def _mark(subject: Subject, items: Sequence[str], kind: Kind, now: datetime) -> 
     return marked
 
 
-def _clinician(by: Person) -> Organization:
+def _clinician(by: Person, subject: UUID) -> Organization:
     clinic = by.organization
-    if not guardianship.is_desk(by) or clinic is None or clinic.kind not in _CLINICAL:
+    if not guardianship.may_decide(by, subject) or clinic is None or clinic.kind not in _CLINICAL:
         raise Refusal("医療機関の職員だけができます / only staff of a clinic may", because=Because.FORBIDDEN)
     return clinic
 

@@ -39,7 +39,7 @@ def record(
     before. None where it was recorded before. Raises Absent, Refusal.
     """
     clinic = by.organization
-    if not guardianship.is_desk(by) or clinic is None or clinic.kind == Organization.Kind.MUNICIPALITY:
+    if not guardianship.may_decide(by, mother) or clinic is None or clinic.kind == Organization.Kind.MUNICIPALITY:
         raise Refusal("医療機関の職員だけができます / only staff of a clinic may", because=Because.FORBIDDEN)
     held = Subject.objects.select_for_update().filter(pk=mother, state=Subject.State.ACTIVE).first()
     if held is None:

@@ -1,0 +1,140 @@
+"""Nobody of a desk decides about her own family, and none of them learns that a link is frozen (G-06 to G-08)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from consent import complaints, death, glass, guardianship, holds, kin, protection, proxies
+from consent.guardianship import FreezeReason
+from consent.models import Guardianship, LegalHold, Organization, Person, Subject
+from consent.refusal import Absent, Refusal
+from phr.trust import adoption
+from tests.consent.people import People
+from tests.institution import Trust
+
+
+def link_of(person: Person, subject: Subject) -> Guardianship:
+    return Guardianship.objects.get(person=person, subject=subject)
+
+
+def hired(person: Person, office: Organization) -> Person:
+    person.organization = office
+    person.save()
+    return person
+
+
+def told(deed: Callable[[], object]) -> tuple[type, str]:
+    with pytest.raises(Refusal) as found:
+        deed()
+    return type(found.value), found.value.why
+
+
+@pytest.fixture
+def father(family: People, now: datetime) -> Person:
+    """Of the city's staff, and frozen."""
+    link = link_of(family.ichiro, family.hana)
+    guardianship.set_frozen(guardianship=link, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
+    return hired(family.ichiro, family.city)
+
+
+@pytest.mark.G("06", "07")
+def test_no_staff_parent_decides_about_a_link(family: People, now: datetime) -> None:
+    mother, link, mei = hired(family.yuki, family.clinic), link_of(family.ichiro, family.hana), family.mei
+    review_on, seen = (now + timedelta(days=300)).date(), Guardianship.Evidence.CLINIC_IN_PERSON
+    stranger = family.ken  # of a school: entitled to nothing here
+    deeds: list[Callable[[Person], object]] = [
+        lambda by: guardianship.set_frozen(guardianship=link, by=by, reason=FreezeReason.REVIEW, now=now),
+        lambda by: guardianship.end(guardianship=link, by=by, reason="x", now=now),
+        lambda by: guardianship.renew(guardianship=link, evidence=seen, review_on=review_on, by=by, now=now),
+        lambda by: guardianship.link(
+            person=mei, subject=family.hana, kind=Guardianship.Kind.PARENT, evidence=seen, starts_on=now.date(),
+            review_on=review_on, by=by, now=now,
+        ),
+        lambda by: death.record(subject=family.hana, on=now.date(), by=by, now=now),
+        lambda by: holds.place(
+            subject=family.hana, kind=LegalHold.Kind.LITIGATION, reason="r", until=None, by=by, now=now
+        ),
+    ]  # fmt: skip
+    for deed in deeds:
+        assert told(lambda d=deed: d(mother)) == told(lambda d=deed: d(stranger))
+    # whether frozen or not, the answer is the same
+    before = [told(lambda d=d: d(mother)) for d in deeds[:2]]
+    guardianship.set_frozen(guardianship=link, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
+    assert [told(lambda d=d: d(mother)) for d in deeds[:2]] == before
+    assert told(lambda: guardianship.release(guardianship=link, by=mother, now=now)) == told(
+        lambda: guardianship.release(guardianship=link, by=stranger, now=now)
+    )
+    second = family.kondo
+    told(lambda: guardianship.unfreeze(guardianship=link, by=second, second=mother, now=now))
+    guardianship.end(guardianship=link_of(mother, family.hana), by=mother, reason="own", now=now)  # she may leave
+    told(lambda: deeds[1](mother))  # and is kin still
+
+
+@pytest.mark.G("08")
+def test_a_frozen_parent_of_the_staff_shows_no_place(family: People, father: Person, now: datetime) -> None:
+    hide: dict[str, Any] = {"subject": family.hana, "now": now}
+    protection.set_location(hidden=True, reason=protection.Reason.SUPPORT_MEASURE, by=family.sato, **hide)
+    told(lambda: protection.set_location(hidden=False, reason=protection.Reason.ENDED, by=father, **hide))
+    case = protection.ask(subject=family.hana, by=family.yuki, now=now)
+    told(lambda: protection.close(case=case, outcome=protection.Outcome.UNFOUNDED, by=father, now=now))
+    family.hana.refresh_from_db()
+    assert family.hana.location_hidden
+
+
+def test_no_kin_reviews_an_emergency(family: People, father: Person, now: datetime) -> None:
+    crew = Organization.objects.create(name="救急", kind="ambulance", code="x1", class_from=now)
+    medic = Person.objects.create(username="medic", name="救急", organization=crew)
+    access = glass.break_glass(
+        subject=family.hana.pk, purpose="BTG", why=glass.Why("unconscious", "意識がありません。搬送します"),
+        lasts=timedelta(minutes=30), by=medic, now=now,
+    )  # fmt: skip
+    assert not glass.to_review(by=father).exists()
+    assert list(glass.to_review(by=family.sato)) == [access]
+    with pytest.raises(Absent):
+        glass.review(access=access, outcome="justified", by=father, now=now)
+
+
+@pytest.mark.G("19")
+def test_no_kin_records_an_adoption_or_touches_a_login(family: People, father: Person, now: datetime) -> None:
+    parents = [adoption.Parent(family.mei, Guardianship.Evidence.FAMILY_REGISTER, (now + timedelta(days=300)).date())]
+    given: dict[str, Any] = {
+        "child": family.ren.pk,
+        "name": "x",
+        "parents": parents,
+        "starts_on": now.date(),
+        "now": now,
+    }
+    assert told(lambda: adoption.record(by=father, **given)) == told(lambda: adoption.record(by=family.ken, **given))
+    for deed in (proxies.suspend_credential, proxies.restore_credential):
+        with pytest.raises(Absent):
+            deed(person=family.yuki, by=father, now=now)
+    hold = holds.place(
+        subject=family.hana, kind=LegalHold.Kind.LITIGATION, reason="r", until=None, by=family.sato, now=now
+    )
+    with pytest.raises(Absent):
+        holds.lift(hold=hold.pk, by=father, now=now)
+
+
+def test_who_was_let_in_is_kin(family: People, institution: Trust) -> None:
+    assert not kin.is_kin(family.mei, family.yuki_subject.pk)
+    institution.given(family.yuki_subject, family.yuki, f"person:{family.mei.pk}", purposes=frozenset({"FAMRQT"}))
+    assert kin.is_kin(family.mei, family.yuki_subject.pk)
+    assert not kin.is_kin(family.sato, family.yuki_subject.pk)
+    assert kin.are_kin(family.ichiro, family.yuki)
+    assert not kin.are_kin(family.sato, family.yuki)
+
+
+@pytest.mark.IT("16")
+def test_nobody_answers_her_own_or_her_familys_complaint(family: People, institution: Trust, now: datetime) -> None:
+    mother = hired(family.yuki, institution.clerk.organization or family.city)
+    asked = complaints.receive(subject=family.yuki_subject, kind="other", text="困っています", by=mother, now=now)
+    told(lambda: complaints.take(complaint=asked, by=mother, now=now))
+    complaints.take(complaint=asked, by=institution.clerk, now=now)
+    told(lambda: complaints.answer(complaint=asked, text="問題ありません", by=mother, now=now))
+    father = hired(family.ichiro, institution.clerk.organization or family.city)
+    told(lambda: complaints.answer(complaint=asked, text="問題ありません", by=father, now=now))
+    assert complaints.answer(complaint=asked, text="直します", by=institution.clerk, now=now).state == "answered"
