@@ -86,7 +86,7 @@ def family_of(subject: Subject, *, now: datetime) -> list[Person]:
 
 def inbox(person: Person, *, now: datetime) -> list[Notice]:
     """The notices this person may read now, newest first, at most 200."""
-    rows = Notice.objects.filter(person=person).order_by("-at", "-pk")[:200]
+    rows = Notice.objects.filter(person=person).select_related("subject").order_by("-at", "-pk")[:200]
     about = {row.subject_id for row in rows if row.subject_id is not None}
     standing = {subject: in_force_between(person.pk, subject, now=now) for subject in about}
     return [

@@ -10,6 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from consent.asking import Caller
+from consent.refusal import Because, Refusal
 from phr.api.frame import endpoint, person_of
 from phr.smart import connected
 from phr.smart.connected import Connected
@@ -32,9 +34,13 @@ class StoppedShape(serializers.Serializer[dict[str, int]]):
 
 
 def _about(request: Request) -> UUID | None:
-    """A token is about one record: it sees and stops only what is at that one."""
-    found: UUID | None = getattr(request.auth, "subject", None)
-    return found
+    """A token is about one record: it sees and stops only what is at that one; a session, all. Raises Refusal."""
+    caller = request.auth
+    if not isinstance(caller, Caller):
+        return None
+    if caller.subject is None:  # of an office: her own apps are none of its business
+        raise Refusal("本人の記録のトークンだけが読めます / only a token for a record", because=Because.FORBIDDEN)
+    return caller.subject
 
 
 @endpoint("GET", gives=AppShape(many=True))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.urls import path
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent import notices
+from consent import notices, telling
 from consent.asking import Caller, Capacity
-from consent.models import Notice
+from consent.models import Notice, Person
 from consent.refusal import Absent
+from consent.telling import Reader
 from phr.api.frame import endpoint, person_of
 
 MOST = 200
+PRIVATE = ("credential:", "password:", "account:", "sign-in:")  # how she signs in herself
 
 
 class NoticeShape(serializers.Serializer[Notice]):
@@ -34,9 +39,12 @@ def list_notices(request: Request) -> Response:
     if (office := _office(request)) is not None:
         told = Notice.objects.filter(organization=office).order_by("-at", "-pk")[:MOST]
         return Response(NoticeShape(told, many=True).data)
-    rows = notices.inbox(person_of(request), now=timezone.now())
-    about = getattr(request.auth, "subject", None)
-    return Response([NoticeShape(row).data for row in rows if about is None or row.subject_id in (None, about)])
+    now = timezone.now()
+    rows = [row for row in notices.inbox(person_of(request), now=now) if _within(request, row)]
+    told = [NoticeShape(row).data for row in rows]
+    for row, one in zip(rows, told, strict=True):
+        one["detail"] = _detail(row, person_of(request), now)
+    return Response(told)
 
 
 @endpoint("POST", scope="trust.write", status=204)
@@ -50,7 +58,7 @@ def acknowledge_notice(request: Request, id: int) -> Response:
         notices.acknowledge(rows, now=now)
         return Response(status=204)
     person = person_of(request)
-    if id not in {row.pk for row in notices.inbox(person, now=now)}:
+    if id not in {row.pk for row in notices.inbox(person, now=now) if _within(request, row)}:
         raise Absent
     notices.acknowledge(Notice.objects.filter(pk=id, person=person), now=now)
     return Response(status=204)
@@ -60,6 +68,28 @@ def _office(request: Request) -> int | None:
     """The organisation whose system asks; None: a person does."""
     caller = request.auth
     return caller.organization if isinstance(caller, Caller) and caller.capacity is Capacity.SYSTEM else None
+
+
+def _within(request: Request, notice: Notice) -> bool:
+    """A session reads everything; a token what is about its record, or about none. What is about her account is told
+    to no token of an office: there she is staff."""
+    caller = request.auth
+    if not isinstance(caller, Caller):
+        return True
+    if caller.capacity is Capacity.STAFF:
+        return notice.subject_id is None and not notice.kind.startswith(PRIVATE)
+    return notice.subject_id in (None, caller.subject)
+
+
+def _detail(notice: Notice, person: Person, now: datetime) -> dict[str, Any]:
+    """What it says, as far as its reader may know (G-08)."""
+    record = notice.subject
+    if record is None or not record.location_hidden or record.pk == person.own_subject_id:
+        return dict(notice.detail)
+    reader = Reader.at(
+        now, person=person.pk, capacity=Capacity.GUARDIAN, birth_on=record.birth_on, location_hidden=True
+    )
+    return telling.notice_detail(reader, notice.detail)
 
 
 urlpatterns = [

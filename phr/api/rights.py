@@ -16,10 +16,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from consent.audit import Event
 from consent.decide import Caller, Capacity
 from consent.models import Correction, Organization, Person, Subject, Transfer
 from consent.refusal import Absent
-from phr.api.frame import endpoint, person_of, record_of, require_fresh, staff_of
+from phr.api.frame import endpoint, person_of, read_at_desk, record_of, require_fresh, staff_of
 from phr.caller import request_id
 from phr.records.reading import Refused
 from phr.smart.launches import PURPOSES
@@ -95,10 +96,10 @@ def disclosure(request: Request, subject: UUID) -> StreamingHttpResponse:
     """保有するすべての情報の開示 / Everything kept about the person: record, log, consents, provisions, notices.
     ZIP of NDJSON with manifest.json (rows, SHA-256) and index.html. Needs a fresh sign-in."""
     now, person = timezone.now(), person_of(request)
-    record, capacity = record_of(request, subject, now=now)
+    record, capacity = record_of(request, subject, now=now, line=False)
     require_fresh(request, now=now)
     caller = caller_at(request, person, record, capacity)
-    asked = disclosing.Asked(subject=record, person=person, capacity=capacity, caller=caller)
+    asked = disclosing.Asked(subject=record, person=person, capacity=capacity, caller=caller, now=now)
     return file_of(disclosing.disclose(asked, clock=timezone.now), f"disclosure-{now:%Y%m%d}.zip")
 
 
@@ -170,9 +171,9 @@ def desk_corrections(request: Request) -> Response:
     """自機関への訂正の申し出 / What one's own office is asked to correct, open ones first."""
     by = staff_of(request, *WRITERS)
     rows = Correction.objects.filter(organization=by.organization_id, subject__state=Subject.State.ACTIVE)
-    return Response(
-        [_correction(row) for row in rows.order_by(F("answered_at").asc(nulls_first=True), "asked_at")[:200]]
-    )
+    found = list(rows.order_by(F("answered_at").asc(nulls_first=True), "asked_at")[:200])
+    read_at_desk(request, Event.CORRECTION_READ, [row.subject_id for row in found], by=by, now=timezone.now())
+    return Response([_correction(row) for row in found])
 
 
 @endpoint("POST", takes=AnswerBody, gives=CorrectionShape, scope="trust.write")

@@ -5,6 +5,7 @@
     log.ndjson             every line of the log about her
     consents.ndjson        every version of every consent
     provisions.ndjson      what was asked for, judged, handed over; what came back
+    confirmations.ndjson   what was received about her, from whom, how acquired
     notices.ndjson         what she was told
     requests.ndjson        erasures, corrections, transfers she asked for
     manifest.json          rows and SHA-256 of each
@@ -21,11 +22,13 @@ from typing import Any
 
 import msgspec
 
-from consent import audit
+from consent import audit, rules, telling
 from consent.audit import Event
+from consent.clauses import Malformed, clause_from_json, clause_to_json
 from consent.decide import Caller, Capacity
 from consent.models import (
     Benefit,
+    Confirmation,
     Correction,
     Erasure,
     Grant,
@@ -44,6 +47,7 @@ from phr.trust.packing import Package
 Clock = Callable[[], datetime]
 Told = dict[str, Any]
 FORMAT = "tsumugi-disclosure/1"
+CONFIDING_AGE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,15 @@ class Asked:
     person: Person
     capacity: Capacity
     caller: Caller
+    now: datetime
+
+    @property
+    def reader(self) -> telling.Reader:
+        """As whom she is told of consents and places, as she asked."""
+        return telling.Reader.at(
+            self.now, person=self.person.pk, capacity=self.capacity, birth_on=self.subject.birth_on,
+            location_hidden=self.subject.location_hidden,
+        )  # fmt: skip
 
 
 def disclose(asked: Asked, *, clock: Clock) -> Iterator[bytes]:
@@ -70,6 +83,7 @@ def disclose(asked: Asked, *, clock: Clock) -> Iterator[bytes]:
         "log.ndjson": lambda: log_lines.told(asked.subject, asked.person, asked.capacity, upto=last, clock=clock),
         "consents.ndjson": lambda: _consents(asked),
         "provisions.ndjson": lambda: _provisions(asked),
+        "confirmations.ndjson": lambda: _confirmations(asked, clock()),
         "notices.ndjson": lambda: _notices(asked),
         "requests.ndjson": lambda: _requests(asked),
     }
@@ -87,7 +101,7 @@ def _still(asked: Asked, clock: Clock) -> None:
 
 
 def _record(asked: Asked, clock: Clock) -> Iterator[bytes]:
-    shows_labels, named = asked.capacity is Capacity.SELF, _named()
+    shows_labels, named = asked.capacity is Capacity.SELF, _named(asked)
     for found in disclosing.walk(asked.caller, asked.subject.pk, clock=clock, method="disclosure"):
         resource = None if found.body is None else body.parse(found.body)
         if resource is not None and not shows_labels:
@@ -103,27 +117,49 @@ def _about(found: Stored, named: dict[int, Told]) -> Told:
     }  # fmt: skip
 
 
-def _named() -> dict[int, Told]:
-    """All organisations: there are few, and their names are public."""
+def _named(asked: Asked) -> dict[int, Told]:
+    """All organisations: there are few, and their names are public. None where they would tell a place (G-08)."""
+    if asked.reader.place_hidden:
+        return {}
     rows = Organization.objects.values_list("pk", "code", "name")
     return {id: {"code": code, "name": name} for id, code, name in rows}
 
 
 def _consents(asked: Asked) -> Iterator[Told]:
-    for grant in Grant.objects.filter(subject=asked.subject).order_by("pk").iterator():
+    for grant in _grants(asked):
         mine = grant.given_by_id == asked.person.pk
         yield {
             "id": grant.pk, "version": grant.version, "supersedes": grant.supersedes_id, "state": grant.state,
             "given_by": "you" if mine else grant.capacity if asked.capacity is Capacity.SELF else "another guardian",
             "capacity": grant.capacity, "given_at": grant.given_at, "ended_at": grant.ended_at,
-            "ended_reason": grant.ended_reason if mine or asked.capacity is Capacity.SELF else "", "root": grant.root,
+            "ended_reason": grant.ended_reason if mine or asked.capacity is Capacity.SELF else "",
+            "root": _root(grant, asked),
         }  # fmt: skip
 
 
+def _grants(asked: Asked) -> Iterator[Grant]:
+    """The consents that are there for whoever asks."""
+    for grant in Grant.objects.filter(subject=asked.subject).order_by("pk").iterator():
+        if telling.grant_shown(asked.reader, root=grant.root, given_as=grant.capacity, given_by=grant.given_by_id):
+            yield grant
+
+
+def _root(grant: Grant, asked: Asked) -> Any:
+    if telling.place_shown(asked.reader, given_by=grant.given_by_id):
+        return grant.root
+    try:
+        return clause_to_json(telling.without_places(clause_from_json(grant.root)))
+    except Malformed:
+        return {}
+
+
 def _provisions(asked: Asked) -> Iterator[Told]:
-    named = _named()
+    named = _named(asked)
+    known = {grant.pk for grant in _grants(asked)}
     rows = Provision.objects.filter(subject=asked.subject).select_related("recipient")
     for row in rows.order_by("made_at", "pk").iterator():
+        if row.grant_id is not None and row.grant_id not in known:
+            continue
         came = Benefit.objects.filter(provision=row).values("kind", "text_ja", "text_en", "yen", "came_at")
         yield {
             "id": row.pk, "state": row.state, "recipient": named.get(row.recipient.organization_id),
@@ -134,10 +170,30 @@ def _provisions(asked: Asked) -> Iterator[Told]:
         }  # fmt: skip
 
 
+def _confirmations(asked: Asked, now: datetime) -> Iterator[Told]:
+    """The records of receiving (IT-41).
+
+    A guardian learns from them neither where a child is that is protected (G-08), nor at whose door it was from the
+    age on at which it may have something to keep to itself (G-12): only what the family itself brought.
+    """
+    rows = Confirmation.objects.filter(subject=asked.subject).order_by("received_at", "pk")
+    born, named = asked.subject.birth_on, _named(asked)
+    young = born is not None and rules.age_on(born, rules.today_in_japan(now)) < CONFIDING_AGE
+    if asked.capacity is not Capacity.SELF and (asked.reader.place_hidden or not young):
+        rows = rows.filter(acquired="from-the-person", organization=None)
+    for row in rows.iterator():
+        yield {
+            "id": row.pk, "provider": row.provider, "address": row.address,
+            "organization": named.get(row.organization_id or 0), "acquired": row.acquired, "run": row.run,
+            "sha256": row.sha256, "categories": row.categories, "resources": row.resources,
+            "received_at": row.received_at,
+        }  # fmt: skip
+
+
 def _notices(asked: Asked) -> Iterator[Told]:
     rows = Notice.objects.filter(person=asked.person, subject=asked.subject).order_by("pk")
     for row in rows.values("id", "kind", "at", "detail", "acknowledged_at").iterator():
-        yield dict(row)
+        yield {**row, "detail": telling.notice_detail(asked.reader, row["detail"])}
 
 
 def _requests(asked: Asked) -> Iterator[Told]:

@@ -9,7 +9,8 @@ can bring in.
 
 What they say (`content`) leaves out version and time, which every server gives anew, and the order of lines: after
 moving in elsewhere it is the same. Consents also stand in FHIR in the record; they are made anew from the conditions.
-A Grant to a private person stays behind: persons are not known by code elsewhere (`left_behind`).
+A Grant to a private person stays behind: persons are not known by code elsewhere (`left_behind`). For a guardian, while
+the place is hidden (G-08), the authors are left out, and conditions of others that name organisations stay behind.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from typing import Any
 
 import msgspec
 
-from consent import audit
+from consent import audit, telling
 from consent.asking import Caller, Capacity
 from consent.audit import Event
 from consent.models import Grant, Organization, Subject
+from consent.telling import Reader
 from phr.records import body, disclosing
 from phr.trust import wording
 from phr.trust.packing import Package
@@ -67,10 +69,16 @@ def export(
     audit.record(Event.RECORD_DISCLOSED, by=caller, subject=subject.pk, now=now, detail={"kind": "portability"})
     package, record, consents = Package(now), Content(), Content()
     codes = dict(Organization.objects.values_list("pk", "code"))
+    reader = Reader.at(
+        now, person=caller.person or 0, capacity=capacity, birth_on=subject.birth_on,
+        location_hidden=subject.location_hidden,
+    )  # fmt: skip
     authors: list[tuple[str, int]] = []
     yield from package.lines("fhir.ndjson", _resources(subject, caller, clock, authors, record))
+    if reader.place_hidden:  # G-08: who wrote it tells where she is
+        authors.clear()
     yield from package.lines("authors.ndjson", _authors(authors, codes))
-    grants, left = _grants(subject, codes, consents)
+    grants, left = _grants(subject, codes, consents, reader)
     yield from package.lines("consents.ndjson", map(msgspec.json.encode, grants))
     named = {author for _, author in authors} | {id for id, code in codes.items() if _names(grants, code)}
     yield from package.lines("organizations.ndjson", _organizations(named))
@@ -113,13 +121,18 @@ def _organizations(named: set[int]) -> Iterator[bytes]:
         yield msgspec.json.encode({"code": found.code, "name": found.name, "kind": found.kind})
 
 
-def _grants(subject: Subject, codes: dict[int, str], content: Content) -> tuple[list[Told], int]:
-    """The conditions in force, and how many stay behind."""
+def _grants(
+    subject: Subject, codes: dict[int, str], content: Content, reader: Reader
+) -> tuple[list[Told], int]:  # fmt: skip
+    """The conditions in force, and how many stay behind: of those that are there for whoever asks."""
     kept: list[Told] = []
     left = 0
     for grant in Grant.objects.filter(subject=subject, state__in=LIVE).order_by("given_at", "pk"):
+        if not telling.grant_shown(reader, root=grant.root, given_as=grant.capacity, given_by=grant.given_by_id):
+            continue
         root = portable(grant.root, codes)
-        if root is None:
+        hidden = not telling.place_shown(reader, given_by=grant.given_by_id)
+        if root is None or (hidden and named_in(root)):
             left += 1
             continue
         says = {"root": root, "state": grant.state, "ask": grant.ask}
