@@ -8,7 +8,7 @@ committed to as it stands, sealed: whoever has no key can verify it, and a shred
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from consent.models import AuditBatch
 from consent.signing import key_id
 
 LARGEST = 10_000
+SKEW = timedelta(minutes=10)  # between the clocks of web and worker
 FIELDS = (
     "id", "xid", "at", "event", "subject", "person", "organization", "client", "capacity", "purpose", "request",
     "version", "key_version", "detail",
@@ -133,25 +134,34 @@ def verify(
     public_key: Ed25519PublicKey,
     older_keys: Sequence[Ed25519PublicKey] = (),
     heads: Mapping[int, bytes] | None = None,
+    within: timedelta | None = None,
 ) -> list[str]:
     """Every problem found, each naming its batch or entry; an empty list = nothing was altered.
 
     Finds changed, removed, inserted and reordered entries and changed batches. Only `heads` (roots by
     sequence, kept outside the database) can tell that the newest batches were cut off together with their
     entries, or that somebody who holds the key signed another history.
+
+    `within`: find also entries whose time is later than their seal, or so much earlier than the last seal that left
+    nothing waiting (who may add to the log can write any time into a line). None where entries are made with times
+    of their own, as in a demo.
     """
     keys = {key_id(key): key for key in (*older_keys, public_key)}
     problems: list[str] = []
-    previous, order = None, (0, 0)
+    previous, order, since = None, (0, 0), None
     for batch in AuditBatch.objects.order_by("sequence").iterator(chunk_size=20):
         problems += _head_problems(batch, previous, keys)
         problems += _entry_problems(batch, order)
+        if within is not None:
+            problems += _times(batch, None if since is None else since - within)
+        if len(batch.entries) < LARGEST:  # whatever was due went into it
+            since = batch.sealed_at
         previous, order = batch, (batch.last_xid, batch.last_entry)
     roots = {} if heads is None else dict(AuditBatch.objects.filter(pk__in=heads).values_list("sequence", "root"))
     for sequence, root in (heads or {}).items():
         if bytes(roots.get(sequence, b"")) != root:
             problems.append(f"batch {sequence}: not the head that was published")
-    return problems + _strangers(order)
+    return problems + _strangers(order) + _ahead(order)
 
 
 def _head_problems(
@@ -209,3 +219,30 @@ def _strangers(order: tuple[int, int]) -> list[str]:
             list(order),
         )
         return [f"entry {entry} was inserted among sealed ones" for (entry,) in cursor.fetchall()]
+
+
+def _times(batch: AuditBatch, oldest: datetime | None) -> list[str]:
+    """Entries that tell a time when they cannot have been written."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, at FROM consent_auditentry WHERE id = ANY(%s) AND (at > %s OR at < %s) ORDER BY id LIMIT 100",
+            [list(batch.entries), batch.sealed_at + SKEW, oldest],
+        )
+        return [
+            f"batch {batch.sequence}: entry {entry} tells another time than its own: {plain(at)}"
+            for entry, at in cursor.fetchall()
+        ]
+
+
+def _ahead(order: tuple[int, int]) -> list[str]:
+    """Entries of transactions that are yet to begin: they would never be sealed.
+
+    Not where the sealed ones are ahead too: that is a dump in a new cluster (`manage.py doctor` tells).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM consent_auditentry, (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) t(next)"
+            " WHERE xid >= next AND %s < next ORDER BY id LIMIT 100",
+            [order[0]],
+        )
+        return [f"entry {entry} is of no transaction that ever was" for (entry,) in cursor.fetchall()]

@@ -32,7 +32,9 @@ def database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options: dict[str, Any] = dict(parse_qsl(parts.query))
     # What is prepared are lookups by key: plan each of them once (consent/decisions/prepared-statements.md).
-    options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
+    # Temporary tables last: none may stand before the log or the records under the same name.
+    told = f"-c search_path=public,pg_temp {options.get('options', '')} -c plan_cache_mode=force_generic_plan"
+    options["options"] = told
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "tsumugi",

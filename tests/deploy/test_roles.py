@@ -42,3 +42,33 @@ def test_the_tables_themselves_cannot_be_changed() -> None:
         connection.cursor().execute("ALTER TABLE consent_auditentry DISABLE TRIGGER ALL")
     with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
         connection.cursor().execute("DELETE FROM django_migrations")
+
+
+@pytest.mark.usefixtures("as_application")
+@pytest.mark.parametrize("xid", [1, 9 * 10**18])
+def test_a_line_bears_the_number_of_its_own_transaction(now: datetime, xid: int) -> None:
+    """So it is sealed in its turn: neither among what is sealed already, nor never."""
+    line = AuditEntry.objects.create(at=now, xid=xid, event="record:read", salt=b"0" * 16)
+    line.refresh_from_db()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        assert line.xid == cursor.fetchone()[0]
+
+
+@pytest.mark.usefixtures("as_application")
+def test_nothing_stands_before_the_log(now: datetime) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+        connection.cursor().execute("CREATE TEMP TABLE consent_auditentry (LIKE public.consent_auditentry)")
+    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+        connection.cursor().execute("CREATE SCHEMA mine")
+
+
+@pytest.mark.django_db
+def test_a_temporary_table_takes_no_line_of_the_log(now: datetime) -> None:
+    """Even where somebody may make one, it comes last."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE consent_auditentry (LIKE public.consent_auditentry) ON COMMIT DROP")
+        cursor.execute("SHOW search_path")
+        assert cursor.fetchone()[0].replace(" ", "") == "public,pg_temp"
+        cursor.execute("SELECT 'consent_auditentry'::regclass = 'public.consent_auditentry'::regclass")
+        assert cursor.fetchone()[0]

@@ -86,6 +86,8 @@ def the_log() -> Iterator[Finding]:
     for right in ("UPDATE", "DELETE", "TRUNCATE"):
         if not settings.DEMO and _one("SELECT has_table_privilege(%s, %s)", table, right):
             yield f"this database role may {right} the log", "connect as tsumugi_app; see deploy/postgres/roles.sql"
+    if not settings.DEMO and _one("SELECT has_database_privilege(current_database(), 'TEMPORARY')"):
+        yield "this database role may make temporary tables", "as the owner: manage.py grant_roles"
     if not _one("SELECT count(*) FROM pg_trigger WHERE tgrelid = %s::regclass AND tgenabled <> 'D'", table):
         yield "the log has no guarding trigger", "manage.py migrate; find out who took it away"
     if _counter_is_behind():

@@ -36,6 +36,12 @@ class Command(BaseCommand):
                 "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}",
             ):
                 cursor.execute(sql.SQL(statement).format(name))
+            # No temporary table may stand before the log under its name, and no schema of its own.
+            cursor.execute(
+                sql.SQL("REVOKE TEMPORARY, CREATE ON DATABASE {} FROM {}, PUBLIC").format(
+                    sql.Identifier(connection.settings_dict["NAME"]), name
+                )
+            )
             for table in APPEND_ONLY:
                 _revoke(cursor, "UPDATE, DELETE, TRUNCATE", table, name)
             for table in READ_ONLY:
