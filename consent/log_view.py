@@ -20,7 +20,7 @@ from consent.scope import Category, Facts, Purpose
 # Who protects whom from whom, and how somebody signs in: no guardian reads it, whoever did it.
 SILENT = ("guardianship", "location", "protection", "mark", "proxies", "case", "death", "adoption", "hold")
 SILENT_TO_YOUNG = ("mark", "protection")  # nor, of child protection, the young person (G-13)
-OWN_ONLY = ("token", "person", "credential", "password", "recovery", "account", "log")  # devices and sign-ins
+OWN_ONLY = ("token", "person", "credential", "password", "recovery", "account", "log", "trust")  # devices, sign-ins
 NOBODY = ("record:disagreed", "token:introspected")  # about this server
 REFUSALS = frozenset({"record:refused", "grant:refused", "token:refused", "import:refused", "provision:turned-away"})
 EMERGENCY = frozenset({Purpose.BTG.value, Purpose.ETREAT.value})

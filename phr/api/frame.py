@@ -6,7 +6,8 @@ the same deeds. Errors are Problem Details (RFC 9457); a challenge to prove agai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,14 +25,17 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from consent.audit import AuditUnavailable
+from consent import audit
+from consent.audit import AuditUnavailable, Event
 from consent.decide import Caller, Capacity, entitled
 from consent.in_force import in_force_between
 from consent.models import Person, Subject
 from consent.refusal import Absent, Because, Refusal
 from phr.caller import Unauthenticated, caller_of, request_id
 from phr.smart import step_up
+from phr.smart.launches import PURPOSES
 from phr.smart.step_up import StepUpNeeded
+from phr.trust.acting import caller_for, staff_caller
 
 STATUS = {Because.INVALID: 422, Because.FORBIDDEN: 403, Because.ABSENT: 404, Because.CONFLICT: 409}
 PROBLEM = "application/problem+json"
@@ -44,13 +48,17 @@ class Problem(JSONRenderer):
 
 
 class Json(JSONParser):
-    """JSON; what is nested without end is none."""
+    """JSON; what is nested without end is none, and half a character (a lone surrogate, RFC 8259 §8.2) is no text."""
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         try:
-            return super().parse(stream, media_type, parser_context)
+            told = super().parse(stream, media_type, parser_context)
+            json.dumps(told, ensure_ascii=False).encode()
         except RecursionError:
             raise ParseError("入れ子が深すぎます / nested too deeply") from None
+        except UnicodeEncodeError:
+            raise ParseError("文字として読めないものがあります / a lone surrogate is no character") from None
+        return told
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -128,10 +136,12 @@ def person_of(request: Request) -> Person:
     return request.user
 
 
-def record_of(request: Request, subject: UUID, *, now: datetime) -> tuple[Subject, Capacity]:
+def record_of(request: Request, subject: UUID, *, now: datetime, line: bool = True) -> tuple[Subject, Capacity]:
     """The record this person acts for (self or guardian), and in which capacity.
 
-    Raises Absent, alike for a record that is not there, is another's, is frozen to her, or is not the token's.
+    What is read has its line in the log before the answer is made (`line`: unless the deed itself keeps one).
+    Raises Absent, alike for a record that is not there, is another's, is frozen to her, or is not the token's;
+    AuditUnavailable.
     """
     person, caller = person_of(request), request.auth
     if isinstance(caller, Caller) and caller.subject != subject:
@@ -139,7 +149,24 @@ def record_of(request: Request, subject: UUID, *, now: datetime) -> tuple[Subjec
     capacity = entitled(in_force_between(person.pk, subject, now=now), now)
     if capacity is None or (isinstance(caller, Caller) and caller.capacity is not capacity):
         raise Absent
+    if line and request.method == "GET":
+        client = caller.client if isinstance(caller, Caller) else "web"
+        by = caller_for(person, subject, capacity, client=client, request=request_id(request._request))  # noqa: SLF001
+        match = request._request.resolver_match  # noqa: SLF001
+        told = "" if match is None else match.url_name or ""
+        audit.record(Event.TRUST_READ, by=by, subject=subject, now=now, detail={"kind": told})
     return Subject.objects.get(pk=subject), capacity
+
+
+def read_at_desk(request: Request, event: Event, subjects: Iterable[UUID], *, by: Person, now: datetime) -> None:
+    """Keep a line for each person about whom staff is going to read. Raises AuditUnavailable: then nothing is told."""
+    office = by.organization
+    assert office is not None  # staff_of
+    caller = request.auth
+    client = caller.client if isinstance(caller, Caller) else "web"
+    id = request_id(request._request)  # noqa: SLF001
+    staff = staff_caller(by, purpose=PURPOSES[office.kind][0], client=client, request=id)
+    audit.record_many(event, by=staff, now=now, told={subject: {} for subject in subjects})
 
 
 def staff_of(request: Request, *kinds: str) -> Person:
@@ -195,6 +222,8 @@ def _problem(error: Exception) -> Response | None:
             return told(503, str(error))
         case OperationalError():
             return told(503, "一時的に利用できません / temporarily unavailable")
+        case OverflowError():
+            return told(422, "扱える範囲を超えています / beyond what can be handled")
         case APIException():
             return told(error.status_code, str(error.detail))
     return None
@@ -212,4 +241,9 @@ def _places(detail: Any, place: str = "") -> list[dict[str, str]]:
     if isinstance(detail, list):
         return [one for n, inner in enumerate(detail)
                 for one in _places(inner, f"{place}[{n}]" if isinstance(inner, dict) else place)]  # fmt: skip
-    return [{"place": place, "message": str(detail)}]
+    return [{"place": _clean(place), "message": _clean(str(detail))}]
+
+
+def _clean(text: str) -> str:
+    """What was sent may stand in it."""
+    return text.encode(errors="replace").decode()

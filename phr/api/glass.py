@@ -13,12 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from consent import glass
+from consent.audit import Event
 from consent.decide import Caller
 from consent.glass import Why
 from consent.models import EmergencyAccess, Organization, Person
 from consent.refusal import Absent
 from consent.rules import GLASS_PURPOSES
-from phr.api.frame import endpoint, record_of, require_fresh, staff_of
+from phr.api.frame import endpoint, read_at_desk, require_fresh, staff_of
+from phr.api.readers import reader_of
 from phr.smart import emergency, step_up
 from phr.smart.launches import Proof
 from phr.trust import finding
@@ -148,8 +150,10 @@ def end_emergency(request: Request, id: int) -> Response:
 @endpoint("GET", gives=WaitingShape(many=True))
 def list_emergencies_to_review(request: Request) -> Response:
     """審査を待つもの / What waits for review, the most urgent first, with what is overdue."""
-    waiting = glass.to_review(by=staff_of(request, *OFFICERS))[:200]
-    return Response(WaitingShape(waiting, many=True, context={"now": timezone.now()}).data)
+    by, now = staff_of(request, *OFFICERS), timezone.now()
+    waiting = list(glass.to_review(by=by)[:200])
+    read_at_desk(request, Event.GLASS_READ, [access.subject_id for access in waiting], by=by, now=now)
+    return Response(WaitingShape(waiting, many=True, context={"now": now}).data)
 
 
 @endpoint("POST", takes=ReviewBody, gives=AccessShape, scope="trust.write")
@@ -163,8 +167,11 @@ def review_emergency(request: Request, id: int, given: dict[str, Any]) -> Respon
 @endpoint("GET", gives=AccessShape(many=True))
 def list_emergencies(request: Request, subject: UUID) -> Response:
     """救急で開かれたこと / Every emergency access to this record, newest first, with its outcome."""
-    record, _ = record_of(request, subject, now=timezone.now())
-    return Response(AccessShape(glass.of_record(record)[:200], many=True).data)
+    record, reader = reader_of(request, subject, now=timezone.now())
+    rows = AccessShape(glass.of_record(record)[:200], many=True).data
+    if reader.place_hidden:  # G-08: where she was taken to
+        rows = [{**row, "organization": ""} for row in rows]
+    return Response(rows)
 
 
 def _meant(given: dict[str, Any], person: Person, now: datetime) -> UUID | None:

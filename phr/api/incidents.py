@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from consent import incidents
+from consent.audit import Event
 from consent.models import Incident, Organization, Recipient
 from consent.refusal import Absent, Refusal
 from phr.api.fields import Categories, number, text
-from phr.api.frame import endpoint, staff_of
+from phr.api.frame import endpoint, read_at_desk, staff_of
 
 OPERATOR = Organization.Kind.OPERATOR
 
@@ -78,8 +79,10 @@ def report_incident(request: Request, given: dict[str, Any]) -> Response:
 @endpoint("GET", gives=AffectedShape(many=True))
 def incident_affected(request: Request, id: UUID) -> Response:
     """Whose records it may concern, and by which provisions."""
-    staff_of(request, OPERATOR)
-    return Response([AffectedShape(one).data for one in incidents.affected(_found(id))])
+    staff = staff_of(request, OPERATOR)
+    found = incidents.affected(_found(id))
+    read_at_desk(request, Event.INCIDENT_READ, [one.subject for one in found], by=staff, now=timezone.now())
+    return Response([AffectedShape(one).data for one in found])
 
 
 @endpoint("POST", gives=Told, scope="trust.write")

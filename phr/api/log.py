@@ -167,7 +167,7 @@ def question_log_line(request: Request, subject: UUID, id: str, given: Mapping[s
 
 def _reading(request: Request, subject: UUID) -> LogReading:
     now = timezone.now()
-    record, capacity = record_of(request, subject, now=now)
+    record, capacity = record_of(request, subject, now=now, line=False)
     return LogReading.of_person(
         record,
         person=person_of(request).pk,
