@@ -40,6 +40,14 @@ class Event(StrEnum):
     RECORD_MISSED = "record:missed"  # asked for, and not there
     RECORD_DISAGREED = "record:disagreed"  # the SQL form let a row through that the Python form refuses
     LOG_READ = "log:read"
+    TRUST_READ = "trust:read"  # what stands beside the record: consents, provisions, requests; by the family
+    CORRECTION_READ = "correction:read"  # by a desk, as the following
+    COMPLAINT_READ = "complaint:read"
+    HOLD_READ = "hold:read"
+    GUARDIANSHIP_READ = "guardianship:read"
+    PROTECTION_READ = "protection:read"
+    GLASS_READ = "glass:read"
+    INCIDENT_READ = "incident:read"
     BUNDLE_PROCESSED = "bundle:processed"
     GRANT_GIVEN = "grant:given"
     GRANT_WITHDRAWN = "grant:withdrawn"
@@ -141,6 +149,7 @@ class Event(StrEnum):
     INCIDENT_REPORTED = "incident:reported"
     INCIDENT_TOLD = "incident:told"
     CONFIRMATION_KEPT = "confirmation:kept"
+    CONFIRMATION_DISCARDED = "confirmation:discarded"
 
 
 # The only keys a detail may have. Values are ids, codes, counts and our own words, never a resource's content,

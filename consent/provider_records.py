@@ -6,7 +6,7 @@ The Provision row itself is the record of giving; a Confirmation is that of rece
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -117,7 +117,18 @@ def confirm(
 
 @transaction.atomic
 def discard_confirmation(*, confirmation: Confirmation, now: datetime) -> None:
-    """Let the record of receiving go. Raises Refusal within three years."""
+    """Let the record of receiving go. Raises Refusal within three years (IT-41)."""
     if now < kept_until(confirmation.received_at):
         raise Refusal(KEPT, because=Because.CONFLICT)
+    audit.record(Event.CONFIRMATION_DISCARDED, by=None, subject=confirmation.subject_id, now=now,
+                 detail={"count": confirmation.resources})  # fmt: skip
     confirmation.delete()
+
+
+def discard_old_confirmations(*, now: datetime) -> int:
+    """Let all records of receiving go that may; returns how many."""
+    old = Confirmation.objects.filter(received_at__lt=now - timedelta(days=365 * YEARS)).order_by("pk")
+    due = [one for one in old.iterator() if kept_until(one.received_at) <= now]
+    for one in due:
+        discard_confirmation(confirmation=one, now=now)
+    return len(due)

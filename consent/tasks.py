@@ -32,8 +32,9 @@ def sweep_provisions() -> int:
 
 @shared_task
 def discard_provider_records() -> int:
-    """Let records of giving go that have been kept for their three years; returns how many."""
-    return provider_records.discard_old(now=timezone.now())
+    """Let records of giving and of receiving go that have been kept for their three years; returns how many."""
+    now = timezone.now()
+    return provider_records.discard_old(now=now) + provider_records.discard_old_confirmations(now=now)
 
 
 @shared_task

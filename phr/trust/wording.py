@@ -10,6 +10,7 @@ FILES = {
     "log.ndjson": ("閲覧・利用の記録", "Who did what, when, and why"),
     "consents.ndjson": ("同意とその変更", "Consents and how they changed"),
     "provisions.ndjson": ("第三者への提供と便益", "Provisions to third parties, and what came back"),
+    "confirmations.ndjson": ("受け取った記録の確認（どこから）", "What was received about you, and from whom"),
     "notices.ndjson": ("お知らせ", "Notices"),
     "requests.ndjson": ("消去・訂正・移転の申し出", "Requests to erase, correct, move"),
     "fhir.ndjson": ("記録（FHIR R4）", "The record (FHIR R4)"),

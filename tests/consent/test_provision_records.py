@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,9 @@ from consent import (
     programs,
     provider_records,
     provisions,
+    tasks,
 )
-from consent.models import Benefit, Confirmation, Notice, Program, Provision, Recipient
+from consent.models import AuditEntry, Benefit, Confirmation, Notice, Program, Provision, Recipient
 from consent.refusal import Absent, Because, Refusal
 from tests.consent.people import People
 from tests.institution import Trust, one, system_of
@@ -74,7 +76,13 @@ def test_the_record_of_giving_stays_three_years(
 
 @pytest.mark.IT("41")
 def test_what_we_receive_is_confirmed_and_kept(family: People, now: datetime) -> None:
-    told = {"provider": "見本クリニック", "acquired": "from-care", "subject": family.hana, "resources": 12, "now": now}
+    told: dict[str, Any] = {
+        "provider": "見本クリニック",
+        "acquired": "from-care",
+        "subject": family.hana,
+        "resources": 12,
+        "now": now,
+    }
     run = family.hana.pk
     made = provider_records.confirm(**told, run=run, organization=family.clinic)
     assert provider_records.confirm(**told, run=run) == made
@@ -88,6 +96,27 @@ def test_what_we_receive_is_confirmed_and_kept(family: People, now: datetime) ->
     )
     provider_records.discard_confirmation(confirmation=made, now=provider_records.kept_until(now))
     assert not Confirmation.objects.exists()
+
+
+@pytest.mark.IT("41")
+def test_the_daily_task_lets_old_records_of_receiving_go(
+    family: People, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {
+        "provider": "見本クリニック",
+        "acquired": "from-care",
+        "subject": family.hana,
+        "resources": 3,
+    }
+    later = provider_records.kept_until(now)
+    young = provider_records.confirm(**told, now=now + timedelta(seconds=1))
+    provider_records.confirm(**told, now=now)
+    monkeypatch.setattr(tasks.timezone, "now", lambda: later - timedelta(seconds=1))
+    assert tasks.discard_provider_records() == 0
+    monkeypatch.setattr(tasks.timezone, "now", lambda: later)
+    assert tasks.discard_provider_records() == 1
+    assert list(Confirmation.objects.all()) == [young]
+    assert AuditEntry.objects.filter(event="confirmation:discarded", subject=family.hana.pk).count() == 1
 
 
 @pytest.mark.IT("51")
