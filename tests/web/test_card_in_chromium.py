@@ -39,6 +39,8 @@ def test_a_card_is_linked_and_signs_in(
     look(page, "security-card")
     page.get_by_role("link", name="カードをつなぐ").click()
     page.get_by_role("link", name=PEOPLE[0]).click()
+    page.get_by_role("link", name="カードで確認する").click()  # linked now, and asked for as hers
+    page.get_by_role("link", name=PEOPLE[0]).click()
     page.wait_for_url(f"{live}/account/security")
     assert "つながっています" in page.locator("main").inner_text()
     assert CardAccount.objects.get().person == family.yuki
