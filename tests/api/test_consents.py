@@ -58,7 +58,7 @@ def given_to(family: Neighbourhood, office: Organization, **more: Any) -> int:
     return int(answer.json["id"])
 
 
-@pytest.mark.IT(4)
+@pytest.mark.IT("04")
 def test_giving_replacing_pausing_and_resuming_count_at_once(family: Neighbourhood, office: Organization) -> None:
     mother, clinic = family.mother, family.of_clinic(CODE)
     seen = mother.made(pressure())["id"]
@@ -85,7 +85,7 @@ def test_giving_replacing_pausing_and_resuming_count_at_once(family: Neighbourho
     assert events == ["given", "paused", "resumed"]
 
 
-@pytest.mark.IT(11)
+@pytest.mark.IT("11")
 def test_withdrawing_takes_no_more_steps_than_giving(family: Neighbourhood, office: Organization) -> None:
     """One call gives, one call withdraws, with a token whose proof of who one is has grown old."""
     mother, clinic = family.mother, family.of_clinic(CODE)
@@ -107,7 +107,7 @@ def test_withdrawing_takes_no_more_steps_than_giving(family: Neighbourhood, offi
     assert "もう" not in json.dumps(get(mother, "consents"), ensure_ascii=False)
 
 
-@pytest.mark.IT(11)
+@pytest.mark.IT("11")
 def test_a_part_is_withdrawn_and_the_rest_stays(family: Neighbourhood, office: Organization) -> None:
     mother, clinic = family.mother, family.of_clinic(CODE)
     vital, growth = mother.made(pressure())["id"], mother.made(weight())["id"]
@@ -123,7 +123,7 @@ def test_a_part_is_withdrawn_and_the_rest_stays(family: Neighbourhood, office: O
     assert (last.json["state"], clinic.get(f"Observation/{growth}").status) == ("inactive", 404)
 
 
-@pytest.mark.IT(12)
+@pytest.mark.IT("12")
 def test_stop_everything_in_one_call(family: Neighbourhood, office: Organization) -> None:
     mother, other, clinic = family.mother, family.of_clinic(CODE), family.clinic
     seen = mother.made(pressure())["id"]
@@ -143,8 +143,8 @@ def test_stop_everything_in_one_call(family: Neighbourhood, office: Organization
     assert other.get(f"Observation/{seen}").status == 200
 
 
-@pytest.mark.IT(12)
-@pytest.mark.G(14, 15)
+@pytest.mark.IT("12")
+@pytest.mark.G("14", "15")
 def test_either_guardian_stops_and_only_she_resumes(family: Neighbourhood, office: Organization) -> None:
     mother, father, clinic = family.app("mother", patient="hana"), family.father, family.of_clinic(CODE)
     seen = mother.made(pressure(HANA))["id"]
@@ -163,7 +163,7 @@ def test_either_guardian_stops_and_only_she_resumes(family: Neighbourhood, offic
     assert clinic.get(f"Observation/{seen}").status == 200
 
 
-@pytest.mark.IT(6)
+@pytest.mark.IT("06")
 def test_nothing_is_chosen_beforehand(family: Neighbourhood, office: Organization) -> None:
     """A consent that leaves something out gets no default for it; without any consent every journey works."""
     words = family.anonymous.get("/api/trust/vocabulary").json
@@ -187,7 +187,7 @@ def study(office: Organization, family: Neighbourhood) -> dict[str, Any]:
     )  # fmt: skip
 
 
-@pytest.mark.IT(2)
+@pytest.mark.IT("02")
 def test_a_consent_for_provision_says_everything(family: Neighbourhood, office: Organization) -> None:
     root = study(office, family)
     for name in TERMS:
@@ -202,7 +202,7 @@ def test_a_consent_for_provision_says_everything(family: Neighbourhood, office: 
     assert (made.status, made.json["provision"], made.json["terms"]["benefit"]) == (201, True, TERMS["benefit"])
 
 
-@pytest.mark.IT(2)
+@pytest.mark.IT("02")
 @pytest.mark.parametrize("locale", ["ja", "en"])
 def test_the_receipt_is_signed_and_its_text_is_made_anew(
     family: Neighbourhood, office: Organization, locale: str
@@ -241,7 +241,7 @@ def test_giving_for_provision_needs_a_fresh_proof(family: Neighbourhood, office:
     assert call(family.mother, "consents/give", {"root": deny}).status == 201
 
 
-@pytest.mark.IT(3)
+@pytest.mark.IT("03")
 @pytest.mark.parametrize(
     "more",
     [
@@ -298,7 +298,7 @@ def test_hostile_bodies_are_refused_with_their_place(family: Neighbourhood, offi
     assert call(family.mother, "consents/give", {"root": to(office), "supersedes": 10**12}).status == 404
 
 
-@pytest.mark.G(14)
+@pytest.mark.G("14")
 def test_the_consent_follows_what_the_other_guardian_answers(family: Neighbourhood, office: Organization) -> None:
     mother, father = family.app("mother", patient="hana"), family.father
     told = {"root": study(office, family), "terms": TERMS}

@@ -59,7 +59,7 @@ def test_the_day_is_the_day_in_japan() -> None:
     [(-1, None), (0, "full"), (11, "full"), (12, "full"), (14, "full"), (15, "standard set"), (17, "standard set"),
      (18, None), (40, None)],
 )  # fmt: skip
-@pytest.mark.G(10)
+@pytest.mark.G("10")
 def test_the_age_table(age: int, name: str | None) -> None:
     ceiling = rules.guardian_ceiling(age)
     assert (ceiling and ceiling.name) == name

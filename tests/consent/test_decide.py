@@ -108,7 +108,7 @@ def test_own_record_beats_denies() -> None:
     assert sees(HERSELF, OWN, thing(author=None), "d", rows)
 
 
-@pytest.mark.G(13)
+@pytest.mark.G("13")
 def test_a_child_protection_mark_is_not_shown_to_the_young_person() -> None:
     marked = thing(marks=Mark.CHILD_PROTECTION)
     assert not sees(HERSELF, replace(OWN, birth_on=date(2008, 4, 2)), marked)
@@ -116,13 +116,13 @@ def test_a_child_protection_mark_is_not_shown_to_the_young_person() -> None:
     assert sees(HERSELF, replace(OWN, birth_on=date(2008, 4, 1)), marked)
 
 
-@pytest.mark.G(10)
+@pytest.mark.G("10")
 def test_own_login_from_fifteen() -> None:
     assert refusal(HERSELF, replace(OWN, birth_on=date(2011, 4, 2))) == Rule.TOO_YOUNG
     assert refusal(HERSELF, replace(OWN, birth_on=date(2011, 4, 1))) is None
 
 
-@pytest.mark.G(10)
+@pytest.mark.G("10")
 @pytest.mark.parametrize(
     ("names", "at_11", "at_14", "at_15", "at_17"),
     [
@@ -142,7 +142,7 @@ def test_guardian_by_age(names: tuple[str, ...], at_11: bool, at_14: bool, at_15
         assert sees(GUARDIAN, in_force, thing(*names)) is visible, born
 
 
-@pytest.mark.G(10)
+@pytest.mark.G("10")
 def test_a_guardian_at_the_second_of_the_boundary() -> None:
     lab, midnight = thing("LABORATORY"), datetime(2026, 4, 1, tzinfo=JST)
     before = midnight - timedelta(seconds=1)
@@ -154,7 +154,7 @@ def test_a_guardian_at_the_second_of_the_boundary() -> None:
     assert refusal(GUARDIAN, adult, midnight) == Rule.GROWN_UP
 
 
-@pytest.mark.G(16)
+@pytest.mark.G("16")
 def test_a_child_of_29_february_is_adult_when_28_february_ends() -> None:
     leap = replace(AS_GUARDIAN, birth_on=date(2008, 2, 29))
     assert refusal(GUARDIAN, leap, datetime(2026, 2, 28, 23, 59, 59, tzinfo=JST)) is None
@@ -165,7 +165,7 @@ def test_a_guardian_of_a_child_of_unknown_age_sees_nothing() -> None:
     assert refusal(GUARDIAN, replace(AS_GUARDIAN, birth_on=None)) == Rule.AGE_UNKNOWN
 
 
-@pytest.mark.G(7)
+@pytest.mark.G("07")
 @pytest.mark.parametrize(
     ("change", "because"),
     [
@@ -189,7 +189,7 @@ def test_a_guardian_changes_only_what_the_family_wrote() -> None:
     assert sees(GUARDIAN, AS_GUARDIAN, thing(author=None), "c")
 
 
-@pytest.mark.G(12)
+@pytest.mark.G("12")
 def test_marks_a_guardian_never_sees() -> None:
     for mark in (Mark.MINOR_CONFIDENTIAL, Mark.CHILD_PROTECTION):
         assert not sees(GUARDIAN, AS_GUARDIAN, thing(marks=mark))
@@ -209,7 +209,7 @@ def test_a_person_without_any_link_is_denied() -> None:
     assert refusal(replace(AUNT, subject=None), replace(CHILD, grants=True)) == Rule.NO_GRANT
 
 
-@pytest.mark.G(18)
+@pytest.mark.G("18")
 def test_a_proxy_sees_what_was_granted_and_nothing_else() -> None:
     grants = replace(CHILD, grants=True)
     rows = rows_of(1, HANA, Clause(permit=True, actors=frozenset({"person:3"}), categories=frozenset({"ALLERGY"})))
@@ -264,7 +264,7 @@ def test_research_needs_a_grant_and_its_purpose() -> None:
     assert not sees(researcher, replace(OF_CLINIC, grants=True), thing())
 
 
-@pytest.mark.G(3)
+@pytest.mark.G("03")
 def test_a_resource_about_two_needs_both() -> None:
     both = replace(thing(), subjects=(HANA, REN))
     rows = rows_of(1, HANA, Clause(permit=True, actors=frozenset({"org:9"})))

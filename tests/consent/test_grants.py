@@ -81,7 +81,7 @@ def test_a_new_version_supersedes_the_old(family: People, now: datetime) -> None
         grants.give(subject=family.ren, root=narrower, by=family.yuki, capacity="guardian", now=now, supersedes=second)
 
 
-@pytest.mark.G(4)
+@pytest.mark.G("04")
 def test_who_may_give(family: People, now: datetime) -> None:
     root = to_clinic(family)
     refused = [
@@ -107,7 +107,7 @@ def test_who_may_give(family: People, now: datetime) -> None:
     assert not Grant.objects.exists()
 
 
-@pytest.mark.G(10)
+@pytest.mark.G("10")
 def test_from_sixteen_the_young_person_consents(family: People, now: datetime) -> None:
     with pytest.raises(OutsideProfile):
         grants.give(subject=family.teen_subject, root=to_clinic(family), by=family.yuki, capacity="guardian", now=now)
@@ -119,7 +119,7 @@ def test_from_sixteen_the_young_person_consents(family: People, now: datetime) -
     grants.withdraw(grant=own, by=family.teen, reason="", now=now)
 
 
-@pytest.mark.G(10)
+@pytest.mark.G("10")
 def test_at_fifteen_a_guardian_consents_within_the_standard_set(family: People, now: datetime) -> None:
     Subject.objects.filter(pk=family.hana.pk).update(birth_on=(now - timedelta(days=365 * 15 + 60)).date())
     give = {"subject": family.hana, "by": family.yuki, "capacity": "guardian", "now": now}
@@ -135,7 +135,7 @@ BEYOND_CARE = Terms(
 )  # fmt: skip
 
 
-@pytest.mark.G(14)
+@pytest.mark.G("14")
 def test_what_takes_both_guardians_waits_for_the_other(family: People, now: datetime) -> None:
     year = {"valid_to": now + timedelta(days=100)}
     study = {"purposes": only("HRESCH"), "categories": only("GROWTH"), "data_low": now - timedelta(days=900)}
@@ -155,7 +155,7 @@ def test_what_takes_both_guardians_waits_for_the_other(family: People, now: date
         assert EffectiveGrant.objects.filter(grant=grant).exists()
 
 
-@pytest.mark.G(14)
+@pytest.mark.G("14")
 def test_what_no_guardian_gives(family: People, now: datetime) -> None:
     with pytest.raises(OutsideProfile):
         grants.give(
@@ -164,7 +164,7 @@ def test_what_no_guardian_gives(family: People, now: datetime) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.G(6)
+@pytest.mark.G("06")
 def test_no_guardian_can_shut_out_the_other(family: People, now: datetime) -> None:
     for actors in (None, only(f"person:{family.ichiro.pk}"), only("class:third-party", f"person:{family.ichiro.pk}")):
         with pytest.raises(OutsideProfile):
@@ -174,7 +174,7 @@ def test_no_guardian_can_shut_out_the_other(family: People, now: datetime) -> No
             )  # fmt: skip
 
 
-@pytest.mark.G(15)
+@pytest.mark.G("15")
 def test_what_one_guardian_denied_the_other_cannot_undo(family: People, now: datetime) -> None:
     deny = Clause(permit=False, actors=only(f"org:{family.school.pk}"))
     denied = grants.give(subject=family.hana, root=deny, by=family.yuki, capacity="guardian", now=now)
@@ -207,7 +207,7 @@ def soon(now: datetime, days: int) -> datetime:
     return now + timedelta(days=days)
 
 
-@pytest.mark.IT(3)
+@pytest.mark.IT("03")
 def test_the_authoring_profile_accepts(now: datetime) -> None:
     accepted = [
         GOOD,
@@ -271,7 +271,7 @@ def _refused(now: datetime) -> dict[str, Clause]:
 
 
 @pytest.mark.parametrize("case", list(_refused(draw.NOW)))
-@pytest.mark.IT(3)
+@pytest.mark.IT("03")
 def test_the_authoring_profile_refuses(case: str, now: datetime) -> None:
     with pytest.raises(OutsideProfile):
         authoring.check(_refused(now)[case], now=now)

@@ -50,7 +50,7 @@ def test_a_verified_link_counts_from_its_first_day(family: People, now: datetime
     assert told_by(line)["evidence"] == "court-order"
 
 
-@pytest.mark.G(4)
+@pytest.mark.G("04")
 @pytest.mark.parametrize(
     "change",
     [
@@ -101,8 +101,8 @@ def refusal(caller: Caller, now: datetime) -> Rule | None:
     return told.because.rule if isinstance(told, Deny) else None
 
 
-@pytest.mark.G(6)
-@pytest.mark.G(7)
+@pytest.mark.G("06")
+@pytest.mark.G("07")
 def test_a_freeze_stops_one_guardian_at_once_and_not_the_other(family: People, now: datetime) -> None:
     frozen = link_of(family.ichiro, family.hana)
     assert isinstance(answer(as_guardian(family.ichiro, family.hana), now), Permit)
@@ -119,7 +119,7 @@ def test_a_freeze_stops_one_guardian_at_once_and_not_the_other(family: People, n
         link(family, now, person=family.ichiro)
 
 
-@pytest.mark.G(6)
+@pytest.mark.G("06")
 def test_no_guardian_removes_the_other(family: People, now: datetime) -> None:
     fathers = link_of(family.ichiro, family.hana)
     for nobody in (family.yuki, family.mei, family.ken, family.ichiro):
@@ -137,7 +137,7 @@ def test_no_guardian_removes_the_other(family: People, now: datetime) -> None:
     assert isinstance(answer(as_guardian(family.ichiro, family.hana), now), Permit)
 
 
-@pytest.mark.G(9)
+@pytest.mark.G("09")
 def test_persons_a_guardian_let_in_go_out_with_the_guardian(family: People, now: datetime) -> None:
     to_aunt = Clause(
         permit=True, actors=frozenset({f"person:{family.mei.pk}"}), purposes=frozenset({"FAMRQT"}),
@@ -155,7 +155,7 @@ def test_persons_a_guardian_let_in_go_out_with_the_guardian(family: People, now:
     assert (fathers.state, fathers.ended_reason) == ("inactive", "guardian stopped")
 
 
-@pytest.mark.G(16)
+@pytest.mark.G("16")
 def test_what_a_guardian_gave_ends_the_second_the_child_is_grown_up(family: People, now: datetime) -> None:
     root = Clause(permit=True, actors=frozenset({f"org:{family.clinic.pk}"}), purposes=frozenset({"TREAT"}))
     grants.give(subject=family.hana, root=root, by=family.yuki, capacity="guardian", now=now)
@@ -163,7 +163,7 @@ def test_what_a_guardian_gave_ends_the_second_the_child_is_grown_up(family: Peop
     assert row.valid_to == datetime(2036, 5, 31, 15, 0, tzinfo=UTC)  # born on 1 June 2018; midnight in Japan
 
 
-@pytest.mark.G(6)
+@pytest.mark.G("06")
 def test_unfreezing_takes_two(family: People, now: datetime) -> None:
     frozen = link_of(family.ichiro, family.hana)
     with pytest.raises(UnableToChangeLink):
@@ -198,7 +198,7 @@ def test_everything_about_a_caller_is_one_query(family: People, now: datetime, r
     assert (in_force.organization_kind, in_force.person_organization) == ("clinic", family.clinic.pk)
 
 
-@pytest.mark.G(18)
+@pytest.mark.G("18")
 def test_the_aunt_gets_in_by_a_grant_only(family: People, now: datetime) -> None:
     aunt = replace(as_guardian(family.mei, family.yuki_subject), capacity=Capacity.PROXY)
     assert refusal(aunt, now) is Rule.NO_GRANT

@@ -33,7 +33,7 @@ def only(*values: str) -> frozenset[str]:
     return frozenset(values)
 
 
-@pytest.mark.IT(11)
+@pytest.mark.IT("11")
 @settings(max_examples=1500)
 @given(draw.clauses(2), PARTS, draw.questions())
 def test_a_part_less_never_permits_more(root: Clause, without: Without, asked: Asked) -> None:
@@ -55,7 +55,7 @@ def _written(root: Clause) -> Clause:
     return replace(root, clauses=tuple(below))
 
 
-@pytest.mark.IT(11)
+@pytest.mark.IT("11")
 @given(PARTS)
 def test_what_is_taken_out_is_permitted_no_more(without: Without) -> None:
     root = Clause(permit=True, actors=only("org:1", "org:2"), purposes=only("TREAT", "HRESCH"))

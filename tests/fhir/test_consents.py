@@ -48,7 +48,7 @@ def grant_of(id: str) -> Grant:
     return Grant.objects.filter(consent_id=id).order_by("-pk").first()  # type: ignore[return-value]
 
 
-@pytest.mark.IT(4, 11)
+@pytest.mark.IT("04", "11")
 def test_what_the_person_writes_is_given_and_deleting_withdraws(family: Neighbourhood, school: Organization) -> None:
     mother, clinic = family.mother, family.of_clinic(CODE)
     seen = mother.made(pressure())["id"]
@@ -67,7 +67,7 @@ def test_what_the_person_writes_is_given_and_deleting_withdraws(family: Neighbou
     assert (told.subject_id, told.detail["because"]) == (YUKI, "withdrawn")
 
 
-@pytest.mark.IT(11)
+@pytest.mark.IT("11")
 def test_an_update_supersedes_and_a_status_ends(family: Neighbourhood, school: Organization) -> None:
     mother, clinic = family.mother, family.of_clinic(CODE)
     seen = mother.made(pressure())["id"]
@@ -154,7 +154,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.IT(3)
+@pytest.mark.IT("03")
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_refusal_names_the_element(family: Neighbourhood, school: Organization, case: str) -> None:
     more, status, place = REFUSED[case]
@@ -247,7 +247,7 @@ def test_a_clinic_takes_its_own_proposal_back(family: Neighbourhood, school: Org
     assert grant_of(made["id"]).state == "inactive"
 
 
-@pytest.mark.IT(2)
+@pytest.mark.IT("02")
 def test_research_needs_everything_said_and_a_fresh_proof(family: Neighbourhood, school: Organization) -> None:
     study = consent(
         purpose=[{"system": PURPOSE, "code": "HRESCH"}], dataPeriod={"start": "2020-01-01"},
@@ -276,7 +276,7 @@ def test_research_needs_everything_said_and_a_fresh_proof(family: Neighbourhood,
     assert family.mother.create(consent()).status == 201  # care needs no more than signing in
 
 
-@pytest.mark.IT(4)
+@pytest.mark.IT("04")
 def test_ask_each_time_permits_nothing_by_itself(family: Neighbourhood, school: Organization) -> None:
     mother, clinic = family.mother, family.of_clinic(CODE)
     seen = mother.made(pressure())["id"]
@@ -285,7 +285,7 @@ def test_ask_each_time_permits_nothing_by_itself(family: Neighbourhood, school: 
     assert (grant_of(made["id"]).ask, clinic.get(f"Observation/{seen}").status) == (True, 404)
 
 
-@pytest.mark.G(5)
+@pytest.mark.G("05")
 def test_it_does_not_show_which_guardian_gave(family: Neighbourhood, school: Organization) -> None:
     told = consent(HANA) | {"performer": [{"display": "見本 雪"}], "text": {
         "status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">雪が書いた</div>'}}  # fmt: skip
@@ -329,7 +329,7 @@ def test_a_consent_that_names_a_label_bears_it(family: Neighbourhood, school: Or
     assert mother.get(f"Consent/{named}").status == 200
 
 
-@pytest.mark.G(15)
+@pytest.mark.G("15")
 def test_what_one_guardian_denied_the_other_cannot_take_away(family: Neighbourhood, school: Organization) -> None:
     mother, father = family.app("mother", patient="hana"), family.father
     denied = father.made(consent(HANA, type="deny", purpose=None))
@@ -346,7 +346,7 @@ def test_what_one_guardian_denied_the_other_cannot_take_away(family: Neighbourho
     assert grant_of(denied["id"]).state == "inactive"
 
 
-@pytest.mark.G(5)
+@pytest.mark.G("05")
 def test_what_waits_does_not_show_which_guardian_wrote_it(family: Neighbourhood, school: Organization) -> None:
     told = consent(HANA, code=[{"text": "EPDS"}]) | {
         "performer": [{"display": "見本 雪"}], "sourceAttachment": {"title": "雪の同意書"},

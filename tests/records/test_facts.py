@@ -253,7 +253,7 @@ def test_clinical_time(resource: dict[str, Any], low: datetime | None, high: dat
         ({"resourceType": "Immunization", "contained": [{"resourceType": "Organization", "id": "o"}]}, True),
     ],
 )  # fmt: skip
-@pytest.mark.G("G-08")
+@pytest.mark.G("08")
 def test_what_tells_a_place_bears_the_mark(resource: dict[str, Any], marked: bool) -> None:
     assert bool(of(resource).marks & Mark.LOCATION) is marked
 

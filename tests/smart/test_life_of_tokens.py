@@ -85,7 +85,7 @@ def test_another_client_cannot_refresh(family: Family) -> None:
     assert active(told["access_token"])
 
 
-@pytest.mark.G(7)
+@pytest.mark.G("07")
 def test_a_freeze_stops_refreshing_at_once(family: Family, watcher: tuple[str, str]) -> None:
     link = family.link(family.ichiro, family.hana)
     told = Phone(family.ichiro, scope=OFFLINE).tokens(f"guardian-{link.pk}")

@@ -134,7 +134,7 @@ def test_home_shows_whose_records_and_nobody_elses(family: Family, client: Clien
 
 
 @pytest.mark.usefixtures("app")
-@pytest.mark.IT(11)
+@pytest.mark.IT("11")
 def test_an_app_is_stopped_from_home_at_once(family: Family, client: Client) -> None:
     token = Phone(family.yuki, scope="launch/patient patient/*.rs offline_access").tokens("self")["access_token"]
     launch = Launch.objects.get()
