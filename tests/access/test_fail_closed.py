@@ -5,11 +5,20 @@ The failure is a real one: the database refuses every new line.
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from django.db import connection, transaction
 
+from consent.models import AuditEntry, Grant
 from phr.populate.cast import HANA, YUKI
-from tests.family import Neighbourhood, encoded, entry, pressure, rows
+from tests.access.rows_consents import ROWS as CONSENTS
+from tests.access.rows_decision import ROWS as DECISION
+from tests.access.rows_guardianship import ROWS as GUARDIANSHIP
+from tests.access.rows_provisions import ROWS as PROVISIONS
+from tests.access.rows_rights import ROWS
+from tests.family import Neighbourhood, encoded, entry, pressure, rows, weight
+from tests.trust.test_emergency import staff
 
 MARK = "4711.25"  # a value that must not be seen
 PATCH = b'[{"op": "replace", "path": "/status", "value": "amended"}]'
@@ -24,16 +33,20 @@ READS = (
     "Observation?_include=Observation:subject",
     "Patient?_has:Observation:patient:code=8480-6",
 )  # fmt: skip
-TRUST = (
-    "records/{yuki}/log", "records/{yuki}/log/{line}", "records/{yuki}/log/{line}/proof",
-)  # fmt: skip
+# Every GET about the record the mother has open, and every desk's list about persons, from the permission table.
+TRUST = sorted({
+    row.path for row in (*ROWS, *CONSENTS, *GUARDIANSHIP, *DECISION, *PROVISIONS)
+    if row.method == "GET" and "/records/{yuki}/" in row.path and row.statuses["mother"] == 200
+})  # fmt: skip
+LOG = ("records/{yuki}/log", "records/{yuki}/log/{line}", "records/{yuki}/log/{line}/proof")
 
 
 @pytest.fixture
 def places(family: Neighbourhood) -> dict[str, str]:
     made = family.mother.made(pressure(valueQuantity={"value": 4711.25, "unit": "mmHg"}))
     [line] = family.mother.get("AuditEvent?_count=1&action=C").json["entry"]
-    return {"yuki": str(YUKI), "hana": str(HANA), "id": made["id"], "line": line["resource"]["id"]}
+    grant = Grant.objects.filter(subject=YUKI, state="active").order_by("pk")[0].pk
+    return {"grant": str(grant), "yuki": str(YUKI), "hana": str(HANA), "id": made["id"], "line": line["resource"]["id"]}
 
 
 def _broken() -> None:
@@ -54,11 +67,38 @@ def test_nothing_is_read_without_its_line(family: Neighbourhood, places: dict[st
     assert places["id"] not in answer.content.decode()
 
 
-@pytest.mark.parametrize("path", TRUST)
+def test_the_table_names_them() -> None:
+    assert len(TRUST) >= 8, TRUST
+
+
+@pytest.mark.parametrize("path", [*TRUST, *(f"/api/trust/{path}" for path in LOG)])
 def test_the_trust_tells_nothing_without_its_line(family: Neighbourhood, places: dict[str, str], path: str) -> None:
     _broken()
-    answer = family.mother.ask("GET", f"/api/trust/{path.format(**places)}")
+    answer = family.mother.ask("GET", path.format(**places))
     assert (answer.status, b"lines" in answer.content) == (503, False), answer
+
+
+def test_a_desk_is_told_nothing_without_its_line(family: Neighbourhood, places: dict[str, str]) -> None:
+    """What patients asked of an office, in their words."""
+    written = family.clinic.made(weight())
+    told = {"reference": f"Observation/{written['id']}", "what": f"{MARK} kg", "why": "測り直しました"}
+    asked = family.mother.ask(
+        "POST", f"/api/trust/records/{YUKI}/corrections/ask", encoded(told), type="application/json"
+    )
+    assert asked.status == 201, asked
+    _, desk = staff(family.demo.clinic, "reception")
+    with transaction.atomic():
+        answer = desk.ask("GET", "/api/trust/desk/corrections")
+        assert (answer.status, MARK in answer.content.decode()) == (200, True), answer
+        assert [line[0] for line in _lines("correction:read")] == [YUKI]
+        transaction.set_rollback(True)
+    _broken()
+    answer = desk.ask("GET", "/api/trust/desk/corrections")
+    assert (answer.status, MARK in answer.content.decode()) == (503, False), answer
+
+
+def _lines(event: str) -> list[tuple[UUID]]:
+    return list(AuditEntry.objects.filter(event=event).values_list("subject"))
 
 
 @pytest.mark.django_db(transaction=True)
