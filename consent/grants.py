@@ -19,7 +19,7 @@ from consent.audit import Event
 from consent.clauses import Malformed, clause_from_json, clause_to_json
 from consent.decide import Capacity, InForce, consenting, entitled
 from consent.in_force import in_force_between
-from consent.models import Grant, Guardianship, JointAct, Organization, Person, Subject
+from consent.models import Grant, Guardianship, JointAct, Organization, Person, Subject, Suspension
 from consent.narrowing import Without, narrowed
 from consent.receipts import Given, Terms
 from consent.refusal import Because, Refusal
@@ -101,6 +101,7 @@ def give(
         receipts.require_complete(root, told)
         old = None if supersedes is None else _supersedable(supersedes, current, by, in_force, now)
         _require_no_own_deny(root, current, by, old)
+        _require_confirmed(root, current, by, capacity)
         grant = Grant.objects.create(
             subject=current, given_by=by, capacity=capacity, root=clause_to_json(root), given_at=now, ask=ask,
             version=1 if old is None else old.version + 1, supersedes=old, terms=told.as_json(),
@@ -170,6 +171,24 @@ def _require_no_own_deny(root: Clause, subject: Subject, by: Person, old: Grant 
     against = [g for g in _standing_against(root, subject) if g.given_by_id == by.pk and g != old]
     if against:
         raise Collides(grant.pk for grant in against)
+
+
+def _require_confirmed(root: Clause, subject: Subject, by: Person, capacity: str) -> None:
+    """G-09: a proxy that waits to be confirmed is not let in by a new consent; the list is looked at first."""
+    rows = effective.rows_of(0, subject.pk, root)
+    named = {name for name in _permitted(rows) if name.startswith("person:")}
+    waiting = Grant.objects.filter(
+        subject=subject, suspension__isnull=False, state__in=(Grant.State.ACTIVE, Grant.State.PAUSED)
+    )
+    if capacity != Capacity.SELF:
+        waiting = waiting.filter(given_by=by)
+    if named and any(named & _permitted(effective.rows_if_answered(grant)) for grant in waiting):
+        raise UnableToGive("先に代理人の一覧を確認してください / confirm the list of proxies first",
+                           because=Because.CONFLICT)  # fmt: skip
+
+
+def _permitted(rows: Iterable[GrantRow]) -> set[str]:
+    return {name for row in rows if row.permit for name in row.grantees}
 
 
 def _standing_against(root: Clause, subject: Subject) -> list[Grant]:
@@ -264,9 +283,12 @@ def _next_version(old: Grant, root: Clause, now: datetime) -> Grant:
     made = Grant.objects.create(
         subject=old.subject, given_by=old.given_by, capacity=old.capacity, root=clause_to_json(root), given_at=now,
         version=old.version + 1, supersedes=old, state=old.state, ask=old.ask, answered=old.answered, terms=old.terms,
-        consent_id=old.consent_id,
+        consent_id=old.consent_id, paused_by=old.paused_by,
     )  # fmt: skip
     _keep_text(made)
+    joint.carry_over(old, made)
+    for held in Suspension.objects.filter(grant=old):  # a proxy that waits to be confirmed still waits (G-09)
+        Suspension.objects.create(grant=made, why=held.why, since=held.since)
     return made
 
 

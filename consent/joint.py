@@ -142,6 +142,17 @@ def alone(subject: Subject, by: Person, now: datetime) -> bool:
     return any(link.sole for link in links) or frozen.exists()
 
 
+def carry_over(old: Grant, made: Grant) -> None:
+    """What everybody agreed to stays agreed when less of it is left: `made` is `old` with a part withdrawn."""
+    act = JointAct.objects.filter(grant=old, state=State.DONE).first()
+    if act is None:
+        return
+    answers = list(act.answers.all())
+    act.pk, act.grant = None, made
+    act.save(force_insert=True)
+    JointAnswer.objects.bulk_create(JointAnswer(act=act, person_id=x.person_id, at=x.at) for x in answers)
+
+
 def tell_desks(subject: Subject, now: datetime, detail: audit.Detail) -> None:
     """G-15: guardians disagree; the desks that verified them are told."""
     desks = Organization.objects.filter(

@@ -197,8 +197,8 @@ def locked(provision: Provision) -> Provision:
 
 
 def _require_hers(provision: Provision, capacity: Capacity, *, yes: bool, own_word: bool) -> None:
-    given_as = Grant.objects.filter(pk=provision.grant_id).values_list("capacity", flat=True).first()
-    if capacity is Capacity.GUARDIAN and (not own_word or given_as == Capacity.SELF):
+    own = provision.grant is not None and provision.grant.capacity == Capacity.SELF
+    if capacity is Capacity.GUARDIAN and (own or not own_word):
         raise Refusal("本人だけが答えられます / only the young person answers", because=Because.FORBIDDEN)
     if capacity is Capacity.SELF and yes and not own_word:
         raise Refusal("16歳までは保護者が答えます / before 16 the guardians answer", because=Because.FORBIDDEN)
