@@ -13,7 +13,7 @@ from consent import audit, effective, grants, joint, kin, rules
 from consent.audit import Event
 from consent.decide import Capacity, entitled
 from consent.in_force import in_force_between
-from consent.models import Grant, Guardianship, Organization, Person, Subject
+from consent.models import AuditEntry, Grant, Guardianship, Organization, Person, Subject
 from consent.refusal import Because, Refusal
 
 REVIEW_MONTHS = 24
@@ -118,13 +118,19 @@ def set_frozen(*, guardianship: Guardianship, by: Person, reason: FreezeReason, 
 def unfreeze(*, guardianship: Guardianship, by: Person, second: Person, now: datetime) -> None:
     """Let a frozen link stand again. It takes two staff persons (G-06).
 
-    Raises UnableToChangeLink unless `by` and `second` are two and both such staff, and the link is frozen.
+    One of them at least is of a desk of the kind that froze it: no clinic takes back what a municipality did, nor the
+    other way. Raises UnableToChangeLink for that, unless `by` and `second` are two, both such staff, and it is frozen.
     """
     current = _current(guardianship)
     _require_staff(current, by)
     _require_staff(current, second)
     if by.pk == second.pk or current.state != Guardianship.State.FROZEN:
         raise UnableToChangeLink("凍結の解除には職員2名が必要です / unfreezing takes two staff persons")
+    clinical = _frozen_by_a_clinic(current)
+    if all(is_municipal(one) is clinical for one in (by, second)):
+        raise UnableToChangeLink(
+            "凍結した種類の窓口の職員が必要です / it takes staff of the kind of desk that froze it"
+        )
     current.release_asked_by = None
     _set(guardianship, current, Guardianship.State.ACTIVE)
     _told(Event.GUARDIANSHIP_UNFROZEN, current, by, now, second=second.pk)
@@ -224,6 +230,21 @@ def is_desk(by: Person) -> bool:
         and by.organization.state == Organization.State.ACTIVE
         and by.organization.kind in _DESKS
     )
+
+
+def is_municipal(by: Person) -> bool:
+    """Whether the person is staff of a municipality."""
+    return is_desk(by) and _kind(by) == Organization.Kind.MUNICIPALITY
+
+
+def _frozen_by_a_clinic(link: Guardianship) -> bool:
+    """By the log. Where that is gone, it counts as a municipality's."""
+    lines = AuditEntry.objects.filter(subject=link.subject_id, event=Event.GUARDIANSHIP_FROZEN.value).order_by("-pk")
+    for line, told in zip(lines, audit.opened(lines), strict=True):
+        if told is not None and told.get("guardianship") == link.pk:
+            desk = Organization.objects.filter(pk=line.organization or 0).first()
+            return desk is not None and desk.kind != Organization.Kind.MUNICIPALITY
+    return False
 
 
 def _kind(by: Person) -> str:

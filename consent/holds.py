@@ -48,7 +48,10 @@ def place(*, subject: Subject, kind: Kind, reason: str, until: date | None, by: 
 
 @transaction.atomic
 def lift(*, hold: int, by: Person, now: datetime) -> LegalHold:
-    """End a hold of one's own office. Raises Absent for another's, one's own family's or none, Refusal when it was lifted before."""
+    """End a hold of one's own office.
+
+    Raises Absent for another's, one's own family's or none; Refusal when it was lifted before.
+    """
     office = _office(by)
     found = LegalHold.objects.select_for_update().filter(pk=hold, organization=office).first()
     if found is None or kin.is_kin(by, found.subject_id):
@@ -66,6 +69,17 @@ def standing(subject: Subject, *, now: datetime) -> list[LegalHold]:
     today = rules.today_in_japan(now)
     found = LegalHold.objects.filter(Q(until=None) | Q(until__gt=today), subject=subject, lifted_at=None)
     return list(found.order_by("-until", "pk"))  # PostgreSQL: null before all days
+
+
+@transaction.atomic
+def carry(*, old: Subject, new: Subject, by: Person, now: datetime) -> None:
+    """A record gets a new identity: each hold in force stands over that too, for the office that placed it."""
+    for hold in standing(old, now=now):
+        made = LegalHold.objects.create(
+            subject=new, kind=hold.kind, reason=hold.reason, until=hold.until, organization=hold.organization,
+            placed_by=hold.placed_by, placed_at=hold.placed_at,
+        )  # fmt: skip
+        audit.record(Event.HOLD_PLACED, by=by, subject=new.pk, now=now, detail={"hold": made.pk, "kind": hold.kind})
 
 
 def reason_told(held: Sequence[LegalHold]) -> str:

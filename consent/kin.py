@@ -29,7 +29,7 @@ def are_kin(one: Person, other: Person) -> bool:
 
 
 def records_of(person: Person) -> set[UUID]:
-    """The records of a person's family: her own, her children's, their other guardians' and those guardians' children's."""
+    """The records of a person's family: her own, her children's, their guardians' and these guardians' children's."""
     hers = Guardianship.objects.filter(person=person).values("subject")
     guardians = Guardianship.objects.filter(subject__in=hers).values("person")
     found = set(Guardianship.objects.filter(person__in=guardians).values_list("subject_id", flat=True))

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from consent import audit, guardianship, proxies
 from consent.audit import Event
@@ -29,8 +29,14 @@ class Outcome(StrEnum):
     """What staff made of a case."""
 
     MEASURE = "measure"  # 支援措置 began: places stay hidden
+    COURT_ORDER = "court-order"  # the same, by an order
     UNFOUNDED = "unfounded"
     WITHDRAWN = "withdrawn"
+
+
+STANDING = (str(Outcome.MEASURE), str(Outcome.COURT_ORDER))  # outcomes that keep places hidden
+_OVER = "measure-over"  # what a measure becomes when staff show the place again
+_MUNICIPALITY = Organization.Kind.MUNICIPALITY
 
 
 @transaction.atomic
@@ -38,10 +44,21 @@ def set_location(*, subject: Subject, hidden: bool, reason: Reason, by: Person, 
     """Hide or show what tells of a place: provider, pharmacy, municipality, appointment, address, source of the log.
 
     Everybody but the person herself and those who treat her is concerned, from commit on. A support measure also
-    has every proxy confirmed again (G-09). Raises Refusal unless `by` is staff of a municipality, clinic or hospital.
+    has every proxy confirmed again (G-09). What a measure hid only a desk of the same kind shows again; a support
+    measure only the municipality that set it, or a municipality where a clinic told of it. Raises Refusal otherwise,
+    or unless `by` is staff of a municipality, clinic or hospital.
     """
     _require_desk(by, subject)
-    _hide(subject, hidden, reason, by, now)
+    held = Subject.objects.select_for_update().get(pk=subject.pk)
+    if not hidden:
+        _require_who_set_it(held, by)
+        measures(held).update(outcome=_OVER)
+    elif reason is not Reason.OWN_REQUEST:
+        outcome = Outcome.COURT_ORDER if reason is Reason.COURT_ORDER else Outcome.MEASURE
+        ProtectionCase.objects.create(
+            subject=held, asked_by=by, opened_at=now, closed_by=by, closed_at=now, outcome=str(outcome)
+        )
+    _hide(held, hidden, reason, by, now)
     if hidden and reason is Reason.SUPPORT_MEASURE:
         proxies.suspend_all(subject=subject, why=proxies.Why.SUPPORT_MEASURE, now=now)
 
@@ -79,11 +96,52 @@ def close(*, case: ProtectionCase, outcome: Outcome, by: Person, now: datetime) 
         detail={"case": current.pk, "reason": str(outcome)},
     )  # fmt: skip
     others = ProtectionCase.objects.filter(subject=subject).filter(closed_at=None)
-    measures = ProtectionCase.objects.filter(subject=subject, outcome=str(Outcome.MEASURE))
     if outcome is Outcome.MEASURE:
         proxies.suspend_all(subject=subject, why=proxies.Why.SUPPORT_MEASURE, now=now)
-    elif not others.exists() and not measures.exists():
+    elif not others.exists() and not measures(subject).exists():
         _hide(subject, False, Reason.ENDED, by, now)
+
+
+def measures(subject: Subject) -> QuerySet[ProtectionCase]:
+    """The measures that stand over a record; `closed_by` is who set each."""
+    return ProtectionCase.objects.filter(subject=subject, outcome__in=STANDING)
+
+
+def carry(*, old: Subject, new: Subject, by: Person, now: datetime) -> None:
+    """A record gets a new identity: what was hidden stays hidden, what stands or waits goes on there.
+
+    Who of the old family asked is not told there: the officer stands in her place.
+    """
+    Subject.objects.filter(pk=new.pk).update(location_hidden=old.location_hidden)
+    for case in measures(old).order_by("pk"):
+        ProtectionCase.objects.create(
+            subject=new, asked_by=case.closed_by or by, opened_at=case.opened_at, closed_by=case.closed_by,
+            closed_at=case.closed_at, outcome=case.outcome,
+        )  # fmt: skip
+    waiting = ProtectionCase.objects.filter(subject=old, closed_at=None)
+    if waiting.exists():
+        ProtectionCase.objects.create(subject=new, asked_by=by, opened_at=now)
+        waiting.update(closed_at=now, closed_by=by, outcome="moved")
+
+
+def _require_who_set_it(subject: Subject, by: Person) -> None:
+    """Raises Refusal where `by`'s desk is none that may show again what was hidden; whose ground is not known is a
+    municipality's."""
+    known = list(ProtectionCase.objects.filter(subject=subject).select_related("closed_by__organization"))
+    standing = [case for case in known if case.outcome in STANDING]
+    if all(_may_end(case, by) for case in standing) and (known or guardianship.is_municipal(by)):
+        return
+    raise Refusal("措置を行った窓口だけが解除できます / only the desk that set it may", because=Because.FORBIDDEN)
+
+
+def _may_end(case: ProtectionCase, by: Person) -> bool:
+    setter = None if case.closed_by is None else case.closed_by.organization
+    if setter is None:
+        return guardianship.is_municipal(by)
+    if setter.kind == _MUNICIPALITY and case.outcome == Outcome.MEASURE:
+        return by.organization_id == setter.pk
+    clinical = case.outcome == Outcome.COURT_ORDER and setter.kind != _MUNICIPALITY
+    return guardianship.is_municipal(by) is not clinical
 
 
 def open_cases(desk: Organization, *, now: datetime) -> list[ProtectionCase]:

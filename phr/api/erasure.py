@@ -17,6 +17,7 @@ from consent import erasures, holds, kin
 from consent.audit import Event
 from consent.models import Erasure, LegalHold, Organization, Person, Subject
 from consent.refusal import Absent
+from phr.api.fields import Day
 from phr.api.frame import endpoint, person_of, read_at_desk, record_of, require_fresh, staff_of
 from phr.records.writers import wrote
 
@@ -35,7 +36,7 @@ class HoldBody(serializers.Serializer[Any]):
     record = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=LegalHold.Kind.choices)
     reason = serializers.CharField(max_length=300)
-    until = serializers.DateField(allow_null=True, required=False, help_text="これより前は保存 / kept before it")
+    until = Day(allow_null=True, required=False, help_text="これより前は保存 / kept before it")
 
 
 class HoldShape(serializers.Serializer[LegalHold]):
@@ -124,8 +125,9 @@ def _under_care(record: UUID, by: Person) -> Subject:
 @endpoint("POST", gives=HoldShape, scope="trust.write")
 def lift_hold(request: Request, id: int) -> Response:
     """保存義務を解く / End a hold of one's own office."""
-    by = staff_of(request, *holds.DESKS)
-    return Response(HoldShape(holds.lift(hold=id, by=by, now=timezone.now())).data)
+    by, now = staff_of(request, *holds.DESKS), timezone.now()
+    require_fresh(request, now=now)
+    return Response(HoldShape(holds.lift(hold=id, by=by, now=now)).data)
 
 
 urlpatterns = [

@@ -16,6 +16,7 @@ from consent.audit import Event
 from consent.guardianship import FreezeReason
 from consent.models import Guardianship, Organization, Person, ProtectionCase, Subject
 from consent.refusal import Absent
+from phr.api.fields import Day
 from phr.api.frame import endpoint, read_at_desk, require_fresh, staff_of
 from phr.smart import severing
 
@@ -30,9 +31,9 @@ class LinkShape(serializers.Serializer[Guardianship]):
     state = serializers.CharField()
     evidence = serializers.CharField()
     sole = serializers.BooleanField()
-    starts_on = serializers.DateField()
-    ends_on = serializers.DateField(allow_null=True)
-    review_on = serializers.DateField()
+    starts_on = Day()
+    ends_on = Day(allow_null=True)
+    review_on = Day()
     overdue = serializers.SerializerMethodField()
 
     def get_overdue(self, link: Guardianship) -> bool:
@@ -44,15 +45,15 @@ class NewLink(serializers.Serializer[Any]):
     person = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     kind = serializers.ChoiceField(Guardianship.Kind.choices)
     evidence = serializers.ChoiceField(Guardianship.Evidence.choices)
-    starts_on = serializers.DateField()
-    ends_on = serializers.DateField(required=False, allow_null=True)
-    review_on = serializers.DateField()
+    starts_on = Day()
+    ends_on = Day(required=False, allow_null=True)
+    review_on = Day()
     sole = serializers.BooleanField(required=False, default=False)
 
 
 class Renewal(serializers.Serializer[Any]):
     evidence = serializers.ChoiceField(Guardianship.Evidence.choices)
-    review_on = serializers.DateField()
+    review_on = Day()
 
 
 class Freezing(serializers.Serializer[Any]):
@@ -145,16 +146,19 @@ def desk_release(request: Request, id: int) -> Response:
 
 @endpoint("POST", takes=Ending, gives=LinkShape, scope="trust.write")
 def desk_end(request: Request, id: int, given: dict[str, Any]) -> Response:
-    """End a link for good."""
+    """End a link for good. Needs a fresh proof of who does it."""
     by, now = staff_of(request, *DESKS), timezone.now()
+    require_fresh(request, now=now)
     link = severing.end(guardianship_id=_link(id).pk, by=by, reason=given["reason"], now=now)
     return Response(LinkShape(link).data)
 
 
 @endpoint("POST", takes=Location, scope="trust.write", status=204)
 def desk_location(request: Request, subject: UUID, given: dict[str, Any]) -> Response:
-    """Hide, or show again, what tells where a person is."""
+    """Hide, or show again, what tells where a person is. To show needs a fresh proof of who does it."""
     by, now = staff_of(request, *DESKS), timezone.now()
+    if not given["hidden"]:
+        require_fresh(request, now=now)
     protection.set_location(
         subject=known(subject), hidden=given["hidden"], reason=protection.Reason(given["reason"]), by=by, now=now
     )
@@ -176,6 +180,7 @@ def desk_cases(request: Request) -> Response:
 def desk_case_close(request: Request, id: int, given: dict[str, Any]) -> Response:
     """What became of a case."""
     by, now = staff_of(request, *DESKS), timezone.now()
+    require_fresh(request, now=now)
     desk = by.organization
     assert desk is not None
     case = next((x for x in protection.open_cases(desk, now=now) if x.pk == id), None)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from phr.api.births import CLINICS, ID
-from phr.api.frame import endpoint, staff_of
+from phr.api.frame import endpoint, require_fresh, staff_of
 from phr.api.guardianship import DESKS
 from phr.caller import request_id
 from phr.trust import confidentiality
@@ -67,9 +67,10 @@ def desk_mark(request: Request, subject: UUID, given: dict[str, Any]) -> Respons
 @endpoint("POST", takes=NewRelease, gives=Marked, scope="trust.write")
 def desk_mark_release(request: Request, subject: UUID, given: dict[str, Any]) -> Response:
     """A clinician lets what child protection hid be seen: by the young person, or by everybody."""
+    by, now = staff_of(request, *CLINICS), timezone.now()
+    require_fresh(request, now=now)
     changed = confidentiality.release(
-        subject=subject, items=given["items"], to_everybody=given["to_everybody"], by=staff_of(request, *CLINICS),
-        now=timezone.now(), request=request_id(request._request),  # noqa: SLF001
+        subject=subject, items=given["items"], to_everybody=given["to_everybody"], by=by, now=now, request=request_id(request._request),  # noqa: SLF001
     )  # fmt: skip
     return Response({"items": changed})
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, grants, guardianship, kin
+from consent import audit, grants, guardianship, holds, kin, protection
 from consent.audit import Event
 from consent.models import Adoption, Grant, Guardianship, JointAct, Organization, Person, Subject
 from consent.refusal import Absent, Because, Refusal
@@ -36,7 +36,8 @@ def record(
 ) -> tuple[UUID, bool]:
     """Give the record a new identity and link the adoptive parents. Returns the new id, and whether it was done now.
 
-    `by`: staff of a municipality. Old links, consents, waiting acts and logins end; the old record is locked. The
+    `by`: staff of a municipality. Old links, consents, waiting acts and logins end; the old record is locked.
+    What protected the old one (hidden places, measures, holds) protects the new one. The
     caller ends its tokens (`smart.severing`). Raises Absent, Refusal, UnableToLink.
     """
     if (
@@ -55,6 +56,8 @@ def record(
     if not parents or any(parent.person.pk in former for parent in parents):
         raise Refusal("養親を指定してください / name the adoptive parents, not former ones", place="parents")
     new = Subject.objects.create(birth_on=old.birth_on, created_at=now)
+    protection.carry(old=old, new=new, by=by, now=now)
+    holds.carry(old=old, new=new, by=by, now=now)
     _close(old, by, now)
     rekeying.move(old.pk, new.pk, _patient(old.birth_on, name), now=now)
     Person.objects.filter(own_subject=old).update(own_subject=new)

@@ -10,7 +10,7 @@ import pytest
 
 from consent import complaints, death, glass, guardianship, holds, kin, protection, proxies
 from consent.guardianship import FreezeReason
-from consent.models import Guardianship, LegalHold, Organization, Person, Subject
+from consent.models import Guardianship, LegalHold, Organization, Person, ProtectionCase, Subject
 from consent.refusal import Absent, Refusal
 from phr.trust import adoption
 from tests.consent.people import People
@@ -138,3 +138,62 @@ def test_nobody_answers_her_own_or_her_familys_complaint(family: People, institu
     father = hired(family.ichiro, institution.clerk.organization or family.city)
     told(lambda: complaints.answer(complaint=asked, text="問題ありません", by=father, now=now))
     assert complaints.answer(complaint=asked, text="直します", by=institution.clerk, now=now).state == "answered"
+
+
+# -- what protects is undone by who may ----------------------------------------------------------------
+
+
+@pytest.mark.G("06", "08")
+def test_a_closed_case_shows_no_place_that_a_measure_hid(family: People, now: datetime) -> None:
+    hide: dict[str, Any] = {"subject": family.hana, "now": now}
+    for reason in (protection.Reason.SUPPORT_MEASURE, protection.Reason.COURT_ORDER):
+        protection.set_location(hidden=True, reason=reason, by=family.sato, **hide)
+        case = protection.ask(subject=family.hana, by=family.ichiro, now=now)
+        protection.close(case=case, outcome=protection.Outcome.UNFOUNDED, by=family.sato, now=now)
+        family.hana.refresh_from_db()
+        assert family.hana.location_hidden, reason
+        for other in (family.mori, family.kondo)[: 2 if reason == "support-measure" else 1]:  # a clinic, another city
+            told(lambda by=other: protection.set_location(hidden=False, reason=protection.Reason.ENDED, by=by, **hide))
+        protection.set_location(hidden=False, reason=protection.Reason.ENDED, by=family.sato, **hide)
+        family.hana.refresh_from_db()
+        assert not family.hana.location_hidden
+    case = protection.ask(subject=family.hana, by=family.ichiro, now=now)
+    protection.close(case=case, outcome=protection.Outcome.UNFOUNDED, by=family.sato, now=now)
+    family.hana.refresh_from_db()
+    assert not family.hana.location_hidden  # the measures are over
+
+
+@pytest.mark.G("06")
+def test_no_clinic_takes_back_what_a_municipality_froze(family: People, now: datetime) -> None:
+    link = link_of(family.ichiro, family.hana)
+    nurse = Person.objects.create(username="nurse", name="看護師", organization=family.clinic)
+    for frozen_by, wrong, right in (
+        (family.sato, (family.mori, nurse), (family.mori, family.kondo)),
+        (family.mori, (family.sato, family.kondo), (nurse, family.mori)),
+    ):
+        guardianship.set_frozen(guardianship=link, by=frozen_by, reason=FreezeReason.REVIEW, now=now)
+        told(lambda w=wrong: guardianship.unfreeze(guardianship=link, by=w[0], second=w[1], now=now))
+        guardianship.unfreeze(guardianship=link, by=right[0], second=right[1], now=now)
+        assert link.state == Guardianship.State.ACTIVE
+
+
+@pytest.mark.G("19")
+def test_an_adopted_child_stays_protected(family: People, now: datetime) -> None:
+    hide: dict[str, Any] = {"subject": family.hana, "now": now}
+    protection.set_location(hidden=True, reason=protection.Reason.SUPPORT_MEASURE, by=family.sato, **hide)
+    protection.ask(subject=family.hana, by=family.yuki, now=now)
+    holds.place(
+        subject=family.hana, kind=LegalHold.Kind.CHILD_PROTECTION, reason="r", until=None, by=family.sato, now=now
+    )
+    parents = [adoption.Parent(family.mei, Guardianship.Evidence.FAMILY_REGISTER, (now + timedelta(days=300)).date())]
+    id, _ = adoption.record(
+        child=family.hana.pk, name="x", parents=parents, starts_on=now.date(), by=family.kondo, now=now
+    )
+    new = Subject.objects.get(pk=id)
+    assert new.location_hidden
+    assert [hold.kind for hold in holds.standing(new, now=now)] == ["child-protection"]
+    [case] = ProtectionCase.objects.filter(subject=new, closed_at=None)
+    assert case.asked_by == family.kondo  # nobody of the old family stands in the new record
+    protection.close(case=case, outcome=protection.Outcome.WITHDRAWN, by=family.kondo, now=now)
+    new.refresh_from_db()
+    assert new.location_hidden
