@@ -308,7 +308,7 @@ def test_what_was_deleted_out_of_sight_was_never_there(family: Neighbourhood, vi
 
 
 @pytest.mark.G("07")
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", sorted(QUESTIONS.keys() - {"$document of what names it"}))  # Yuki's to make
 def test_a_frozen_father_is_told_what_he_was_told_without_a_link(family: Neighbourhood, name: str) -> None:
     """His token is a token that ended; with his token for his other child, Hana is as if he never had been hers."""
     hana, father, other = family.app("mother", patient="hana"), family.father, family.app("father", patient="ren")
@@ -328,7 +328,8 @@ def test_a_frozen_father_is_told_what_he_was_told_without_a_link(family: Neighbo
     assert asked(question, other, hidden, fixed) == never
     ended = asked(question, father, hidden, fixed)
     assert ended == asked(question, App("no such token"), hidden, fixed)
-    assert ended[0] == 401 or name == "metadata"
+    assert b"valueQuantity" not in ended[1]
+    assert ended[0] == 401 or "page" in name, "a second page is asked for where there is a first"
 
 
 def test_the_questions_can_tell(family: Neighbourhood, visible: set[str]) -> None:

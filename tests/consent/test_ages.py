@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent import rules
+from consent import rules, wording
+from consent.scope import Purpose
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,33 @@ def test_the_day_is_the_day_in_japan() -> None:
 def test_the_age_table(age: int, name: str | None) -> None:
     ceiling = rules.guardian_ceiling(age)
     assert (ceiling and ceiling.name) == name
+
+
+@pytest.mark.G("10")
+def test_a_guardian_keeps_everything_to_the_last_day_of_fourteen() -> None:
+    birth_on = date(2011, 6, 1)
+    fourteen, fifteen = (rules.age_on(birth_on, date(2026, *day)) for day in ((5, 31), (6, 1)))
+    assert (fourteen, fifteen) == (14, 15)
+    assert (rules.guardian_ceiling(fourteen), rules.guardian_ceiling(fifteen)) == (rules.FULL, rules.STANDARD)
+
+
+@pytest.mark.G("10")
+def test_the_ages_that_are_told_twice_agree() -> None:
+    """Where a young person signs in, her guardian's view narrows; where she is of age, it ends."""
+    starts = [start for start, _ in rules.AGE_TABLE]
+    assert starts == sorted(set(starts)) and starts[0] == 0
+    assert [start for start, ceiling in rules.AGE_TABLE if ceiling == rules.STANDARD] == [rules.OWN_LOGIN_AGE]
+    assert [start for start, ceiling in rules.AGE_TABLE if ceiling is None] == [rules.ADULT_AGE]
+    assert rules.OWN_LOGIN_AGE <= rules.OWN_CONSENT_AGE < rules.ADULT_AGE
+
+
+def test_every_purpose_has_words_and_is_of_one_kind() -> None:
+    purposes = {str(purpose) for purpose in Purpose}
+    assert set(wording.PURPOSES) == purposes
+    assert all(ja and en for ja, en in wording.PURPOSES.values())
+    assert not purposes & rules.PROHIBITED_PURPOSES
+    by_provision_only = purposes - {str(purpose) for purpose in rules.CARE_PURPOSES}
+    assert by_provision_only == {"HRESCH"}, "a purpose outside care is answered by a provision (IT-07)"
 
 
 @pytest.mark.parametrize(
