@@ -6,6 +6,7 @@ The erasing itself is `phr.trust.erasing`. Source: trust rules IT-14, G-10, G-14
 from __future__ import annotations
 
 from datetime import datetime, time, timedelta
+from uuid import UUID
 
 from django.db import transaction
 
@@ -13,9 +14,11 @@ from consent import audit, guardianship, holds, joint, rules
 from consent.audit import Event
 from consent.decide import Capacity, consenting
 from consent.in_force import in_force_between
-from consent.models import Erasure, JointAct, Person, Subject
+from consent.models import Erasure, JointAct, Person, Subject, Transfer
 from consent.notices import Kind, family_of, tell
 from consent.refusal import Absent, Because, Refusal
+
+MOVED_OUT_KEPT = timedelta(days=30)  # after the other trust has signed for it: time to find what is missing
 
 
 @transaction.atomic
@@ -69,12 +72,20 @@ def due(*, now: datetime) -> list[int]:
     return list(found.values_list("pk", flat=True)[:1000])
 
 
+def moved_out(*, now: datetime) -> list[UUID]:
+    """The records that left for another trust, which has signed for them long enough ago: nobody can open them here,
+    nor ask that they be erased. Not those a hold keeps."""
+    gone = Transfer.objects.filter(state=Transfer.State.CONFIRMED, confirmed_at__lte=now - MOVED_OUT_KEPT)
+    found = Subject.objects.filter(state=Subject.State.LOCKED, pk__in=gone.values("subject")).order_by("pk")[:1000]
+    return [subject.pk for subject in found if not holds.standing(subject, now=now)]
+
+
 def still_wanted(erasure: Erasure, *, now: datetime) -> str | None:
     """Why a due request must not be done now; None = do it. A hold, or nobody left who may want it."""
     if holds.standing(erasure.subject, now=now):
         return "hold"
-    if erasure.due_at > now:
-        return "not yet"
+    if erasure.due_at > now or Transfer.objects.filter(subject=erasure.subject, state=Transfer.State.PACKED).exists():
+        return "not yet"  # of what was handed over this is the only whole copy until the other trust signs
     in_force = in_force_between(erasure.asked_by_id, erasure.subject_id, now=now)
     if consenting(in_force, now) != erasure.capacity:
         return "who asked may not any more"

@@ -30,10 +30,12 @@ from consent.models import (
     Person,
     Provision,
     Subject,
+    Transfer,
 )
 from consent.notices import Kind, family_of, tell, tell_organization
 from phr.records import shredding
 from phr.records.shredding import Shredded
+from phr.trust import receiving
 
 Forget = Callable[[UUID, Person | None], None]  # tokens and credentials: of a record, and of an account that empties
 
@@ -41,6 +43,8 @@ Forget = Callable[[UUID, Person | None], None]  # tokens and credentials: of a r
 def run_due(*, now: datetime, forget: Forget) -> int:
     """Erase what is due, each by itself, and whatever of erased persons came back; returns how many records."""
     done = sum(run(id, now=now, forget=forget) for id in erasures.due(now=now))
+    for moved in erasures.moved_out(now=now):
+        done += again(moved, now=now, forget=forget)
     for subject in shredding.left_over():
         with transaction.atomic():
             shredding.shred(subject)
@@ -72,7 +76,8 @@ def run(id: int, *, now: datetime, forget: Forget) -> bool:
 
 @transaction.atomic
 def again(id: UUID, *, now: datetime, forget: Forget) -> bool:
-    """Erase once more what a restored backup brought back; its request was done before. False: erased, or not here."""
+    """Erase what needs no request any more: what a restored backup brought back, or what moved out and was signed for.
+    False: erased, or not here."""
     subject = Subject.objects.select_for_update().filter(pk=id).exclude(state=Subject.State.ERASED).first()
     if subject is None:
         return False
@@ -87,6 +92,7 @@ def _erase(subject: Subject, *, now: datetime, forget: Forget) -> Shredded:
         state=Subject.State.ERASED, birth_on=None, consent_epoch=F("consent_epoch") + 1
     )
     _end_rights(subject, now)
+    _hide_birth(subject)
     _tell_recipients(subject, now)
     Notice.objects.filter(subject=subject, person__isnull=False).delete()
     tell(Kind.RECORD_ERASED, to=family, subject=None, now=now)
@@ -112,6 +118,20 @@ def _end_rights(subject: Subject, now: datetime) -> None:
     waiting.update(state=joint.State.REFUSED, settled_at=now)
     tickets = Complaint.objects.filter(subject=subject).exclude(state=Complaint.State.CLOSED)
     tickets.update(state=Complaint.State.CLOSED, closed_at=now)  # nobody can read their words any more
+
+
+def _hide_birth(subject: Subject) -> None:
+    """A guardian's link begins with the birth and may end with adulthood, a package's manifest names the day: what
+    stays tells the year, and of the manifest the digest that its receipt names."""
+    grown = None if subject.birth_on is None else rules.first_day_of(subject.birth_on, rules.ADULT_AGE)
+    for link in Guardianship.objects.filter(subject=subject):
+        link.starts_on = link.starts_on.replace(month=1, day=1)
+        if link.ends_on is not None and link.ends_on == grown:
+            link.ends_on = link.ends_on.replace(month=12, day=31)
+        link.save(update_fields=["starts_on", "ends_on"])
+    for move in Transfer.objects.filter(subject=subject, manifest__isnull=False):
+        move.manifest = {"digest": receiving.digest_kept(move.manifest)}
+        move.save(update_fields=["manifest"])
 
 
 def _tell_recipients(subject: Subject, now: datetime) -> None:

@@ -102,6 +102,12 @@ def digest_of(manifest: Told) -> str:
     return sha256(body.canonical(manifest)).hexdigest()
 
 
+def digest_kept(manifest: Told | None) -> str:
+    """The digest of a manifest as a Transfer keeps it: whole, or only its digest once the record is erased."""
+    told = manifest or {}
+    return str(told["digest"]) if set(told) == {"digest"} else digest_of(told)
+
+
 # -- reading a package -------------------------------------------------------------------------------
 
 

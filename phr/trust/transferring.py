@@ -31,7 +31,7 @@ from consent.in_force import in_force_between
 from consent.models import JointAct, Person, Subject, Transfer
 from consent.notices import Kind, family_of, tell
 from consent.refusal import Absent, Because, Refusal
-from phr.records import body
+from phr.records import body, disclosing
 from phr.trust import porting, receiving
 from phr.trust.acting import caller_for
 from phr.trust.packing import MANIFEST
@@ -87,7 +87,8 @@ def pack(
 ) -> Transfer:
     """Write the signed package and lock the record, in one transaction: should either fail, nothing has happened.
 
-    `by`: our own address. Raises Refusal: not asked for, or who asked is entitled no more.
+    `by`: our own address. Raises Refusal: not asked for, who asked is entitled no more, or something of the record is
+    kept from her and would stay behind, locked and unseen.
     """
     subject = Subject.objects.select_for_update().get(pk=transfer.subject_id)
     current = Transfer.objects.select_for_update(of=("self",)).select_related("asked_by").get(pk=transfer.pk)
@@ -116,7 +117,7 @@ def confirm(*, receipt: Told, public_key: str, now: datetime) -> Transfer:
     found = Transfer.objects.select_for_update().filter(pk=_transfer_of(receipt), state=State.PACKED).first()
     if found is None:
         raise Absent
-    if receipt.get("digest") != receiving.digest_of(found.manifest or {}):
+    if receipt.get("digest") != receiving.digest_kept(found.manifest):
         raise Refusal("別のパッケージの受領書です / a receipt for another package", place="digest")
     found.state, found.receipt, found.confirmed_at = State.CONFIRMED, receipt, now
     found.save(update_fields=["state", "receipt", "confirmed_at"])
@@ -173,7 +174,16 @@ def _write(
     into.flush()
     into.seek(0)
     with zipfile.ZipFile(into) as package:
-        return dict(json.loads(package.read(MANIFEST)))
+        manifest = dict(json.loads(package.read(MANIFEST)))
+        with package.open("fhir.ndjson") as lines:
+            packed = {(told["resourceType"], told["id"]) for told in map(json.loads, lines)}
+    if disclosing.alone_about(subject.pk, but=porting.PROJECTIONS) - packed:
+        into.seek(0)
+        into.truncate()
+        raise Refusal("本人に見せていない記録が残るため、移転できません。職員が先に扱いを決めます"
+                      " / something kept from who asked would stay behind: staff must settle it first",
+                      because=Because.CONFLICT)  # fmt: skip
+    return manifest
 
 
 def _say(event: Event, transfer: Transfer, by: Person | None, now: datetime, **more: str) -> None:
