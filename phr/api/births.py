@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from consent.models import Guardianship, Organization, Person
 from consent.refusal import Absent, Refusal
+from phr.api.fields import Day
 from phr.api.frame import endpoint, require_fresh, staff_of
 from phr.api.guardianship import DESKS, known
 from phr.caller import request_id
@@ -53,24 +54,24 @@ class NewLoss(serializers.Serializer[Any]):
     mother = serializers.UUIDField()
     episode = serializers.RegexField(ID)
     loss = serializers.ChoiceField([str(one) for one in loss.Loss])
-    on = serializers.DateField()
+    on = Day()
 
 
 class NewDeath(serializers.Serializer[Any]):
     record = serializers.UUIDField()
-    on = serializers.DateField()
+    on = Day()
 
 
 class ParentShape(serializers.Serializer[Any]):
     person = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     evidence = serializers.ChoiceField(Guardianship.Evidence.choices)
-    review_on = serializers.DateField()
+    review_on = Day()
 
 
 class NewAdoption(serializers.Serializer[Any]):
     record = serializers.UUIDField()
     name = serializers.CharField(max_length=100)
-    starts_on = serializers.DateField()
+    starts_on = Day()
     parents = ParentShape(many=True, allow_empty=False, max_length=2)
 
 

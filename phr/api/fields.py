@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -9,6 +10,8 @@ from rest_framework import serializers
 
 from consent.scope import Category
 
+YEARS = (1900, 2200)
+NO_MOMENT = "1900年から2200年までです / from 1900 to 2200"
 NAMES = {str(category.name): int(category) for category in Category}
 
 
@@ -25,6 +28,29 @@ class Categories(serializers.Field[int, Any, Any, Any]):
 
     def to_representation(self, value: int) -> list[str]:
         return [name for name, bit in NAMES.items() if value & bit]
+
+
+class Moment(serializers.DateTimeField):
+    """A moment that calendars and the database can reckon with."""
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            found: datetime = super().to_internal_value(value)
+        except OverflowError:
+            raise serializers.ValidationError(NO_MOMENT) from None
+        if not YEARS[0] <= found.year <= YEARS[1]:
+            raise serializers.ValidationError(NO_MOMENT)
+        return found
+
+
+class Day(serializers.DateField):
+    """A day of the same years."""
+
+    def to_internal_value(self, value: Any) -> date:
+        found: date = super().to_internal_value(value)
+        if not YEARS[0] <= found.year <= YEARS[1]:
+            raise serializers.ValidationError(NO_MOMENT)
+        return found
 
 
 def text(longest: int = 200, **more: Any) -> serializers.CharField:

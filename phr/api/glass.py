@@ -19,6 +19,7 @@ from consent.glass import Why
 from consent.models import EmergencyAccess, Organization, Person
 from consent.refusal import Absent
 from consent.rules import GLASS_PURPOSES
+from phr.api.fields import Day
 from phr.api.frame import endpoint, read_at_desk, require_fresh, staff_of
 from phr.api.readers import reader_of
 from phr.smart import emergency, step_up
@@ -37,7 +38,7 @@ class Number(serializers.Serializer[Any]):
 class Name(serializers.Serializer[Any]):
     family = serializers.CharField(max_length=100)
     given = serializers.CharField(max_length=100)
-    birth_date = serializers.DateField()
+    birth_date = Day()
 
 
 class WhyBody(serializers.Serializer[Any]):

@@ -23,6 +23,7 @@ from consent.proofs import Proof, proof_of
 from consent.refusal import Because, Refusal
 from consent.scope import Category
 from consent.signing import public_key
+from phr.api.fields import Moment
 from phr.api.frame import endpoint, person_of, record_of
 from phr.caller import request_id
 from phr.trust.log_pages import LogReading, Wanted, names_of
@@ -35,8 +36,8 @@ OPEN = ("at", "event", "subject", "purpose")  # of a proof: what everybody who s
 class Query(serializers.Serializer[Any]):
     """What a list of lines may be narrowed to. Every value may be given several times."""
 
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
+    since = Moment(required=False)
+    until = Moment(required=False)
     event = serializers.ListField(child=serializers.CharField(max_length=32), required=False, max_length=20)
     role = serializers.ListField(child=serializers.CharField(max_length=10), required=False, max_length=10)
     purpose = serializers.ListField(child=serializers.CharField(max_length=16), required=False, max_length=20)

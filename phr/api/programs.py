@@ -16,8 +16,8 @@ from consent import board, governance, programs
 from consent.models import EthicsDecision, Organization, Person, Program, Recipient, Terms
 from consent.programs import Proposal
 from consent.refusal import Absent, Refusal
-from phr.api.fields import Categories, code, number, text
-from phr.api.frame import endpoint, staff_of
+from phr.api.fields import Categories, Moment, code, number, text
+from phr.api.frame import endpoint, require_fresh, staff_of
 
 OPERATOR = Organization.Kind.OPERATOR
 
@@ -63,8 +63,8 @@ class NewProgram(serializers.Serializer[Any]):
     duo = serializers.ListField(child=code(13), default=list, max_length=10)
     profiling = serializers.BooleanField(default=False)
     onward = serializers.BooleanField(default=False)
-    data_low = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    data_high = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    data_low = Moment(required=False, allow_null=True, default=None)
+    data_high = Moment(required=False, allow_null=True, default=None)
 
 
 class Seat(serializers.Serializer[Any]):
@@ -141,6 +141,8 @@ def close_program(request: Request, id: UUID) -> Response:
 def decide(request: Request, given: dict[str, Any]) -> Response:
     """Write down what the data ethics board decided; a stop counts at once (IT-30)."""
     staff = staff_of(request, OPERATOR)
+    if given["outcome"] != EthicsDecision.Outcome.STOP:  # to stop, nothing may stand in the way
+        require_fresh(request, now=timezone.now())
     made = board.decide(
         about=_about(given), outcome=given["outcome"], members=_members(given["members"]), reasons=given["reasons"],
         valid_until=given["valid_until"], by=staff, now=timezone.now(),

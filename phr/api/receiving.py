@@ -23,7 +23,7 @@ from consent.duo import Intended, known_use
 from consent.models import Benefit, Notice, Program, Provision, ProvisionRequest, Recipient
 from consent.provisions import Asking
 from consent.refusal import Absent, Because, Refusal
-from phr.api.fields import Categories, code, number, text
+from phr.api.fields import Categories, Day, Moment, code, number, text
 from phr.api.frame import endpoint
 from phr.api.notices import NoticeShape
 from phr.trust import providing
@@ -48,9 +48,9 @@ class NewRequest(serializers.Serializer[Any]):
     purpose = code(16)
     categories = Categories()
     level = serializers.IntegerField(min_value=1, max_value=3)
-    until = serializers.DateTimeField()
-    data_low = serializers.DateTimeField(required=False, allow_null=True, default=None)
-    data_high = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    until = Moment()
+    data_low = Moment(required=False, allow_null=True, default=None)
+    data_high = Moment(required=False, allow_null=True, default=None)
     profiling = serializers.BooleanField(default=False)
     onward = serializers.BooleanField(default=False)
     intended = Use(required=False, allow_null=True, default=None)
@@ -81,7 +81,7 @@ class HandedPage(serializers.Serializer[Any]):
 
 
 class ReportBody(serializers.Serializer[Any]):
-    period_from = serializers.DateField()
+    period_from = Day()
     used_for = text(4000)
     persons_with_access = number()
     handed_on = serializers.BooleanField()

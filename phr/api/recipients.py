@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from consent import classes, overdue, recipients
 from consent.models import Organization, Person, Recipient
 from consent.refusal import Absent, Refusal
-from phr.api.fields import code, number, text
-from phr.api.frame import endpoint, staff_of
+from phr.api.fields import Day, code, number, text
+from phr.api.frame import endpoint, require_fresh, staff_of
 
 OPERATOR = Organization.Kind.OPERATOR
 
@@ -32,7 +32,7 @@ class RecipientShape(serializers.Serializer[Recipient]):
     class_from = serializers.DateTimeField(source="organization.class_from", allow_null=True)
     certification = serializers.CharField()
     certified_until = serializers.DateTimeField()
-    contract_ends_on = serializers.DateField()
+    contract_ends_on = Day()
     purposes = serializers.ListField(child=serializers.CharField())
     profiling = serializers.BooleanField()
     processor_of = serializers.IntegerField(source="processor_of_id", allow_null=True)
@@ -51,7 +51,7 @@ class NewRecipient(serializers.Serializer[Any]):
     address = text()
     representative = text(100)
     contract_ref = code()
-    contract_ends_on = serializers.DateField()
+    contract_ends_on = Day()
     certification = text(100)
     certified_until = serializers.DateTimeField()
     purposes = serializers.ListField(child=code(16), max_length=20)
@@ -61,7 +61,7 @@ class NewRecipient(serializers.Serializer[Any]):
 
 
 class Renewed(serializers.Serializer[Any]):
-    contract_ends_on = serializers.DateField(required=False)
+    contract_ends_on = Day(required=False)
     certified_until = serializers.DateTimeField(required=False)
 
 
@@ -99,7 +99,7 @@ def list_recipients(request: Request) -> Response:
 @endpoint("POST", takes=NewRecipient, gives=RecipientShape, scope="trust.write", status=201)
 def register_recipient(request: Request, given: dict[str, Any]) -> Response:
     """Enter an organisation into the registry."""
-    staff = _desk(request)
+    staff = _proved(request)
     organization = Organization.objects.filter(pk=given.pop("organization")).first()
     if organization is None:
         raise Refusal("組織がありません / no such organization", place="organization")
@@ -115,14 +115,14 @@ def register_recipient(request: Request, given: dict[str, Any]) -> Response:
 @endpoint("POST", takes=Renewed, gives=RecipientShape, scope="trust.write")
 def renew_recipient(request: Request, id: int, given: dict[str, Any]) -> Response:
     """A renewed contract or certificate: permits stand again from the commit."""
-    staff = _desk(request)
+    staff = _proved(request)
     return _told(recipients.renew(recipient=_found(id), by=staff, now=timezone.now(), **given))
 
 
 @endpoint("POST", takes=Purposes, gives=RecipientShape, scope="trust.write")
 def recipient_purposes(request: Request, id: int, given: dict[str, Any]) -> Response:
     """What it may receive for."""
-    staff = _desk(request)
+    staff = _proved(request)
     found = _found(id)
     return _told(recipients.set_purposes(recipient=found, purposes=given["purposes"], by=staff, now=timezone.now()))
 
@@ -137,7 +137,7 @@ def suspend_recipient(request: Request, id: int, given: dict[str, Any]) -> Respo
 @endpoint("POST", gives=RecipientShape, scope="trust.write")
 def resume_recipient(request: Request, id: int) -> Response:
     """Let a suspended one receive again."""
-    staff = _desk(request)
+    staff = _proved(request)
     return _told(recipients.resume(recipient=_found(id), by=staff, now=timezone.now()))
 
 
@@ -151,14 +151,14 @@ def end_recipient(request: Request, id: int) -> Response:
 @endpoint("POST", gives=Entered, scope="trust.write")
 def enter_class(request: Request, id: int) -> Response:
     """Let it enter the class of its kind: whoever permitted the class is told, and it waits a week (IT-03)."""
-    staff = _desk(request)
+    staff = _proved(request)
     return Response({"class_from": classes.enter(organization=_found(id).organization, by=staff, now=timezone.now())})
 
 
 @endpoint("POST", gives=Entered, scope="trust.write")
 def organization_class(request: Request, id: int) -> Response:
     """The same for an organisation without a contract with the trust: a new clinic, which receives for care alone."""
-    staff = _desk(request)
+    staff = _proved(request)
     organization = Organization.objects.filter(pk=id).first()
     if organization is None:
         raise Absent
@@ -168,7 +168,7 @@ def organization_class(request: Request, id: int) -> Response:
 @endpoint("POST", takes=Onward, scope="trust.write", status=204)
 def list_onward(request: Request, id: int, given: dict[str, Any]) -> Response:
     """List a case in which it may hand on (IT-21)."""
-    staff = _desk(request)
+    staff = _proved(request)
     giver, taker = _found(id), Recipient.objects.filter(pk=given.pop("taker")).first()
     if taker is None:
         raise Refusal("相手がありません / no such recipient", place="taker")
@@ -186,6 +186,13 @@ def sweep_overdue(request: Request) -> Response:
 
 def _desk(request: Request) -> Person:
     return staff_of(request, OPERATOR)
+
+
+def _proved(request: Request) -> Person:
+    """For what lets data flow. To suspend or end needs no fresh proof."""
+    by = _desk(request)
+    require_fresh(request, now=timezone.now())
+    return by
 
 
 def _found(id: int) -> Recipient:
