@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,18 @@ def test_links_that_are_not_made(family: People, now: datetime, change: object) 
     with pytest.raises(UnableToLink):
         link(family, now, **change(family))  # type: ignore[operator]
     assert Guardianship.objects.count() == count
+
+
+@pytest.mark.G("04")
+def test_a_review_is_due_in_24_months_at_the_latest_to_the_day(family: People, now: datetime) -> None:
+    latest = date(2028, 4, 1)
+    assert link(family, now, review_on=latest).review_on == latest
+    renewed = link_of(family.yuki, family.hana)
+    told: dict[str, Any] = {"guardianship": renewed, "evidence": E.FAMILY_REGISTER, "by": family.sato, "now": now}
+    with pytest.raises(UnableToLink):
+        guardianship.renew(review_on=latest + timedelta(days=1), **told)
+    guardianship.renew(review_on=latest, **told)
+    assert renewed.review_on == latest
 
 
 def test_a_clinic_verifies_in_person_unless_suspended(family: People, now: datetime) -> None:

@@ -19,6 +19,7 @@ from phr.records.reading import Refused
 from phr.smart.models import Launch
 from phr.trust.log_names import named
 from tests.family import Neighbourhood, pressure, secret, weight
+from tests.institution import trust
 from tests.trust.packages import asked, opened, package
 
 
@@ -41,6 +42,13 @@ def test_it_holds_every_row(family: Neighbourhood) -> None:
     tell(Kind.CASE_ANSWERED, to=[yuki], subject=YUKI, now=now)
     first = Grant.objects.get(subject=YUKI)
     grants.withdraw(grant=first, by=yuki, reason="もう要らない", now=now)
+    desk = trust(now)
+    university, hers = desk.recipient(), Subject.objects.get(pk=YUKI)
+    desk.entrusted(hers, yuki)
+    desk.given(hers, yuki, f"org:{university.organization_id}")
+    program = desk.program(university)
+    for _ in range(2):
+        assert desk.asked(program, university).provisions.filter(subject=YUKI).count() == 1
 
     found = package(mother, f"records/{YUKI}/disclosure")
     log = found.rows("log.ndjson")
@@ -50,9 +58,11 @@ def test_it_holds_every_row(family: Neighbourhood) -> None:
     last = named(AuditEntry.objects.all(), log[-1]["id"])
     assert last and len(log) == AuditEntry.objects.filter(subject=YUKI, id__lte=last.pk).count()
     assert log[-1]["event"] == "record:disclosed", "this disclosure is the last thing it tells"
-    assert len(found.rows("consents.ndjson")) == Grant.objects.filter(subject=YUKI).count() == 1
-    assert found.rows("consents.ndjson")[0]["ended_reason"] == "もう要らない"
-    assert len(found.rows("provisions.ndjson")) == Provision.objects.filter(subject=YUKI).count()
+    assert len(found.rows("consents.ndjson")) == Grant.objects.filter(subject=YUKI).count() == 2
+    assert "もう要らない" in {row["ended_reason"] for row in found.rows("consents.ndjson")}
+    handed = found.rows("provisions.ndjson")
+    assert len(handed) == Provision.objects.filter(subject=YUKI).count() == 2
+    assert {row["state"] for row in handed} == {"permitted"}
     assert len(found.rows("notices.ndjson")) == Notice.objects.filter(subject=YUKI, person=yuki).count()
     versions = {(row["reference"], row["version"], row["deleted"]) for row in found.rows("record.ndjson")}
     assert {(f"Observation/{one['id']}", 1, False), (f"Observation/{one['id']}", 2, False)} <= versions

@@ -268,6 +268,17 @@ def test_the_log_is_not_read_without_a_line(family: Neighbourhood) -> None:
     assert (answer.status, b"lines" in answer.content) == (503, False)
 
 
+@pytest.mark.G("17")
+def test_a_line_says_who_acted_as_guardian_of_whom(family: Neighbourhood) -> None:
+    assert at_hana(family).get(f"Patient/{HANA}").status == 200
+    assert family.mother.get(f"Patient/{YUKI}").status == 200
+    yuki = family.demo.people["yuki"].pk
+    reads = AuditEntry.objects.filter(event="record:read", person=yuki)
+    assert set(reads.values_list("capacity", "subject")) == {("guardian", HANA), ("self", YUKI)}
+    assert {x["role"] for x in lines(family.father, HANA, event="record:read")} == {"guardian"}
+    assert {x["role"] for x in lines(at_hana(family), HANA, event="record:read")} == {"you"}
+
+
 @pytest.mark.G("05", "12")
 def test_the_name_of_a_line_tells_nothing_of_others(family: Neighbourhood) -> None:
     """No number, no order, no distance; the proof and the cursor tell none either."""
