@@ -49,7 +49,8 @@ def decide(
     """Write down what the board decided. What it approves counts, what it stops is over: both from this commit.
 
     `members`: who sat, in which role. Raises Refusal: the board is too small or not diverse, no medical member where
-    special-care data (要配慮: level 2 or 3) is concerned, the proposer among them, no end of an approval, no benefit.
+    special-care data (要配慮: level 2 or 3) is concerned, the proposer among them or writing it down, no end of an
+    approval, no benefit.
     """
     operator(by)
     if not reasons.strip():
@@ -60,7 +61,7 @@ def decide(
         raise Refusal("承認には期限が必要です / an approval has an end", place="valid_until")
     current = _current(about)
     if outcome != Outcome.STOP:  # to stop, nothing may stand in the way
-        _check_board(current, members)
+        _check_board(current, members, by)
     made = EthicsDecision.objects.create(
         program=current if isinstance(current, Program) else None,
         recipient=current if isinstance(current, Recipient) else None,
@@ -96,7 +97,7 @@ def _current(about: About) -> About:
     return Terms.objects.select_for_update().get(pk=about.pk)
 
 
-def _check_board(about: About, members: Mapping[Person, str]) -> None:
+def _check_board(about: About, members: Mapping[Person, str], by: Person) -> None:
     if any(role not in Role.values for role in members.values()):
         raise Refusal("知られていない役割です / an unknown role", place="members")
     if len(members) < SEATS or len(set(members.values())) < ROLES or not all(map(is_operator, members)):
@@ -104,8 +105,8 @@ def _check_board(about: About, members: Mapping[Person, str]) -> None:
     special = not isinstance(about, Program) or about.level >= 2
     if special and Role.MEDICAL not in members.values():
         raise Refusal("要配慮情報には医療の委員が必要です / a medical member is needed", place="members")
-    if isinstance(about, Program) and about.proposed_by_id in {person.pk for person in members}:
-        raise Refusal("提案者は審査できません / who proposed it does not decide", place="members")
+    if isinstance(about, Program) and about.proposed_by_id in {by.pk, *(person.pk for person in members)}:
+        raise Refusal("提案者は審査も記録もできません / who proposed it neither decides nor records", place="members")
 
 
 def _follow(about: About, decision: EthicsDecision, by: Person, now: datetime) -> None:

@@ -47,6 +47,11 @@ class Trust:
     clerk: Person  # proposes and keeps the registry
     board: dict[Person, str]
 
+    @property
+    def chair(self) -> Person:
+        """Who writes down what the board decided: not who proposed it."""
+        return next(iter(self.board))
+
     # -- the desk ------------------------------------------------------------------------------
 
     def organization(self, name: str = "例示大学", kind: str = "research") -> Organization:
@@ -67,7 +72,7 @@ class Trust:
 
     def approved(self, about: Recipient | Terms | Program, outcome: str = "approve", **more: Any) -> EthicsDecision:
         """The board's word on anything, for ten years."""
-        told: dict[str, Any] = {"members": self.board, "reasons": "審査の結果", "by": self.clerk, "now": self.now,
+        told: dict[str, Any] = {"members": self.board, "reasons": "審査の結果", "by": self.chair, "now": self.now,
                                 "valid_until": self.now + 12 * LONG}  # fmt: skip
         return board.decide(about=about, outcome=outcome, **(told | more))
 
@@ -76,7 +81,7 @@ class Trust:
 
     def decided(self, program: Program, outcome: str = "approve", **more: Any) -> None:
         told: dict[str, Any] = {
-            "about": program, "outcome": outcome, "members": self.board, "reasons": "審査の結果", "by": self.clerk,
+            "about": program, "outcome": outcome, "members": self.board, "reasons": "審査の結果", "by": self.chair,
             "now": self.now, "valid_until": self.now + LONG,
         }  # fmt: skip
         board.decide(**(told | more))

@@ -16,7 +16,7 @@ from consent import mandates
 from consent.models import Mandate, Organization, Terms
 from consent.refusal import Absent
 from phr.api.fields import text
-from phr.api.frame import endpoint, person_of, record_of, staff_of
+from phr.api.frame import endpoint, person_of, record_of, require_fresh, staff_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -81,6 +81,7 @@ def terms_text(request: Request, sha256: str) -> Response:
 def publish_terms(request: Request, given: dict[str, str]) -> Response:
     """Publish the next version. New provisions wait for its acceptance; reading goes on."""
     staff = staff_of(request, Organization.Kind.OPERATOR)
+    require_fresh(request, now=timezone.now())
     made = mandates.publish(text_ja=given["text_ja"], text_en=given["text_en"], by=staff, now=timezone.now())
     return Response(TermsShape(made).data, status=201)
 

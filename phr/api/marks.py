@@ -70,7 +70,8 @@ def desk_mark_release(request: Request, subject: UUID, given: dict[str, Any]) ->
     by, now = staff_of(request, *CLINICS), timezone.now()
     require_fresh(request, now=now)
     changed = confidentiality.release(
-        subject=subject, items=given["items"], to_everybody=given["to_everybody"], by=by, now=now, request=request_id(request._request),  # noqa: SLF001
+        subject=subject, items=given["items"], to_everybody=given["to_everybody"], by=by, now=now,
+        request=request_id(request._request),  # noqa: SLF001
     )  # fmt: skip
     return Response({"items": changed})
 

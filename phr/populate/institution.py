@@ -68,7 +68,13 @@ def found(family: DemoFamily, *, now: datetime, password: str | None = None) -> 
         (program, "目的と項目が釣り合い、結果が本人に返ります。"),
     ):
         ethics.decide(
-            about=about, outcome="approve", members=board, by=clerk, now=now, valid_until=now + TERM, reasons=reasons
+            about=about,
+            outcome="approve",
+            members=board,
+            by=next(iter(board)),
+            now=now,
+            valid_until=now + TERM,
+            reasons=reasons,
         )
     terms = mandates.current()
     assert terms is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,13 @@ class Desk:
     def __init__(self, person: Person) -> None:
         self.http = Client(raise_request_exception=False)
         self.http.force_login(person)
+        self.proved(timezone.now())
+
+    def proved(self, at: datetime) -> None:
+        """She proved who she is with her card then."""
+        session = self.http.session
+        session["acr"], session["authenticated_at"] = "aal3", int(at.timestamp())
+        session.save()
 
     def ask(self, method: str, path: str, told: Any = None) -> Answer:
         body = b"" if told is None else encoded(told)
@@ -104,14 +111,23 @@ def test_from_the_registry_to_a_program_that_runs(family: Neighbourhood, institu
         "program": good["id"], "outcome": "approve", "reasons": "可", "members": seats,
         "valid_until": (timezone.now() + timedelta(days=9)).isoformat(),
     }  # fmt: skip
-    assert desk.ask("POST", "desk/decisions", yes).status == 409  # not before the board
+    recorder, own = Desk(institution.chair), desk.ask("POST", "desk/decisions", yes)
+    assert (own.status, own.json["place"]) == (422, "members")  # who proposed it does not write it down either
+    assert recorder.ask("POST", "desk/decisions", yes).status == 409  # not before the board
     assert desk.ask("POST", f"desk/programs/{good['id']}/submit", {}).json["state"] == "review"
     assert call(family.mother, "GET", "programs").json == []
     no_doctor = [s for s in seats if s["role"] != "medical"]
-    assert desk.ask("POST", "desk/decisions", yes | {"members": no_doctor}).json["place"] == "members"
+    assert recorder.ask("POST", "desk/decisions", yes | {"members": no_doctor}).json["place"] == "members"
     assert desk.ask("POST", "desk/decisions", yes | {"members": [*seats, seats[0]]}).json["place"] == "members"
     assert desk.ask("POST", "desk/decisions", yes | {"recipient": 1}).status == 422
-    assert desk.ask("POST", "desk/decisions", yes).status == 201
+    recorder.proved(timezone.now() - timedelta(hours=1))
+    assert recorder.ask("POST", "desk/decisions", yes).status == 401
+    recorder.proved(timezone.now())
+    assert recorder.ask("POST", "desk/decisions", yes).status == 201
+    desk.proved(timezone.now() - timedelta(hours=1))
+    for path, given in ((f"{one}/resume", {}), (f"{one}/enter-class", {}), ("desk/recipients", entry)):
+        assert desk.ask("POST", path, given).status == 401, path
+    desk.proved(timezone.now())
     [shown] = call(family.mother, "GET", "programs").json
     assert (shown["benefit_ja"], shown["categories"], shown["purpose"]) == ("結果", ["GROWTH"], "HRESCH")
     assert shown["recipients"][0]["name"] == "学校法人 例示大学"

@@ -228,7 +228,7 @@ def test_recipients_and_terms_are_reviewed_too(institution: Trust, now: datetime
     assert terms is not None
     for about in (to, terms):
         made = board.decide(
-            about=about, outcome="approve", members=institution.board, reasons="可", by=institution.clerk, now=now,
+            about=about, outcome="approve", members=institution.board, reasons="可", by=institution.chair, now=now,
             valid_until=now + timedelta(days=1),
         )  # fmt: skip
         assert made.members.count() == 3
