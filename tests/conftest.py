@@ -24,6 +24,7 @@ from phr import embedded
 from phr.embedded import postgres_server
 from phr.embedded.household import fresh_oidc_key
 from tests.conformance.table import ConformanceTable
+from tests.evidence import Evidence
 
 JST = timezone(timedelta(hours=9))
 NOON = datetime(2026, 4, 1, 12, 0, tzinfo=JST)
@@ -69,6 +70,7 @@ hypothesis.settings.load_profile("tsumugi")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ConformanceTable())
+    config.pluginmanager.register(Evidence())
     if not IS_WORKER:
         SERVERS.enter_context(embedded.postgres(FOLDER / "postgres", durable=False))
 

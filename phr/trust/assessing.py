@@ -6,7 +6,7 @@ Counts and codes only: it may be handed to the certifying body as it is.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,29 @@ from consent.models import (
     Recipient,
     Transfer,
 )
+from phr.trust import junit
 from phr.trust.duties import duties
 
 Told = dict[str, Any]
 SOON = timedelta(days=90)
 
 
-def pack(*, tests: Path, since: datetime, until: datetime, now: datetime, public_key: Ed25519PublicKey) -> Told:
-    """Everything, as JSON. A duty without a test stands there with none."""
+def pack(
+    *,
+    tests: Path,
+    since: datetime,
+    until: datetime,
+    now: datetime,
+    public_key: Ed25519PublicKey,
+    outcomes: Mapping[str, str] | None = None,
+) -> Told:
+    """Everything, as JSON. A duty without a test stands there with none. `outcomes`: of a run (`junit.outcomes`)."""
     proved = proofs(tests)
     return {
         "since": since.isoformat(), "until": until.isoformat(), "made_at": now.isoformat(),
         "duties": [
-            {"id": id, "ja": ja, "en": en, "tests": proved.get(id, [])} for id, (ja, en) in duties().items()
+            {"id": id, "ja": ja, "en": en, "tests": proved.get(id, []), **_results(proved.get(id, []), outcomes)}
+            for id, (ja, en) in duties().items()
         ],
         "unproved": [id for id in duties() if id not in proved],
         "figures": figures(since=since, until=until, now=now, public_key=public_key),
@@ -61,6 +71,14 @@ def proofs(tests: Path) -> dict[str, list[str]]:
             for id in ids:
                 found.setdefault(id, []).append(f"{file.relative_to(tests.parent)}::{name}")
     return found
+
+
+def _results(tests: list[str], outcomes: Mapping[str, str] | None) -> Told:
+    """How each test ended, and the worst of them; nothing where no run was given."""
+    if outcomes is None:
+        return {}
+    each = {test: junit.of(test, outcomes) for test in tests}
+    return {"results": each, "result": junit.worst(each.values())}
 
 
 def _tests(body: list[ast.stmt], above: list[str], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
@@ -179,7 +197,8 @@ def as_markdown(told: Told) -> str:
 
 
 def _duty(duty: Told) -> str:
-    tests = "<br>".join(f"`{name}`" for name in duty["tests"]) or "—"
+    results = duty.get("results", {})
+    tests = "<br>".join(f"`{name}`" + (f" {results[name]}" if results else "") for name in duty["tests"]) or "—"
     return f"| {duty['id']} | {duty['ja']}<br>{duty['en']} | {tests} |"
 
 

@@ -95,3 +95,45 @@ def test_where_it_cannot_be_written(db: None, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CommandError, match="Cannot be written"):
         call_command("self_assessment", to=tmp_path / "file" / "x")
+
+
+@pytest.mark.IT("31")
+def test_without_tests_it_proves_nothing(db: None, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="checkout of the release"):
+        call_command("self_assessment", to=tmp_path / "to", tests=tmp_path / "nowhere")
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.IT("31")
+def test_on_a_database_that_is_not_migrated(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(**_: object) -> None:
+        Grant.objects.raw("SELECT id FROM consent_nothing")[0]
+
+    monkeypatch.setattr(assessing.governance, "report", missing)
+    with pytest.raises(CommandError, match="not migrated"):
+        call_command("self_assessment", to=tmp_path)
+
+
+@pytest.mark.IT("31")
+def test_it_says_how_the_tests_ended(db: None, tmp_path: Path) -> None:
+    tests, results = tmp_path / "tests", tmp_path / "results.xml"
+    tests.mkdir()
+    (tests / "test_x.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.IT('31')\ndef test_one(): ...\n@pytest.mark.IT('31')\ndef test_two(): ...\n"
+        "@pytest.mark.G('07')\ndef test_three(): ...\n@pytest.mark.G('08')\ndef test_four(): ...\n"
+    )
+    results.write_text(
+        '<testsuites><testsuite><testcase classname="tests.test_x" name="test_one[a]" time="1"/>'
+        '<testcase classname="tests.test_x" name="test_two"><failure message="x">&lt;</failure></testcase>'
+        '<testcase classname="tests.test_x" name="test_three"><properties/></testcase></testsuite></testsuites>'
+    )
+    told, text = assessed(tmp_path / "to", tests=tests, results=results)
+    found = {duty["id"]: duty["result"] for duty in told["duties"]}
+    assert (found["IT-31"], found["G-07"], found["G-08"], found["IT-14"]) == ("failed", "passed", "not run", "not run")
+    assert "`tests/test_x.py::test_two` failed" in text
+    results.write_text("<nothing/>")
+    with pytest.raises(CommandError, match="Not the results"):
+        call_command("self_assessment", to=tmp_path / "to", tests=tests, results=tmp_path / "none.xml")
+    with pytest.raises(CommandError, match="Not the results"):
+        call_command("self_assessment", to=tmp_path / "to", tests=tests, results=results)

@@ -9,11 +9,21 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 
 from consent.rules import JST
 from consent.signing import NoSigningKey, signing_key
-from phr.trust import assessing
+from phr.trust import assessing, junit
+
+NO_TESTS = (
+    "責務を証明する試験がありません。リリースのチェックアウトから実行してください。"
+    "No tests that prove a duty: run this from a checkout of the release (the image carries no tests)."
+)
+NO_DATABASE = (
+    "データベースが使えないか、移行されていません。manage.py migrate を実行してください。"
+    "The database is out of reach, or not migrated: run manage.py migrate."
+)
 
 
 class Command(BaseCommand):
@@ -29,7 +39,14 @@ class Command(BaseCommand):
             "--tests", type=Path, default=settings.BASE_DIR / "tests", metavar="FOLDER", help="試験の場所 / the tests"
         )
 
-    def handle(self, *args: Any, to: Path, year: int | None, tests: Path, **options: Any) -> None:
+        parser.add_argument(
+            "--results", type=Path, metavar="FILE",
+            help='試験の結果 / what pytest said: uv run pytest -m "IT or G" --junitxml=FILE',
+        )  # fmt: skip
+
+    def handle(
+        self, *args: Any, to: Path, year: int | None, tests: Path, results: Path | None = None, **options: Any
+    ) -> None:
         now = timezone.now()
         today = now.astimezone(JST)
         first = year or (today.year if today.month >= 4 else today.year - 1)
@@ -38,10 +55,15 @@ class Command(BaseCommand):
         since, until = (datetime(y, 4, 1, tzinfo=JST) for y in (first, first + 1))
         try:
             key = signing_key(settings.PHR_AUDIT_KEY).public_key()
-            told = assessing.pack(tests=tests, since=since, until=until, now=now, public_key=key)
+            if not assessing.proofs(tests):
+                raise CommandError(f"{tests}: {NO_TESTS}")
+            outcomes = _outcomes(results)
+            told = assessing.pack(tests=tests, since=since, until=until, now=now, public_key=key, outcomes=outcomes)
             to.mkdir(parents=True, exist_ok=True)
             (to / "self-assessment.json").write_text(json.dumps(told, ensure_ascii=False, indent=2), encoding="utf-8")
             (to / "self-assessment.md").write_text(assessing.as_markdown(told), encoding="utf-8")
+        except DatabaseError:
+            raise CommandError(NO_DATABASE) from None
         except NoSigningKey as error:
             raise CommandError(str(error)) from None
         except OSError as error:
@@ -52,3 +74,10 @@ class Command(BaseCommand):
             f"{to}: 責務 duties {proved}/{len(told['duties'])}、"
             f"監査ログ log {'問題なし no problem' if log['verified'] else '問題あり PROBLEMS'}"
         )
+
+
+def _outcomes(results: Path | None) -> dict[str, str] | None:
+    try:
+        return None if results is None else junit.outcomes(results)
+    except (junit.Unreadable, OSError):
+        raise CommandError(f"{results}: JUnit の結果ではありません。Not the results of a test run.") from None
