@@ -6,7 +6,7 @@ the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from consent.audit import Event
 from consent.decide import Caller
 from phr.records import store
 from phr.records.gateway import Records
+from phr.records.models import Resource
 from phr.records.reading import bounded, fetch
 from phr.records.scoping import SQL, Params, scope_sql
 from phr.records.store import Stored
@@ -67,6 +68,15 @@ def newest_row() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT coalesce(max(id), 0) FROM phr_resource")
         return int(cursor.fetchone()[0])
+
+
+def alone_about(subject: UUID, *, but: Collection[str]) -> set[tuple[str, str]]:
+    """Type and id of every current resource about this person and nobody else, whoever may see it.
+
+    `but`: types that do not count. Never to be shown: it is what a hand-over is held against.
+    """
+    found = Resource.objects.filter(subject=subject, subject2=None, deleted=False).exclude(type__in=but)
+    return set(found.values_list("type", "fhir_id"))
 
 
 def walk(caller: Caller, subject: UUID, *, clock: Clock, method: str, earlier: bool = True) -> Iterator[Stored]:
