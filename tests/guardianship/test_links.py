@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 import pytest
 from django.utils import timezone
 
-from consent import joint
+from consent import grants, joint
 from consent.models import Guardianship, Organization, Person, Subject
+from consent.scope import Clause
 from phr.populate import personas
 from phr.populate.cast import HANA, REN, YUKI
 from phr.smart.demo import APP
@@ -72,9 +73,21 @@ def test_parents_are_equal_and_learn_nothing_of_each_other(family: Neighbourhood
     mother, father = family.app("mother", patient="hana"), family.father
     assert mother.create(weight(HANA)).status == 201
     assert seen(mother, HANA) == seen(father, HANA) != set()
-    told = get(father, f"records/{HANA}/joint-acts").content + get(father, f"records/{HANA}/proxies").content
-    assert b"yuki" not in told
-    assert str(YUKI).encode() not in told
+    yuki, hana, now = person("yuki"), Subject.objects.get(pk=HANA), timezone.now()
+    aunt = Clause(
+        permit=True, actors=frozenset({f"person:{person('mei').pk}"}), purposes=frozenset({"FAMRQT"}),
+        categories=frozenset({"GROWTH"}), valid_to=now + timedelta(days=30),
+    )  # fmt: skip
+    let_in = grants.give(subject=hana, root=aunt, by=yuki, capacity="guardian", now=now)
+    act = joint.ask(kind=joint.Kind.CLOSING, subject=hana, by=yuki, now=now)
+    lists = {name: get(father, f"records/{HANA}/{name}") for name in ("joint-acts", "proxies", "consents", "log")}
+    assert [a["id"] for a in lists["joint-acts"].json] == [act.pk]
+    assert [p["grant"] for p in get(mother, f"records/{HANA}/proxies").json] == [let_in.pk]
+    assert lists["proxies"].json == [], "whom she let in is hers to know"
+    for name, answer in lists.items():
+        assert answer.status == 200, (name, answer)
+        for private in ("yuki", yuki.name, str(YUKI), f'"person":{yuki.pk},'):
+            assert private not in answer.content.decode(), (name, private)
 
 
 @pytest.mark.G("06")
