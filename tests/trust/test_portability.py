@@ -16,7 +16,9 @@ from django.db import connection
 from django.utils import timezone
 
 from consent.models import AuditEntry, Grant, Organization, Person, Subject, Transfer
+from consent.scope import Mark
 from phr.populate.cast import HANA, YUKI
+from phr.records.models import Resource
 from phr.smart.models import Launch
 from phr.trust import receiving, transferring
 from tests.conftest import APPEND_ONLY
@@ -188,6 +190,24 @@ def test_a_child_moves_on_the_word_of_both(family: Neighbourhood, tmp_path: Path
     with pytest.raises(CommandError, match="no such instruction"):
         call_command("transfer_record", pack=moved.json["id"], to=tmp_path / "x.zip")
     assert Subject.objects.get(pk=HANA).state == "active"
+
+
+@pytest.mark.IT("23")
+def test_nothing_stays_behind_unseen(family: Neighbourhood, tmp_path: Path) -> None:
+    """What is kept from the guardians cannot be packed on their word: the record is not locked over it."""
+    mother, to = family.app("mother", patient="hana"), {"to": "https://other.example"}
+    hidden = mother.made(weight(HANA))["id"]
+    post(mother, f"records/{HANA}/transfers/ask", to)
+    asked_for = post(family.father, f"records/{HANA}/transfers/ask", to).json["id"]
+    Resource.objects.filter(fhir_id=hidden).update(marks=int(Mark.CHILD_PROTECTION))
+    file = tmp_path / "x.zip"
+    with pytest.raises(CommandError, match="stay behind"):
+        call_command("transfer_record", pack=asked_for, to=file)
+    assert (Subject.objects.get(pk=HANA).state, Transfer.objects.get(pk=asked_for).state) == ("active", "asked")
+    assert not any(part.stat().st_size for part in tmp_path.iterdir())
+    Resource.objects.filter(fhir_id=hidden).update(marks=0)
+    call_command("transfer_record", pack=asked_for, to=file)
+    assert Subject.objects.get(pk=HANA).state == "locked"
 
 
 @pytest.mark.IT("23")
