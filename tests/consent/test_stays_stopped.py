@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.consent.people import People
 from tests.institution import Trust, one
 
 
-def joined(family: People, institution: Trust, actor: str, **more: object) -> Grant:
+def joined(family: People, institution: Trust, actor: str, **more: Any) -> Grant:
     """A consent of both guardians for their daughter."""
     grant = institution.given(family.hana, family.yuki, actor, capacity="guardian", **more)
     joint.agree(act=JointAct.objects.get(grant=grant), by=family.ichiro, now=institution.now)
