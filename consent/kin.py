@@ -17,7 +17,7 @@ from consent.models import Grant, Guardianship, Person
 
 def is_kin(person: Person, subject: UUID) -> bool:
     """Whether a record is of the person's own family, or was opened (or closed) to her by name."""
-    return subject in records_of(person) or _named(person, Grant.objects.filter(subject=subject).values("pk"))
+    return subject in records_of(person) or _named(person, subject)
 
 
 def are_kin(one: Person, other: Person) -> bool:
@@ -37,7 +37,7 @@ def records_of(person: Person) -> set[UUID]:
     return found | {id for id in own.values_list("own_subject_id", flat=True) if id is not None}
 
 
-def _named(person: Person, grants: object) -> bool:
-    """Whether one of these Grants, of whatever state, names the person: one let in, or shut out."""
-    told = Grant.objects.filter(pk__in=grants).annotate(told=Cast("root", TextField()))
+def _named(person: Person, subject: UUID) -> bool:
+    """Whether a Grant of this record, of whatever state, names the person: one let in, or shut out."""
+    told = Grant.objects.filter(subject=subject).annotate(told=Cast("root", TextField()))
     return told.filter(told__contains=f'"person:{person.pk}"').exists()

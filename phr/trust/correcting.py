@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from consent import audit, keys
+from consent import audit, keys, kin
 from consent.audit import Event
 from consent.decide import Caller, Capacity
 from consent.models import Correction, Organization, Person, Subject
@@ -71,10 +71,11 @@ def ask(
 def answer(*, correction: int, by: Person, caller: Caller, amended: bool, reasons: str, now: datetime) -> Correction:
     """The desk's answer, shown to the person. `amended`: the resource has a newer version by now, as any other change.
 
-    Raises Absent: not this office's; Refusal: answered before, no reasons for a no, nothing was changed.
+    Raises Absent: not this office's, one's own family's; Refusal: answered before, no reasons for a no, nothing was
+    changed.
     """
     named = Correction.objects.filter(pk=correction, organization=by.organization_id).first()
-    if named is None:
+    if named is None or kin.is_kin(by, named.subject_id):
         raise Absent
     keys.require_living(named.subject_id)
     found = Correction.objects.select_for_update().get(pk=named.pk)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from consent import complaints, death, glass, guardianship, holds, kin, protection, proxies
 from consent.guardianship import FreezeReason
-from consent.models import Guardianship, LegalHold, Organization, Person, ProtectionCase, Subject
+from consent.models import Correction, Guardianship, LegalHold, Organization, Person, ProtectionCase, Subject
 from consent.refusal import Absent, Refusal
-from phr.trust import adoption
+from phr.trust import adoption, correcting
+from phr.trust.acting import staff_caller
 from tests.consent.people import People
 from tests.institution import Trust
 
@@ -60,11 +62,11 @@ def test_no_staff_parent_decides_about_a_link(family: People, now: datetime) -> 
         ),
     ]  # fmt: skip
     for deed in deeds:
-        assert told(lambda d=deed: d(mother)) == told(lambda d=deed: d(stranger))
+        assert told(partial(deed, mother)) == told(partial(deed, stranger))
     # whether frozen or not, the answer is the same
-    before = [told(lambda d=d: d(mother)) for d in deeds[:2]]
+    before = [told(partial(d, mother)) for d in deeds[:2]]
     guardianship.set_frozen(guardianship=link, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
-    assert [told(lambda d=d: d(mother)) for d in deeds[:2]] == before
+    assert [told(partial(d, mother)) for d in deeds[:2]] == before
     assert told(lambda: guardianship.release(guardianship=link, by=mother, now=now)) == told(
         lambda: guardianship.release(guardianship=link, by=stranger, now=now)
     )
@@ -153,7 +155,7 @@ def test_a_closed_case_shows_no_place_that_a_measure_hid(family: People, now: da
         family.hana.refresh_from_db()
         assert family.hana.location_hidden, reason
         for other in (family.mori, family.kondo)[: 2 if reason == "support-measure" else 1]:  # a clinic, another city
-            told(lambda by=other: protection.set_location(hidden=False, reason=protection.Reason.ENDED, by=by, **hide))
+            told(partial(protection.set_location, hidden=False, reason=protection.Reason.ENDED, by=other, **hide))
         protection.set_location(hidden=False, reason=protection.Reason.ENDED, by=family.sato, **hide)
         family.hana.refresh_from_db()
         assert not family.hana.location_hidden
@@ -172,7 +174,7 @@ def test_no_clinic_takes_back_what_a_municipality_froze(family: People, now: dat
         (family.mori, (family.sato, family.kondo), (nurse, family.mori)),
     ):
         guardianship.set_frozen(guardianship=link, by=frozen_by, reason=FreezeReason.REVIEW, now=now)
-        told(lambda w=wrong: guardianship.unfreeze(guardianship=link, by=w[0], second=w[1], now=now))
+        told(partial(guardianship.unfreeze, guardianship=link, by=wrong[0], second=wrong[1], now=now))
         guardianship.unfreeze(guardianship=link, by=right[0], second=right[1], now=now)
         assert link.state == Guardianship.State.ACTIVE
 
@@ -197,3 +199,15 @@ def test_an_adopted_child_stays_protected(family: People, now: datetime) -> None
     protection.close(case=case, outcome=protection.Outcome.WITHDRAWN, by=family.kondo, now=now)
     new.refresh_from_db()
     assert new.location_hidden
+
+
+@pytest.mark.IT("14")
+def test_no_kin_answers_what_is_asked_to_be_corrected(family: People, father: Person, now: datetime) -> None:
+    asked = Correction.objects.create(
+        subject=family.hana, asked_by=family.yuki, capacity="guardian", organization=family.city, type="Observation",
+        fhir_id="x", version=1, asked_at=now, asked_key=1, asked=b"x",
+    )  # fmt: skip
+    caller = staff_caller(father, purpose="PUBHLTH", client="desk", request="")
+    given: dict[str, Any] = {"correction": asked.pk, "caller": caller, "amended": False, "reasons": "", "now": now}
+    assert told(lambda: correcting.answer(by=father, **given))[0] is Absent
+    assert told(lambda: correcting.answer(by=family.sato, **given))[0] is not Absent
