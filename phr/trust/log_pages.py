@@ -85,15 +85,15 @@ class LogReading:
     def page(self, wanted: Wanted, *, count: int, cursor: str | None = None) -> Page:
         """The newest lines first, from `cursor` on. Raises Refusal for a cursor that is not ours, AuditUnavailable."""
         found: list[Shown] = []
-        last: str | None = None
+        last = shown_last = cursor
         for looked, (place, line) in enumerate(self.walk(wanted, cursor)):
             if looked == AT_MOST:
                 return Page(found, last)
             if line is not None:
                 longer = log_view.collapsed([*found, line])
-                if len(longer) > count:
-                    return Page(found, last)
-                found = longer
+                if len(longer) > count:  # after the last line shown: whether hidden ones stand between does not show
+                    return Page(found, shown_last)
+                found, shown_last = longer, place
             last = place
         return Page(found, None)
 

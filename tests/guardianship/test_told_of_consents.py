@@ -8,9 +8,11 @@ import pytest
 from django.utils import timezone
 
 from consent import clauses, glass, grants, rules
+from consent.asking import Capacity
 from consent.models import Grant, Organization, Person, Subject
 from consent.scope import Clause
 from phr.populate.cast import HANA
+from phr.trust.log_pages import LogReading, Wanted
 from tests.family import Neighbourhood, weight
 from tests.guardianship.desk import done, get, person, post
 from tests.trust.packages import package
@@ -102,3 +104,26 @@ def test_no_organisation_is_named_to_a_guardian_while_the_place_is_hidden(family
     assert notices
     assert all("organization" not in told["detail"] for told in notices)
     assert PLACE in get(mother, f"records/{HANA}/consents/{one}").content.decode()  # she named it herself
+
+
+@pytest.mark.G("08")
+def test_a_page_of_the_log_ends_at_a_line_that_is_shown(family: Neighbourhood) -> None:
+    mother = family.app("mother", patient="hana")
+    mother.made(weight(HANA))
+    done(family.officer, f"desk/records/{HANA}/location", {"hidden": True, "reason": "support-measure"})
+    done(family.officer, f"desk/records/{HANA}/location", {"hidden": False, "reason": "ended"})
+    mother.made(weight(HANA))
+    reading = LogReading.of_person(
+        Subject.objects.get(pk=HANA), person=person("ichiro").pk, capacity=Capacity.GUARDIAN, now=timezone.now()
+    )
+    looked = list(reading.walk(Wanted()))
+    shown = {place for place, line in looked if line is not None}
+    assert len(shown) < len(looked)
+    cursor, ends = None, []
+    for _ in range(20):
+        cursor = reading.page(Wanted(), count=1, cursor=cursor).cursor
+        if cursor is None:
+            break
+        ends.append(cursor)
+    assert ends
+    assert set(ends) <= shown
