@@ -41,10 +41,8 @@ def list_notices(request: Request) -> Response:
         return Response(NoticeShape(told, many=True).data)
     now = timezone.now()
     rows = [row for row in notices.inbox(person_of(request), now=now) if _within(request, row)]
-    told = [NoticeShape(row).data for row in rows]
-    for row, one in zip(rows, told, strict=True):
-        one["detail"] = _detail(row, person_of(request), now)
-    return Response(told)
+    person = person_of(request)
+    return Response([{**NoticeShape(row).data, "detail": _detail(row, person, now)} for row in rows])
 
 
 @endpoint("POST", scope="trust.write", status=204)
