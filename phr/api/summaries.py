@@ -110,6 +110,7 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "end_recipient": ("提供先の登録を終える", "End a recipient"),
     "recipient_purposes": ("提供先の利用目的を変える", "Change a recipient's purposes"),
     "enter_class": ("提供先が区分に加わる", "Let a recipient enter its class"),
+    "organization_class": ("医療機関などが区分に加わる", "Let an organisation enter its class"),
     "list_onward": ("再提供の例外を登録する", "List an exception for onward use"),
     "desk_complaints": ("苦情の一覧（窓口）", "Complaints, for the desk"),
     "take_complaint": ("苦情を引き受ける", "Take a complaint into review"),

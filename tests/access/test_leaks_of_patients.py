@@ -7,7 +7,7 @@ Sources: trust rules, section 5 (leak matrix) and E-10 (nonexistent = forbidden)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,11 +17,13 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
 
+from consent import keys
 from consent.decide import Caller, Capacity
-from consent.models import Organization, Subject
+from consent.models import DataKey, Organization, Subject
 from consent.scope import Door
 from phr.populate.cast import OBSTETRIC, YUKI
 from phr.records.gateway import Records, Unprocessable
+from phr.records.store import Draft
 from tests.access.test_leaks import UUID_TEXT, patch, told
 from tests.family import KAI, Answer, App, Neighbourhood, encoded, entry, post, pressure, rows
 
@@ -181,12 +183,20 @@ def test_nothing_comes_in_by_a_file(family: Neighbourhood, tmp_path: Path) -> No
         assert rows() == before
 
 
+def _key_without_a_person(self: Records, drafts: Iterable[Draft]) -> None:
+    """A data key of somebody who is not there: the deferred foreign key refuses it at the commit."""
+    kek = keys.keyring().current
+    for subject in {s for draft in drafts for s in draft.facts.subjects}:
+        wrapped = keys.wrap(bytes(32), subject=subject, version=1, kek=kek)
+        DataKey.objects.create(subject_id=subject, version=1, kek=kek, wrapped=wrapped)
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("kind", ["alone", "batch", "transaction"])
 def test_what_the_commit_refuses_is_a_conflict_that_names_nobody(
     family: Neighbourhood, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    monkeypatch.setattr(Records, "_enroll", lambda self, drafts: None)  # a bug, as one there was
+    monkeypatch.setattr(Records, "_enroll", _key_without_a_person)  # a bug, as one there was
     before = rows()
     if kind == "alone":
         answer = family.clinic.create(human())
@@ -198,6 +208,6 @@ def test_what_the_commit_refuses_is_a_conflict_that_names_nobody(
         )
     assert "nothing was changed" in answer.content.decode()
     assert rows() == before
-    assert "phr_" in caplog.text, "the constraint"
+    assert "consent_datakey_subject_id" in caplog.text, "the constraint"
     assert not UUID_TEXT.search(caplog.text.replace(answer.headers["X-Request-Id"], "").encode())
     assert not UUID_TEXT.search(answer.content)

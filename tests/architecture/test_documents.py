@@ -100,7 +100,7 @@ def test_every_command_of_the_readme_is_real(line: str) -> None:
             assert find_spec(module) or find_spec(f"{module}.__main__")
         case (
             ["uv", "run", "pytest"]
-            | ["uv", "run", "pytest", "-m", "long" | "spec"]
+            | ["uv", "run", "pytest", "-m", "long" | "spec" | "IT" | "G"]
             | ["python3", "-m", "pip", "install", "uv"]
         ):
             pass

@@ -182,7 +182,7 @@ def test_a_new_recipient_waits_for_the_board(institution: Trust, now: datetime) 
     made = recipients.register(
         organization=institution.organization(), contract_ref="C", contract_ends_on=(now + timedelta(days=9)).date(),
         certification="P", certified_until=now + timedelta(days=9), purposes=["HRESCH"], by=institution.clerk, now=now,
-        representative="例", **told,
+        **told,
     )  # fmt: skip
     assert (made.state, made.state_reason) == ("suspended", "awaits-board")
     institution.approved(made, "reject", valid_until=None)

@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from consent import grants
-from consent.guardianship import FreezeReason
 from consent.glass import review_due
+from consent.guardianship import FreezeReason
 from consent.models import EmergencyAccess, Guardianship, Notice, Organization, Person, Subject
 from consent.scope import Clause
 from phr.populate.cast import HANA, YUKI
