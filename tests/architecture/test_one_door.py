@@ -13,7 +13,8 @@ ONE_DOOR = {
     # Sets the state of a link; the tokens end in severing. A death severs every token of the record by itself.
     r"\bset_frozen\b": (
         ("consent/", "phr/", "integrations/", "tests/"),
-        {"consent/guardianship.py", "consent/death.py", "phr/smart/severing.py", "tests/consent/test_guardianship.py"},
+        {"consent/guardianship.py", "consent/death.py", "phr/smart/severing.py", "tests/consent/test_guardianship.py",
+         "tests/consent/test_kin.py"},
     ),
     # Doors tell of the log what `consent.log_view` lets them: they read it by `phr.trust.log_pages`.
     r"\bAuditEntry\b|\bconsent_auditentry\b": (("phr/api/", "phr/fhir/", "phr/web/", "phr/municipal/"), set()),
