@@ -241,7 +241,9 @@ def _ahead(order: tuple[int, int]) -> list[str]:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM consent_auditentry, (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint) t(next)"
+            # This transaction's own number may lie beyond the last one that has ended.
+            "SELECT id FROM consent_auditentry, (SELECT greatest(pg_snapshot_xmax(pg_current_snapshot())::text::bigint,"
+            " pg_current_xact_id_if_assigned()::text::bigint + 1)) t(next)"
             " WHERE xid >= next AND %s < next ORDER BY id LIMIT 100",
             [order[0]],
         )

@@ -76,6 +76,8 @@ def _within(request: Request, notice: Notice) -> bool:
         return True
     if caller.capacity is Capacity.STAFF:
         return notice.subject_id is None and not notice.kind.startswith(PRIVATE)
+    if caller.capacity is Capacity.PROXY and caller.subject is None:
+        return True  # her own app, bound to no record: the inbox keeps to whom she stands to
     return notice.subject_id in (None, caller.subject)
 
 
