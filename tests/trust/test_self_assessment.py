@@ -39,6 +39,7 @@ def test_on_an_empty_database(db: None, tmp_path: Path) -> None:
         assert f"| {id} | {ja}<br>{en} |" in text
 
 
+@pytest.mark.django_db(transaction=True)  # a seal takes what has been committed
 @pytest.mark.IT("31")
 def test_the_years_figures(family: Neighbourhood, tmp_path: Path) -> None:
     before, _ = assessed(tmp_path)
@@ -61,6 +62,7 @@ def test_the_years_figures(family: Neighbourhood, tmp_path: Path) -> None:
     assert str(YUKI) not in text
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.IT("31")
 def test_it_tells_of_a_changed_log(family: Neighbourhood, tmp_path: Path) -> None:
     while seal(now=timezone.now(), key=signing_key(settings.PHR_AUDIT_KEY)):
