@@ -171,8 +171,9 @@ class _Patched:
         if not path:
             raise _Unfit("全体は消せません。The whole resource cannot be removed.")
         owner = self.at(path[:-1])
+        key = _key(owner, path[-1])
         self.emptied.append(path[:-1])
-        return owner.pop(_key(owner, path[-1]))
+        return owner.pop(key)
 
     def finished(self) -> dict[str, Any]:
         """Without the lists and objects that operations have emptied: FHIR has none (R4 json.html §2.6.2)."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 
+from consent import keys
 from consent.audit import Event
 from phr.records import body, definitions, store
 from phr.records.gateway import Conflict, Forbidden, Invalid, Records, Rejected, TooLarge, Unprocessable
@@ -212,7 +213,7 @@ def _create(records: Records, given: Sequence[Given], out: Outcome) -> None:
         with transaction.atomic():
             records.create_all([one.resource for one in given], keep_ids=True)
             _settled()
-    except (Conflict, IntegrityError) as error:
+    except (Conflict, IntegrityError, keys.Erased) as error:
         if len(given) == 1:
             code = "taken" if isinstance(error, Conflict) else "conflict"
             out.problems.append(Problem(given[0].line, given[0].name[0], code))
