@@ -8,7 +8,32 @@ DECLARED: Declaration = {
         "client": PLAIN, "authority": PERSONAL, "state": PLAIN, "sha256": PERSONAL, "set_key": PERSONAL,
         "missing": PLAIN, "done": PLAIN, "total": PLAIN, "chunks": PLAIN, "created": PLAIN, "unchanged": PLAIN,
         "updated": PLAIN, "problems": PERSONAL, "claim": PLAIN, "attempts": PLAIN, "created_at": PLAIN,
-        "started_at": PLAIN, "finished_at": PLAIN, "heartbeat_at": PLAIN,
+        "started_at": PLAIN, "finished_at": PLAIN, "heartbeat_at": PLAIN, "profile": PLAIN, "dry": PLAIN,
+        "asked": PLAIN, "bytes_done": PLAIN, "bytes_total": PLAIN, "retracted": PLAIN, "unmatched": PLAIN,
+        "refused_items": PLAIN, "wrapped": PERSONAL, "kek": PLAIN, "original_until": PLAIN,
+    },
+    "ImportSlice": {"id": PLAIN, "run": PLAIN, "number": PLAIN, "piece": PLAIN, "sealed": PERSONAL},
+    "LocalNumber": {
+        "id": PLAIN, "organization": PLAIN, "system": PLAIN, "digest": PERSONAL, "subject": PERSONAL,
+        "key_version": PLAIN, "sealed": PERSONAL, "ground": PLAIN, "linked_by": PERSONAL, "since": PLAIN,
+        "until": PLAIN,
+    },
+    "Unlinked": {
+        "id": PLAIN, "organization": PLAIN, "system": PLAIN, "digest": PERSONAL, "state": PLAIN,
+        "not_disclosed": PERSONAL, "key_version": PLAIN, "sealed": PERSONAL, "number": PERSONAL, "decided_by": PERSONAL, "decided_at": PLAIN,
+        "since": PLAIN,
+    },
+    "WaitingItem": {
+        "id": PLAIN, "case": PERSONAL, "run": PLAIN, "kind": PLAIN, "digest": PERSONAL, "key_version": PLAIN,
+        "sealed": PERSONAL, "since": PLAIN,
+    },
+    "KnownItem": {
+        "id": PLAIN, "organization": PLAIN, "kind": PLAIN, "digest": PERSONAL, "subject": PERSONAL, "content": PERSONAL,
+        "said_at": PERSONAL, "names": PERSONAL, "deleted": PLAIN, "run": PLAIN,
+    },
+    "LinkCode": {
+        "id": PLAIN, "subject": PERSONAL, "made_by": PERSONAL, "digest": PERSONAL, "made_at": PLAIN, "until": PLAIN,
+        "used_at": PLAIN, "used_by": PLAIN,
     },
     "ImportPart": {
         "id": PLAIN, "run": PLAIN, "sha256": PERSONAL, "index": PLAIN, "total": PLAIN, "set_id": PERSONAL,
