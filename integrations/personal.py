@@ -20,7 +20,8 @@ DECLARED: Declaration = {
     },
     "Unlinked": {
         "id": PLAIN, "organization": PLAIN, "system": PLAIN, "digest": PERSONAL, "state": PLAIN,
-        "not_disclosed": PERSONAL, "key_version": PLAIN, "sealed": PERSONAL, "number": PERSONAL, "decided_by": PERSONAL, "decided_at": PLAIN,
+        "not_disclosed": PERSONAL, "key_version": PLAIN, "sealed": PERSONAL, "number": PERSONAL, "decided_by":
+        PERSONAL, "decided_at": PLAIN,
         "since": PLAIN,
     },
     "WaitingItem": {
