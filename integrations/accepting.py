@@ -148,14 +148,14 @@ def _gather(run: ImportRun, parts: Sequence[Part], *, now: datetime) -> ImportRu
 
 def _keep_parts(run: ImportRun, parts: Sequence[Part]) -> None:
     try:
-        key = vault.keys_for([run.subject_id])[run.subject_id]
+        key = vault.keys_for([run.whose])[run.whose]
     except Erased:
-        raise NotFound(str(run.subject_id)) from None
+        raise NotFound(str(run.whose)) from None
     ImportPart.objects.bulk_create(
         [
             ImportPart(
                 run=run, sha256=_of(part), index=part.index, total=part.total, set_id=part.id, key_version=key.version,
-                sealed=vault.seal(part.data, place=_place(run, _of(part)), subjects=(run.subject_id,), keys=(key,)),
+                sealed=vault.seal(part.data, place=_place(run, _of(part)), subjects=(run.whose,), keys=(key,)),
             )
             for part in parts
         ],
@@ -165,11 +165,11 @@ def _keep_parts(run: ImportRun, parts: Sequence[Part]) -> None:
 
 def opened(run: ImportRun) -> list[Part]:
     """The parts of a run as they came, in the order they came. Raises vault.CannotOpen."""
-    keys = vault.all_keys(run.subject_id)
+    keys = vault.all_keys(run.whose)
     return [
         Part(
             vault.unseal(
-                bytes(kept.sealed), place=_place(run, kept.sha256), subjects=(run.subject_id,),
+                bytes(kept.sealed), place=_place(run, kept.sha256), subjects=(run.whose,),
                 keys=[keys.get(kept.key_version)], version=kept.key_version,
             ),
             kept.index, kept.total, kept.set_id,

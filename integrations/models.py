@@ -100,6 +100,13 @@ class ImportRun(models.Model):
             models.Index(fields=["organization", "-created_at"], name="import_of_organization"),
         ]
 
+    @property
+    def whose(self) -> uuid.UUID:
+        """Whose record a connector's run is for."""
+        if self.subject_id is None:
+            raise ValueError("the input of a feed names many people")
+        return self.subject_id
+
 
 class ImportPart(models.Model):
     """One part of an input as it was read, sealed. It goes when its run is done or refused."""

@@ -135,7 +135,7 @@ def _planned(held: ImportRun, reading: Reading, *, now: datetime) -> tuple[Recor
     kind = connector(held.kind)
     try:
         records = Records.opened_by(caller, now=now)
-        patient = authority.patient_for(caller, held.subject_id, now=now)
+        patient = authority.patient_for(caller, held.whose, now=now)
     except Refused:
         raise _Stopped([say("not-allowed")]) from None
     except (NotFound, Gone):
@@ -143,7 +143,7 @@ def _planned(held: ImportRun, reading: Reading, *, now: datetime) -> tuple[Recor
     if differing := kind.mismatches(reading.content, patient):
         raise _Stopped(differing)
     parts = accepting.opened(held)
-    return records, kind.plan(reading.content, parts, subject=held.subject_id, records=records, now=now)
+    return records, kind.plan(reading.content, parts, subject=held.whose, records=records, now=now)
 
 
 def _commit_chunk(held: ImportRun, records: Records, plan: Plan, chunk: list[Resource], problems: Sequence[Problem],
@@ -167,7 +167,7 @@ def _commit_chunk(held: ImportRun, records: Records, plan: Plan, chunk: list[Res
 def _confirm(run: ImportRun, *, now: datetime) -> None:
     """The record of having checked who provided it, and how they came by it (APPI Art. 30)."""
     office, changed = run.organization, run.created + run.updated
-    if not changed:
+    if not changed or run.subject is None:
         return
     if office is None:
         provider, acquired = "本人または保護者 / the person or a guardian", "from-the-person"
