@@ -249,3 +249,33 @@ class LinkCode(models.Model):
     until = models.DateTimeField()
     used_at = models.DateTimeField(null=True)
     used_by = models.ForeignKey(Organization, null=True, on_delete=models.PROTECT, related_name="+")
+
+
+class DeadLetter(models.Model):
+    """Work that was given up, until an operator has it tried again or lets it go. Ids and codes only, never content.
+
+    One thing given up again while its letter waits is counted in the same letter.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RETRIED = "retried"
+        DISCARDED = "discarded"
+
+    task = models.CharField(max_length=100)  # the Celery task that takes it up again, given `reference`
+    reference = models.CharField(max_length=200, blank=True)  # the id of the run, delivery, … ; "" = the task needs none
+    reason = models.CharField(max_length=40)  # a code: gave-up, refused, unhandled …
+    error = models.CharField(max_length=100, blank=True)  # the type of the exception; its message may quote content
+    times = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.WAITING)
+    since = models.DateTimeField()
+    last_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["task", "reference"], condition=Q(state="waiting"), name="one_dead_letter_of_a_thing"
+            )
+        ]
+        indexes = [models.Index(fields=["since"], condition=Q(state="waiting"), name="dead_letters_waiting")]

@@ -36,6 +36,10 @@ DECLARED: Declaration = {
         "id": PLAIN, "subject": PERSONAL, "made_by": PERSONAL, "digest": PERSONAL, "made_at": PLAIN, "until": PLAIN,
         "used_at": PLAIN, "used_by": PLAIN,
     },
+    "DeadLetter": {
+        "id": PLAIN, "task": PLAIN, "reference": PLAIN, "reason": PLAIN, "error": PLAIN, "times": PLAIN,
+        "state": PLAIN, "since": PLAIN, "last_at": PLAIN, "decided_at": PLAIN,
+    },
     "ImportPart": {
         "id": PLAIN, "run": PLAIN, "sha256": PERSONAL, "index": PLAIN, "total": PLAIN, "set_id": PERSONAL,
         "key_version": PLAIN, "sealed": PERSONAL,
