@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import StringIO
 from threading import Event as Signal
-from time import sleep
 from uuid import uuid4
 
 import pytest
@@ -27,6 +26,7 @@ from consent.scope import Door
 from consent.sealing import head_of, leaf_of, seal, unsealed, verify
 from consent.signing import NoSigningKey, signing_key
 from tests.lines import told_by
+from tests.sealing import seal_all, settled
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 CALLER = Caller(
@@ -149,29 +149,11 @@ def _tampering() -> Iterator[None]:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
-def _wait_for_others() -> None:
-    """Until every transaction that began before our last line has ended: tests beside ours run on the same server,
-    and its transaction ids are one row for all databases."""
-    with connection.cursor() as cursor:
-        for _ in range(6000):
-            cursor.execute(
-                "SELECT coalesce(max(xid), 0) < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-                " FROM consent_auditentry"
-            )
-            if cursor.fetchone()[0]:
-                return
-            sleep(0.05)
-    raise AssertionError("some transaction of another test does not end")
-
-
 @pytest.fixture
 def sealed(transactional_db: None, now: datetime) -> list[AuditBatch]:
     """Three batches of four, four and two entries, and one entry not yet sealed."""
     _lines(now, 10)
-    _wait_for_others()
-    batches = []
-    while batch := seal(now=now, key=KEY, largest=4):
-        batches.append(batch)
+    batches = seal_all(now=now, key=KEY, largest=4)
     _lines(now, 1)
     return batches
 
@@ -289,8 +271,7 @@ def test_only_a_published_head_tells_that_the_newest_batch_was_cut_off(sealed: l
 
 def test_an_older_key_still_verifies(sealed: list[AuditBatch], now: datetime) -> None:
     new = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
-    _wait_for_others()
-    seal(now=now, key=new)
+    seal_all(now=now, key=new)
     assert any("unknown key" in p for p in verify(public_key=new.public_key()))
     assert verify(public_key=new.public_key(), older_keys=[KEY.public_key()]) == []
 
@@ -326,16 +307,14 @@ def test_a_late_commit_is_sealed_later_never_skipped(transactional_db: None, now
     assert seal(now=now, key=KEY) is None
     commit.set()
     writer.result()
-    _wait_for_others()
-    batch = seal(now=now, key=KEY)
-    assert batch is not None
+    [batch] = seal_all(now=now, key=KEY)
     assert len(batch.entries) == 3
     assert _problems() == []
 
 
 def test_two_sealers_do_not_race(transactional_db: None, now: datetime) -> None:
     _lines(now, 12)
-    _wait_for_others()
+    settled()
 
     def sealer() -> None:
         while seal(now=now, key=KEY, largest=2):
@@ -352,7 +331,7 @@ def test_two_sealers_do_not_race(transactional_db: None, now: datetime) -> None:
 def test_the_task_and_the_command(transactional_db: None, now: datetime, settings: object) -> None:
     settings.PHR_AUDIT_KEY = base64.b64encode(b"s" * 32).decode()  # type: ignore[attr-defined]
     _lines(now, 3)
-    _wait_for_others()
+    settled()
     assert tasks.seal_audit() == 1
     out = StringIO()
     call_command("verify_audit", stdout=out)

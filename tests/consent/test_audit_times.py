@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consent import audit, sealing
 from consent.audit import Event
 from consent.models import AuditEntry
-from tests.consent.test_audit import _tampering, _wait_for_others
+from tests.consent.test_audit import _tampering
+from tests.sealing import seal_all
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 DAY = timedelta(days=1)
@@ -18,8 +19,7 @@ DAY = timedelta(days=1)
 
 def _sealed(now: datetime) -> None:
     audit.record(Event.RECORD_READ, by=None, now=now)
-    _wait_for_others()
-    assert sealing.seal(now=now, key=KEY)
+    assert seal_all(now=now, key=KEY)
 
 
 def _problems() -> list[str]:
@@ -42,9 +42,7 @@ def test_lines_that_waited_for_the_worker_are_no_problem(now: datetime, monkeypa
     monkeypatch.setattr(sealing, "LARGEST", 1)
     for _ in range(2):
         audit.record(Event.RECORD_READ, by=None, now=now - 3 * DAY)
-    _wait_for_others()
-    for _ in range(2):
-        assert sealing.seal(now=now, key=KEY, largest=1)
+    assert len(seal_all(now=now, key=KEY, largest=1)) == 2
     assert _problems() == []
 
 

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from consent import audit, heads, outside, sealing, tasks
+from consent import audit, heads, outside, tasks
 from consent.audit import Event
 from consent.models import AuditBatch, AuditEntry, PublishedHead
-from consent.signing import signing_key
-from tests.consent.test_audit import _tampering, _wait_for_others
+from tests.consent.test_audit import _tampering
+from tests.sealing import seal_all, settled
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 
@@ -64,8 +64,7 @@ def file(tmp_path: Path, settings: Any) -> Path:
 def sealed(now: datetime, batches: int) -> None:
     for _ in range(batches):
         audit.record(Event.RECORD_READ, by=None, now=now)
-        _wait_for_others()
-        assert sealing.seal(now=now, key=KEY)
+        assert seal_all(now=now, key=KEY)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -113,11 +112,9 @@ def test_no_address_inside_is_asked(url: str, settings: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_cutting_the_log_off_is_found_by_the_file_alone(now: datetime, file: Path, settings: Any) -> None:
-    key = signing_key(settings.PHR_AUDIT_KEY)
     for _ in range(3):
         audit.record(Event.RECORD_READ, by=None, now=now)
-        _wait_for_others()
-        sealing.seal(now=now, key=key)
+        seal_all(now=now)
     heads.publish(now=now)
     call_command("verify_audit", heads=file, stdout=StringIO())
     with _tampering(), connection.cursor() as cursor:
@@ -137,7 +134,7 @@ def test_a_broken_file_stops_neither_sealing_nor_says_all_is_well(now: datetime,
     file.write_text("not a head\n")
     assert heads.publish(now=now) == 0
     audit.record(Event.RECORD_READ, by=None, now=now)
-    _wait_for_others()
+    settled()
     assert tasks.seal_audit() == 1
     assert heads.behind("file") is not None
     with pytest.raises(heads.UnreadableHeads):

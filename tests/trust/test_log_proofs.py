@@ -20,8 +20,8 @@ from consent.audit import Event
 from consent.models import AuditEntry
 from consent.signing import signing_key
 from phr.populate.cast import HANA, YUKI
-from tests.consent.test_audit import _wait_for_others
 from tests.family import Neighbourhood, pressure
+from tests.sealing import seal_all
 from tests.trust.test_log import lines
 
 
@@ -53,13 +53,6 @@ def check(proof: dict[str, Any], public_key: bytes) -> dict[str, Any]:
     return told
 
 
-def sealed() -> None:
-    _wait_for_others()
-    key = signing_key(settings.PHR_AUDIT_KEY)
-    while sealing.seal(now=timezone.now(), key=key):
-        pass
-
-
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.IT("10", "13")
 def test_each_line_is_proved_by_an_independent_verifier(family: Neighbourhood) -> None:
@@ -69,7 +62,7 @@ def test_each_line_is_proved_by_an_independent_verifier(family: Neighbourhood) -
     found = lines(family.mother, event="record:read", role="system")
     path = f"/api/trust/records/{YUKI}/log/{found[0]['id']}/proof"
     assert family.mother.ask("GET", path).status == 409  # not sealed yet
-    sealed()
+    seal_all()
     public_key = signing_key(settings.PHR_AUDIT_KEY).public_key().public_bytes_raw()
     for line in found:
         proof = family.mother.ask("GET", f"/api/trust/records/{YUKI}/log/{line['id']}/proof").json
@@ -89,7 +82,7 @@ def test_each_line_is_proved_by_an_independent_verifier(family: Neighbourhood) -
 def test_a_proof_of_another_key_does_not_hold(family: Neighbourhood) -> None:
     family.mother.get(f"Patient/{YUKI}")
     [line, *_] = lines(family.mother, event="record:read")
-    sealed()
+    seal_all()
     proof = family.mother.ask("GET", f"/api/trust/records/{YUKI}/log/{line['id']}/proof").json
     with pytest.raises(InvalidSignature):
         check(proof, b"\x01" * 32)
@@ -100,7 +93,7 @@ def test_a_proof_of_another_key_does_not_hold(family: Neighbourhood) -> None:
 def test_a_proof_opens_no_more_than_the_line_shows(family: Neighbourhood) -> None:
     by = family.demo.people["yuki"]
     audit.record(Event.GRANT_GIVEN, by=by, subject=HANA, now=timezone.now(), detail={"grant": 1})
-    sealed()
+    seal_all()
     [line] = [x for x in lines(family.father, HANA, event="grant:given") if x["role"] == "guardian"]
     proof = family.father.ask("GET", f"/api/trust/records/{HANA}/log/{line['id']}/proof").json
     assert set(proof["openings"]) == {"at", "event", "subject", "purpose"}
@@ -112,7 +105,7 @@ def test_a_proof_opens_no_more_than_the_line_shows(family: Neighbourhood) -> Non
 def test_shredding_a_person_leaves_the_tree_whole_and_the_details_unreadable(family: Neighbourhood) -> None:
     made = family.mother.made(pressure())
     family.clinic.get(f"Observation/{made['id']}")
-    sealed()
+    seal_all()
     entries = AuditEntry.objects.filter(subject=YUKI)
     assert all(told is not None for told in audit.opened(entries))
     assert made["id"].encode() not in b"".join(bytes(e.detail) for e in entries)  # never in clear
@@ -129,7 +122,7 @@ def test_shredding_a_person_leaves_the_tree_whole_and_the_details_unreadable(fam
     )
     assert keys.all_keys(YUKI) == {}
     assert audit.opened([AuditEntry.objects.filter(subject=YUKI).latest("id")]) == [{"because": "L1.subject-erased"}]
-    sealed()
+    seal_all()
     assert sealing.verify(public_key=key.public_key()) == []
 
 

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
 from consent import grants
 from consent.models import Grant, Person
-from consent.sealing import seal
-from consent.signing import signing_key
 from phr.populate.cast import YUKI
 from phr.trust import assessing
 from phr.trust.duties import duties
 from tests.family import Neighbourhood, encoded
+from tests.sealing import seal_all
 from tests.trust.packages import package
 
 
@@ -48,8 +46,7 @@ def test_the_years_figures(family: Neighbourhood, tmp_path: Path) -> None:
     package(family.mother, f"records/{YUKI}/disclosure")
     family.mother.ask("POST", f"/api/trust/records/{YUKI}/erasure/ask", encoded({}), type="application/json")
     grants.withdraw(grant=Grant.objects.get(subject=YUKI), by=yuki, reason="", now=now)
-    while seal(now=now, key=signing_key(settings.PHR_AUDIT_KEY)):
-        pass
+    seal_all(now=now)
     after, text = assessed(tmp_path)
     was, found = before["figures"], after["figures"]
     assert found["consents"]["ended"] == was["consents"]["ended"] + 1
@@ -65,8 +62,7 @@ def test_the_years_figures(family: Neighbourhood, tmp_path: Path) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.IT("31")
 def test_it_tells_of_a_changed_log(family: Neighbourhood, tmp_path: Path) -> None:
-    while seal(now=timezone.now(), key=signing_key(settings.PHR_AUDIT_KEY)):
-        pass
+    seal_all()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE consent_auditentry DISABLE TRIGGER USER")
         cursor.execute(
