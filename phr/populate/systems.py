@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from phr.records import systems
 from phr.records.systems import OWN
 
-ANSWER = f"{OWN}/CodeSystem/mch-answer"
-JUDGEMENT = f"{OWN}/CodeSystem/judgement"
-VACCINE = f"{OWN}/CodeSystem/vaccine"
-DISEASE = f"{OWN}/CodeSystem/vaccine-disease"
-VISIT = f"{OWN}/CodeSystem/visit-kind"
+ANSWER = systems.OWN_ANSWER
+JUDGEMENT = systems.OWN_JUDGEMENT
+VACCINE = systems.OWN_VACCINE
+DISEASE = systems.OWN_DISEASE
+VISIT = systems.OWN_VISIT
 DRUG = f"{OWN}/CodeSystem/invented-drug"
 PERSON = f"{OWN}/NamingSystem/person"
-MUNICIPALITY = f"{OWN}/NamingSystem/local-government-code"
+MUNICIPALITY = systems.MUNICIPALITY
 SCHOOL = f"{OWN}/NamingSystem/school-code"
 PREGNANCY_EPISODE = f"{OWN}/StructureDefinition/pregnancy-episode"
 CHECKUP_JUDGEMENT = f"{OWN}/StructureDefinition/checkup-judgement"

@@ -50,12 +50,22 @@ INSTITUTION_10: Final = "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-i
 INSTITUTION_7: Final = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/MedicalOrganizationID"
 PATIENT_AT_INSTITUTION: Final = "urn:oid:1.2.392.100495.20.3.51.1"  # + the institution's ten digits
 INSURER: Final = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/InsurerNumber"
+MUNICIPALITY: Final = f"{OWN}/NamingSystem/local-government-code"  # 団体コード, 6 digits
+PERSON_AT_MUNICIPALITY: Final = f"{OWN}/NamingSystem/atena"  # + / + the municipality's six digits: 宛名番号
+HANDBOOK: Final = f"{OWN}/NamingSystem/mch-handbook"  # + / + the municipality's six digits: 母子健康手帳番号
 MEMBER_ID: Final = "http://jpfhir.jp/fhir/clins/Idsystem/JP_Insurance_memberID"
 
 # The product's own code systems
 OWN_ITEM: Final = f"{OWN}/CodeSystem/mch-item"  # 母子保健 item ids of checkup and handbook forms: "lifestyle.smoke"
 OWN_CATEGORY: Final = f"{OWN}/CodeSystem/category"  # names of consent.scope.Category
 OWN_ORIGIN: Final = f"{OWN}/CodeSystem/origin"  # meta.tag: how the data came to be
+OWN_ANSWER: Final = f"{OWN}/CodeSystem/mch-answer"  # answers of checkup forms; the code is the word: "異常なし", "−"
+OWN_JUDGEMENT: Final = f"{OWN}/CodeSystem/judgement"  # the common list that each municipality's own is mapped to
+OWN_FINDING: Final = f"{OWN}/CodeSystem/finding"  # of one item: no-finding, finding
+OWN_SUPPORT: Final = f"{OWN}/CodeSystem/support-need"  # a municipality's team judgement, for staff only
+OWN_VISIT: Final = f"{OWN}/CodeSystem/visit-kind"  # prenatal, postpartum, y1_6 …
+OWN_VACCINE: Final = f"{OWN}/CodeSystem/vaccine"  # vaccine ids of the vaccination rules
+OWN_DISEASE: Final = f"{OWN}/CodeSystem/vaccine-disease"
 OWN_MARK: Final = f"{OWN}/CodeSystem/mark"  # meta.security: minor-confidential, child-protection
 SELF_MEASURED: Final = "self-measured"  # code of OWN_ORIGIN
 
