@@ -68,6 +68,7 @@ OWN_VACCINE: Final = f"{OWN}/CodeSystem/vaccine"  # vaccine ids of the vaccinati
 OWN_DISEASE: Final = f"{OWN}/CodeSystem/vaccine-disease"
 OWN_MARK: Final = f"{OWN}/CodeSystem/mark"  # meta.security: minor-confidential, child-protection
 SELF_MEASURED: Final = "self-measured"  # code of OWN_ORIGIN
+SELF_ENTERED: Final = "self-entered"  # code of OWN_ORIGIN: told in a questionnaire
 
 _OID = "urn:oid:"
 _JP = "http://jpfhir.jp/fhir/core/CodeSystem/JP_"
