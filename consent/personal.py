@@ -92,8 +92,8 @@ DECLARED: Declaration = {
     },
     "JointAnswer": {"id": PLAIN, "act": PERSONAL, "person": PERSONAL, "at": PERSONAL},
     "ProtectionCase": {
-        "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "opened_at": PERSONAL, "closed_by": PERSONAL,
-        "closed_at": PERSONAL, "outcome": PERSONAL,
+        "id": PERSONAL, "subject": PERSONAL, "asked_by": PERSONAL, "told_by": PERSONAL, "opened_at": PERSONAL,
+        "closed_by": PERSONAL, "closed_at": PERSONAL, "outcome": PERSONAL,
     },
     "Birth": {
         "id": PERSONAL, "mother": PERSONAL, "child": PERSONAL, "born_on": PERSONAL, "order": PERSONAL,

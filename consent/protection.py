@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
 from consent import audit, guardianship, proxies
 from consent.audit import Event
-from consent.decide import entitled
+from consent.decide import Caller, entitled
 from consent.in_force import in_force_between
 from consent.models import Guardianship, Organization, Person, ProtectionCase, Subject
 from consent.refusal import Absent, Because, Refusal
@@ -61,6 +63,27 @@ def set_location(*, subject: Subject, hidden: bool, reason: Reason, by: Person, 
     _hide(held, hidden, reason, by, now)
     if hidden and reason is Reason.SUPPORT_MEASURE:
         proxies.suspend_all(subject=subject, why=proxies.Why.SUPPORT_MEASURE, now=now)
+
+
+@transaction.atomic
+def told(*, subjects: Iterable[UUID], organization: Organization, by: Caller, now: datetime) -> int:
+    """An organisation's own register says 不開示 (支援措置) of these persons: their places are hidden, from commit on.
+
+    A measure stands from then on, once, which that organisation's desk may end. What the register says no more stays
+    hidden. Returns of how many this was new.
+    """
+    asked = Subject.objects.select_for_update(no_key=True).filter(pk__in=list(subjects)).order_by("pk")
+    new = 0
+    for subject in asked:
+        if ProtectionCase.objects.filter(subject=subject, told_by=organization, outcome__in=STANDING).exists():
+            continue
+        ProtectionCase.objects.create(
+            subject=subject, told_by=organization, opened_at=now, closed_at=now, outcome=str(Outcome.MEASURE)
+        )
+        _hide(subject, True, Reason.SUPPORT_MEASURE, by, now)
+        proxies.suspend_all(subject=subject, why=proxies.Why.SUPPORT_MEASURE, now=now)
+        new += 1
+    return new
 
 
 @transaction.atomic
@@ -115,8 +138,8 @@ def carry(*, old: Subject, new: Subject, by: Person, now: datetime) -> None:
     Subject.objects.filter(pk=new.pk).update(location_hidden=old.location_hidden)
     for case in measures(old).order_by("pk"):
         ProtectionCase.objects.create(
-            subject=new, asked_by=case.closed_by or by, opened_at=case.opened_at, closed_by=case.closed_by,
-            closed_at=case.closed_at, outcome=case.outcome,
+            subject=new, asked_by=None if case.told_by else case.closed_by or by, told_by=case.told_by,
+            opened_at=case.opened_at, closed_by=case.closed_by, closed_at=case.closed_at, outcome=case.outcome,
         )  # fmt: skip
     waiting = ProtectionCase.objects.filter(subject=old, closed_at=None)
     if waiting.exists():
@@ -127,7 +150,7 @@ def carry(*, old: Subject, new: Subject, by: Person, now: datetime) -> None:
 def _require_who_set_it(subject: Subject, by: Person) -> None:
     """Raises Refusal where `by`'s desk is none that may show again what was hidden; whose ground is not known is a
     municipality's."""
-    known = list(ProtectionCase.objects.filter(subject=subject).select_related("closed_by__organization"))
+    known = list(ProtectionCase.objects.filter(subject=subject).select_related("closed_by__organization", "told_by"))
     standing = [case for case in known if case.outcome in STANDING]
     if all(_may_end(case, by) for case in standing) and (known or guardianship.is_municipal(by)):
         return
@@ -135,7 +158,7 @@ def _require_who_set_it(subject: Subject, by: Person) -> None:
 
 
 def _may_end(case: ProtectionCase, by: Person) -> bool:
-    setter = None if case.closed_by is None else case.closed_by.organization
+    setter = case.told_by if case.closed_by is None else case.closed_by.organization
     if setter is None:
         return guardianship.is_municipal(by)
     if setter.kind == _MUNICIPALITY and case.outcome == Outcome.MEASURE:
@@ -152,7 +175,7 @@ def open_cases(desk: Organization, *, now: datetime) -> list[ProtectionCase]:
     return list((cases.filter(subject__in=mine) | cases.exclude(subject__in=linked)).order_by("opened_at", "pk"))
 
 
-def _hide(subject: Subject, hidden: bool, reason: Reason, by: Person, now: datetime) -> None:
+def _hide(subject: Subject, hidden: bool, reason: Reason, by: Person | Caller, now: datetime) -> None:
     changed = Subject.objects.filter(pk=subject.pk).exclude(location_hidden=hidden)
     if changed.update(location_hidden=hidden, consent_epoch=F("consent_epoch") + 1):
         event = Event.LOCATION_HIDDEN if hidden else Event.LOCATION_SHOWN

@@ -83,9 +83,16 @@ class ImportRun(models.Model):
             # Asked twice by the same person with the same app, an input is one run, unless it was refused or failed.
             models.UniqueConstraint(
                 fields=["kind", "subject", "requested_by", "organization", "client", "sha256"],
-                condition=~Q(state__in=["refused", "failed"]),
+                condition=~Q(state__in=["refused", "failed"]) & Q(subject__isnull=False),
                 nulls_distinct=False,
                 name="one_import_of_an_input",
+            ),
+            # The input of a feed may come again once it has ended: what was refused may be taken by then.
+            models.UniqueConstraint(
+                fields=["kind", "profile", "dry", "requested_by", "organization", "client", "sha256"],
+                condition=Q(state__in=["accepted", "running", "reported", "paused"], subject=None),
+                nulls_distinct=False,
+                name="one_open_import_of_a_feed",
             ),
             # Parts that come one by one gather in one run.
             models.UniqueConstraint(
@@ -232,7 +239,10 @@ class KnownItem(models.Model):
     said_at = models.CharField(max_length=32, blank=True)
     names = ArrayField(models.CharField(max_length=100), default=list)  # Type/id
     deleted = models.BooleanField(default=False)
-    run = models.ForeignKey(ImportRun, on_delete=models.PROTECT, related_name="+")
+    number = models.ForeignKey(LocalNumber, on_delete=models.PROTECT, related_name="+")  # by which she was named
+    # What the ids are mixed with, where the item was first brought in for somebody else, by mistake.
+    salt = models.CharField(max_length=36, blank=True)
+    run = models.ForeignKey(ImportRun, null=True, on_delete=models.PROTECT, related_name="+")  # None: no run was kept
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["organization", "kind", "digest"], name="one_fact_of_an_item")]

@@ -30,7 +30,7 @@ DECLARED: Declaration = {
     },
     "KnownItem": {
         "id": PLAIN, "organization": PLAIN, "kind": PLAIN, "digest": PERSONAL, "subject": PERSONAL, "content": PERSONAL,
-        "said_at": PERSONAL, "names": PERSONAL, "deleted": PLAIN, "run": PLAIN,
+        "said_at": PERSONAL, "names": PERSONAL, "deleted": PLAIN, "number": PERSONAL, "salt": PERSONAL, "run": PLAIN,
     },
     "LinkCode": {
         "id": PLAIN, "subject": PERSONAL, "made_by": PERSONAL, "digest": PERSONAL, "made_at": PLAIN, "until": PLAIN,

@@ -43,10 +43,11 @@ class JointAnswer(models.Model):
 
 
 class ProtectionCase(models.Model):
-    """A guardian asked that places be hidden; staff look at it (G-06)."""
+    """A guardian asked that places be hidden, or an organisation's own register says so; staff look at it (G-06)."""
 
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+")
-    asked_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+")
+    asked_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
+    told_by = models.ForeignKey(Organization, null=True, on_delete=models.PROTECT, related_name="+")  # its register
     opened_at = models.DateTimeField()
     closed_by = models.ForeignKey(Person, null=True, on_delete=models.PROTECT, related_name="+")
     closed_at = models.DateTimeField(null=True)
