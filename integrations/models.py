@@ -239,7 +239,7 @@ class KnownItem(models.Model):
     said_at = models.CharField(max_length=32, blank=True)
     names = ArrayField(models.CharField(max_length=100), default=list)  # Type/id
     deleted = models.BooleanField(default=False)
-    number = models.ForeignKey(LocalNumber, on_delete=models.PROTECT, related_name="+")  # by which she was named
+    number = models.ForeignKey(LocalNumber, null=True, on_delete=models.PROTECT, related_name="+")  # that named her
     # What the ids are mixed with, where the item was first brought in for somebody else, by mistake.
     salt = models.CharField(max_length=36, blank=True)
     run = models.ForeignKey(ImportRun, null=True, on_delete=models.PROTECT, related_name="+")  # None: no run was kept
