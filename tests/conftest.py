@@ -1,6 +1,7 @@
 """The ground every test stands on: an embedded PostgreSQL of its own, a fixed clock, no network.
 
-The controlling process starts one server for all parallel workers; each worker makes its own database in it.
+Each parallel worker starts a server of its own: what counts transactions of the whole server (the seal of the log, the
+feed of changes) then waits for no other worker's test.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ if not IS_WORKER:  # workers are children: they find all this in their environme
     FOLDER.chmod(0o711)
     atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)  # also when not a single test can be collected
     os.environ.update(_environment(FOLDER))
+else:
+    FOLDER = Path(os.environ["TESTS_WORKER_FOLDER"])
 
 import django  # noqa: E402
 
@@ -71,8 +74,23 @@ hypothesis.settings.load_profile("tsumugi")
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ConformanceTable())
     config.pluginmanager.register(Evidence())
-    if not IS_WORKER:
+    if IS_WORKER or not _starts_workers(config):
         SERVERS.enter_context(embedded.postgres(FOLDER / "postgres", durable=False))
+
+
+def _starts_workers(config: pytest.Config) -> bool:
+    return bool(config.getoption("numprocesses", 0)) and not config.option.collectonly
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Each worker hears of its own server before Django's settings are read there."""
+    for number, spec in enumerate(specs):
+        folder = FOLDER / f"worker-{number}"
+        folder.mkdir(mode=0o711)
+        spec.env.update(
+            TESTS_WORKER_FOLDER=str(folder), DATABASE_URL=postgres_server.url(folder / "postgres"), PHR_VAR=str(folder)
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
