@@ -14,6 +14,7 @@ pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
 MARK = re.compile(r"mark\.(IT|G)\b(?:\(([^()]*)\))?")
+PLAIN = ("-n", "0", "-p", "no:django", "-p", "no:cacheprovider")
 CONFTEST = """
 import sys
 sys.path.insert(0, {root!r})
@@ -45,20 +46,25 @@ def test_long(): pass
 def test_the_table(pytester: pytest.Pytester, pytestconfig: pytest.Config, workers: str) -> None:
     pytester.makeconftest(CONFTEST.format(root=str(pytestconfig.rootpath)))
     pytester.makepyfile(TESTS)
-    plain = ("-n", workers, "-p", "no:django", "-p", "no:cacheprovider")
-    out = pytester.runpytest_subprocess("-m", "IT", *plain).stdout
+    out = pytester.runpytest_subprocess("-m", "IT", *PLAIN, "-n", workers).stdout
     out.re_match_lines_random(
         [r"IT-11 .* 2  passed", r"IT-12 .* 1  failed", r"IT-13 .* 0  not run", r"\d+ duties: 1 failed, \d+ not run, 1 "]
     )
     assert "G-07" not in out.str()
-    out = pytester.runpytest_subprocess("-m", "IT and long", *plain).stdout
+
+
+def test_the_table_of_a_long_run_and_none_unasked(pytester: pytest.Pytester, pytestconfig: pytest.Config) -> None:
+    pytester.makeconftest(CONFTEST.format(root=str(pytestconfig.rootpath)))
+    pytester.makepyfile(TESTS)
+    out = pytester.runpytest_subprocess("-m", "IT and long", *PLAIN).stdout
     out.re_match_lines_random([r"IT-13 .* 1  passed"])
-    assert "duties:" not in pytester.runpytest_subprocess(*plain).stdout.str()
+    assert "duties:" not in pytester.runpytest_subprocess(*PLAIN).stdout.str()
 
 
 @pytest.mark.IT("31")
 def test_every_duty_is_proved() -> None:
-    assert [id for id in duties() if id not in assessing.proofs(HERE)] == []
+    proved = assessing.proofs(HERE)
+    assert [id for id in duties() if id not in proved] == []
 
 
 def test_marks_have_one_spelling() -> None:
