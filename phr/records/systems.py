@@ -66,8 +66,16 @@ OWN_SUPPORT: Final = f"{OWN}/CodeSystem/support-need"  # a municipality's team j
 OWN_VISIT: Final = f"{OWN}/CodeSystem/visit-kind"  # prenatal, postpartum, y1_6 …
 OWN_VACCINE: Final = f"{OWN}/CodeSystem/vaccine"  # vaccine ids of the vaccination rules
 OWN_DISEASE: Final = f"{OWN}/CodeSystem/vaccine-disease"
+OWN_VISION: Final = f"{OWN}/CodeSystem/school-vision"  # A, B, C, D of the 児童生徒健康診断票
+OWN_SCHOOL_DENTAL: Final = f"{OWN}/CodeSystem/school-dental"  # 0, 1, 2 of the same
 OWN_MARK: Final = f"{OWN}/CodeSystem/mark"  # meta.security: minor-confidential, child-protection
 SELF_MEASURED: Final = "self-measured"  # code of OWN_ORIGIN
+CLAIM: Final = "claim"  # code of OWN_ORIGIN: read out of a bill (レセプト)
+DISPENSE_KEY: Final = f"{OWN}/IdSystem/dispense-key"  # one dispensing as one channel tells it, exactly
+DISPENSE_LOOSE_KEY: Final = f"{OWN}/IdSystem/dispense-loose-key"  # what channels share that number drugs differently
+RECEIPT_DRUG: Final = f"{OWN}/CodeSystem/receipt-drug-code"  # レセプト電算 9 digits: nobody has published a URI
+RECEIPT_PROCEDURE: Final = f"{OWN}/CodeSystem/receipt-procedure-code"
+MHLW_DRUG: Final = f"{OWN}/CodeSystem/mhlw-drug-code"  # 薬価基準収載医薬品コード, 12 digits
 SELF_ENTERED: Final = "self-entered"  # code of OWN_ORIGIN: told in a questionnaire
 
 _OID = "urn:oid:"

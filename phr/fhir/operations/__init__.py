@@ -7,6 +7,7 @@ from phr.fhir.operations import (
     document,
     everything,
     explain,
+    extract,
     lastn,
     match,
     meta,
@@ -16,6 +17,6 @@ from phr.fhir.operations import (
 )
 
 __all__ = [
-    "calling", "docref", "document", "everything", "explain", "kickoff", "lastn", "match", "meta", "summary",
+    "calling", "docref", "document", "everything", "explain", "extract", "kickoff", "lastn", "match", "meta", "summary",
     "terminology", "validate",
 ]  # fmt: skip
