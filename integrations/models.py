@@ -14,6 +14,12 @@ from django.db import models
 from django.db.models import Q
 
 from consent.models import Organization, Subject
+from integrations.peer_models import Peer, PeerCursor, PeerDelivery, PeerKnown, PeerPerson
+
+__all__ = [
+    "DeadLetter", "ImportPart", "ImportRun", "ImportSlice", "KnownItem", "LinkCode", "LocalNumber", "Peer",
+    "PeerCursor", "PeerDelivery", "PeerKnown", "PeerPerson", "Unlinked", "WaitingItem",
+]  # fmt: skip
 
 
 class ImportRun(models.Model):
@@ -273,7 +279,9 @@ class DeadLetter(models.Model):
         DISCARDED = "discarded"
 
     task = models.CharField(max_length=100)  # the Celery task that takes it up again, given `reference`
-    reference = models.CharField(max_length=200, blank=True)  # the id of the run, delivery, … ; "" = the task needs none
+    reference = models.CharField(
+        max_length=200, blank=True
+    )  # the id of the run, delivery, … ; "" = the task needs none
     reason = models.CharField(max_length=40)  # a code: gave-up, refused, unhandled …
     error = models.CharField(max_length=100, blank=True)  # the type of the exception; its message may quote content
     times = models.PositiveIntegerField(default=1)

@@ -44,4 +44,21 @@ DECLARED: Declaration = {
         "id": PLAIN, "run": PLAIN, "sha256": PERSONAL, "index": PLAIN, "total": PLAIN, "set_id": PERSONAL,
         "key_version": PLAIN, "sealed": PERSONAL,
     },
+    "Peer": dict.fromkeys(
+        "id code name organization base origins token_url client kid algorithm public key_version purpose types"
+        " categories pulls pushes bulk export_url export_since state failures problem next_at ok_at xid change claim"
+        " claimed_at created_at".split(), PLAIN,
+    ) | {"sealed": PERSONAL},
+    "PeerPerson": {
+        "id": PLAIN, "peer": PLAIN, "number": PERSONAL, "filled": PLAIN, "epoch": PERSONAL, "reconciled_at": PLAIN,
+    },
+    "PeerCursor": {"id": PLAIN, "person": PERSONAL, "type": PLAIN, "since": PERSONAL},
+    "PeerKnown": {
+        "id": PLAIN, "person": PERSONAL, "type": PERSONAL, "theirs": PERSONAL, "ours": PERSONAL, "version": PERSONAL,
+        "modified": PERSONAL, "gone": PERSONAL, "problem": PERSONAL,
+    },
+    "PeerDelivery": {
+        "id": PLAIN, "peer": PLAIN, "subject": PERSONAL, "type": PERSONAL, "ours": PERSONAL, "wanted": PLAIN,
+        "sent": PLAIN, "theirs": PERSONAL, "state": PLAIN, "attempts": PLAIN, "next_at": PLAIN, "reason": PLAIN,
+    },
 }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Other FHIR servers we keep in step with (SMART Backend Services)."""
