@@ -44,11 +44,14 @@ DECLARED: Declaration = {
         "id": PLAIN, "run": PLAIN, "sha256": PERSONAL, "index": PLAIN, "total": PLAIN, "set_id": PERSONAL,
         "key_version": PLAIN, "sealed": PERSONAL,
     },
-    "Peer": dict.fromkeys(
-        "id code name organization base origins token_url client kid algorithm public key_version purpose types"
-        " categories pulls pushes bulk export_url export_since state failures problem next_at ok_at xid change claim"
-        " claimed_at created_at".split(), PLAIN,
-    ) | {"sealed": PERSONAL},
+    "Peer": {
+        "id": PLAIN, "code": PLAIN, "name": PLAIN, "organization": PLAIN, "base": PLAIN, "origins": PLAIN,
+        "token_url": PLAIN, "client": PLAIN, "kid": PLAIN, "algorithm": PLAIN, "public": PLAIN, "key_version": PLAIN,
+        "purpose": PLAIN, "types": PLAIN, "categories": PLAIN, "pulls": PLAIN, "pushes": PLAIN, "bulk": PLAIN,
+        "export_url": PLAIN, "export_since": PLAIN, "state": PLAIN, "failures": PLAIN, "problem": PLAIN,
+        "next_at": PLAIN, "ok_at": PLAIN, "xid": PLAIN, "change": PLAIN, "claim": PLAIN, "claimed_at": PLAIN,
+        "created_at": PLAIN, "sealed": PERSONAL,
+    },
     "PeerPerson": {
         "id": PLAIN, "peer": PLAIN, "number": PERSONAL, "filled": PLAIN, "epoch": PERSONAL, "reconciled_at": PLAIN,
     },
