@@ -335,7 +335,7 @@ def race(scene: Scene, *, turns: int, at_least: int) -> Gate:
 @pytest.mark.IT("12")
 @pytest.mark.G("07")
 @pytest.mark.parametrize(
-    ("turns", "at_least"), [(60, 8), pytest.param(1000, 3, marks=pytest.mark.long)], ids=["60 turns", "1000 turns"]
+    ("turns", "at_least"), [(24, 8), pytest.param(1000, 3, marks=pytest.mark.long)], ids=["24 turns", "1000 turns"]
 )
 def test_nothing_is_served_after_the_commit(scene: Scene, turns: int, at_least: int) -> None:
     gate = race(scene, turns=turns, at_least=at_least)

@@ -34,7 +34,7 @@ def only(*values: str) -> frozenset[str]:
 
 
 @pytest.mark.IT("11")
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(draw.clauses(2), PARTS, draw.questions())
 def test_a_part_less_never_permits_more(root: Clause, without: Without, asked: Asked) -> None:
     """Of trees as they may be written: one permit below another names a level-3 category and nothing else of data."""
@@ -79,7 +79,7 @@ def test_a_level_3_category_outlives_the_ordinary_ones_beside_it() -> None:
     assert narrowed(root, Without()) == root
 
 
-@settings(max_examples=1500)
+@settings(max_examples=500)
 @given(draw.clauses(1, permit=True), draw.clauses(1), draw.questions(), ACTORS)
 def test_wherever_a_deny_would_win_the_two_collide(
     permit: Clause, deny: Clause, asked: Asked, actors: frozenset[str]

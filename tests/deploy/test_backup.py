@@ -46,22 +46,42 @@ class Place:
         url = self.env["DATABASE_URL"]
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
-        return url.replace("/tsumugi?", f"/{name}?")
+        return _named(url, name)
 
 
-@pytest.fixture
-def place() -> Iterator[Place]:
+def _named(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    server, _, rest = url.partition("?")
+    return f"{server.rsplit('/', 1)[0]}/{name}?{rest}"
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[Place]:
+    """One server, and the demo family in its first database."""
     folder = Path(tempfile.mkdtemp(prefix="tsumugi-backup-"))
     folder.chmod(0o711)
     kept = {n: v for n, v in os.environ.items() if not n.startswith(("PHR_", "DATABASE_", "REDIS_", "PYTEST_"))}
     programs = f"{postgres_server.program('psql').parent}:{Path(sys.executable).parent}:{kept['PATH']}"
     with embedded.Household(folder / "var").running() as found:
-        yield Place(folder, {**kept, **found, "PATH": programs, "PHR_VAR": str(folder / "var")})
+        made = Place(folder, {**kept, **found, "PATH": programs, "PHR_VAR": str(folder / "var")})
+        made.manage("demo_family")
+        yield made
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def place(house: Place) -> Place:
+    """A copy of that database, and a folder of its own."""
+    name = f"copy_{len(list(house.folder.glob('copy_*')))}"
+    folder = house.folder / name
+    folder.mkdir()
+    url = house.env["DATABASE_URL"]
+    with psycopg.connect(_named(url, "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE tsumugi")  # type: ignore[call-overload]
+    return Place(folder, {**house.env, "DATABASE_URL": _named(url, name)})
+
+
 def test_a_backup_is_restored_and_proved(place: Place) -> None:
-    place.manage("demo_family")
     place.manage("shell", "-v0", "-c", "from consent.tasks import seal_audit; seal_audit()")
 
     made = place.run("deploy/backup/backup.sh", str(place.folder / "backups"))
@@ -112,7 +132,6 @@ print("erased", ichiro.own_subject_id, erasing.run_due(now=now, forget=leaving.f
 @pytest.mark.IT("14")
 def test_what_was_erased_since_no_backup_brings_back(place: Place) -> None:
     """Backup, erasure, restore: without the key nothing opens, and what stood in the clear goes again."""
-    place.manage("demo_family")
     made = place.run("deploy/backup/backup.sh", str(place.folder / "backups"))
     assert made.returncode == 0, made.stderr
     before = place.keys()
@@ -148,7 +167,6 @@ def test_what_was_erased_since_no_backup_brings_back(place: Place) -> None:
 
 @pytest.mark.IT("14")
 def test_old_copies_of_keys_are_soon_forgotten(place: Place) -> None:
-    place.manage("demo_family")
     old = place.keys()
     ago = old.stat().st_mtime - 9 * 86400
     for file in (old, Path(f"{old}.erased")):
