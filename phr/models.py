@@ -27,9 +27,10 @@ from phr.smart.models import (
     UsedAssertion,
     UsedCode,
 )
+from phr.smart.quota_models import AppWrites
 
 __all__ = [
-    "AccessToken", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "CardAccount",
+    "AccessToken", "AppWrites", "Application", "AuthorizationCode", "AuthorizationRequest", "Canonical", "CardAccount",
     "CardCertificate", "Change", "DeviceGrant", "ExportFile", "ExportJob", "IDToken", "Ingest", "KnownDevice",
     "Launch", "LaunchContext", "Package", "Passkey", "Range", "RecoveryCode", "RecoveryTicket", "RefreshToken",
     "Resource", "SignInFailure", "Text", "Totp", "UsedAssertion", "UsedChallenge", "UsedCode", "Version", "Words",

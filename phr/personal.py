@@ -67,6 +67,7 @@ DECLARED: Declaration = {
     "DeviceGrant": _fields(
         personal="user device_code user_code scope expires last_checked", plain="id interval status client_id"
     ),
+    "AppWrites": _fields(personal="digest day in_day minute in_minute", plain="id"),
     "SignInFailure": _fields(personal="digest failed_at", plain="id"),
     "Passkey": _fields(personal="id person credential handle public_key sign_count name created_at used_at"),
     "Totp": _fields(personal="person secret last_step created_at confirmed_at", plain="id kek"),

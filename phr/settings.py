@@ -83,6 +83,9 @@ PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
 # How long a request to erase a record can be taken back (days).
 PHR_ERASURE_DAYS = int(text("PHR_ERASURE_DAYS", "14"))
 
+# A folder with the public masters of 支払基金 (b_*.csv, z_*.csv, s_*.csv, y_*.csv): names for the codes of receipts.
+PHR_RECEIPT_MASTERS = text("PHR_RECEIPT_MASTERS")
+
 # Key-encryption keys: "id:base64 of 32 bytes", comma separated; the first seals, all open.
 PHR_KEYS = secret("PHR_KEYS")
 # Key of the search index hashes (base64 of 32 bytes); changing it needs `manage.py reindex`.
@@ -130,7 +133,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-INTEGRATIONS = ["integrations.jahis_qr.connector"]
+INTEGRATIONS = ["integrations.jahis_qr.connector", "integrations.receipts.connector"]
 AUTH_USER_MODEL = "consent.Person"
 SILENCED_SYSTEM_CHECKS = ["urls.W002"]  # FHIR paths begin with a slash: the base is /fhir, without one
 ROOT_URLCONF = "phr.urls"
@@ -210,6 +213,9 @@ AUTH_PASSWORD_VALIDATORS = [
 _HTTPS = PHR_BASE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_AGE = 60 * 60
+# How many resources a family's app may write for one person. A Bundle that begins within them is carried out whole.
+PHR_APP_WRITES_PER_MINUTE = int(text("PHR_APP_WRITES_PER_MINUTE", "600"))
+PHR_APP_WRITES_PER_DAY = int(text("PHR_APP_WRITES_PER_DAY", "20000"))
 # However busy, a session ends so long after signing in (hours).
 PHR_SESSION_HOURS = int(text("PHR_SESSION_HOURS", "12"))
 SECURE_SSL_REDIRECT = _HTTPS and flag("PHR_SSL_REDIRECT", True)

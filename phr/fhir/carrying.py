@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from phr.fhir import preconditions, wire
+from phr.fhir import hinting, preconditions, wire
 from phr.fhir.door import admitted
 from phr.fhir.entries import Entry
 from phr.fhir.outcome import Issue, Problem, as_json
@@ -40,16 +40,20 @@ def id_fits(entry: Entry) -> None:
 
 
 def answer(status: int, stored: Stored | None, *, prefer: str, records: Records) -> bytes:
-    """The response entry (R4 http.html §3.1.0.11.3); the resource or an outcome as the client prefers."""
+    """The response entry (R4 http.html §3.1.0.11.3); the resource or an outcome as the client prefers.
+
+    Hints on what was written are told in any case.
+    """
     told: dict[str, Any] = {"status": str(status)}
     if stored is not None:
         told |= {"etag": wire.etag(stored.version), "lastModified": wire.instant(stored.updated_at)}
         if not stored.deleted:
             told["location"] = f"{stored.reference}/_history/{stored.version}"
     text = msgspec.json.encode({"response": told})
-    if prefer == "OperationOutcome":
+    hints = hinting.issues(records, stored)
+    if prefer == "OperationOutcome" or hints:
         done = Issue("informational", "済みました。Done.", severity="information")
-        return text[:-2] + b',"outcome":%s}}' % as_json([done])
+        text = text[:-2] + b',"outcome":%s}}' % as_json(hints or [done])
     if prefer != "representation" or stored is None or stored.body is None:
         return text
     return b'{"resource":%s,%s' % (wire.shown(stored, labels=records.shows_labels(stored)), text[1:])

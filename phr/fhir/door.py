@@ -14,11 +14,11 @@ from consent.decide import Permit
 from consent.scope import Scope
 from phr.caller import caller_and_standing, request_id
 from phr.fhir import outcome, wire
+from phr.fhir.hinting import HintingRecords
 from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.records import definitions
 from phr.records.gateway import Records, Refused
 from phr.smart import cors, step_up
-from phr.trust.consent_records import ConsentRecords
 
 View = Callable[..., HttpResponseBase]
 
@@ -76,8 +76,8 @@ def _preflight(allowed: str) -> HttpResponse:
     return HttpResponse(status=204, headers={"Allow": f"{allowed}, OPTIONS"})
 
 
-class DoorRecords(ConsentRecords):
-    """Records as this door opens them: what is written of Consent does something."""
+class DoorRecords(HintingRecords):
+    """Records as this door opens them: what is written of Consent does something, and measurements are looked at."""
 
     def prove(self) -> None:
         step_up.require_fresh(acr=self.caller.acr, authenticated_at=self.caller.authenticated_at, now=self.now)

@@ -187,14 +187,15 @@ def shown(found: Stored, *, labels: bool, shape: Shape = WHOLE) -> bytes:
 
 
 def one(
-    found: Stored, *, status: int, labels: bool, location: bool = False, prefer: str = "", shape: Shape = WHOLE
-) -> HttpResponse:
-    """A response that carries one version."""
+    found: Stored, *, status: int, labels: bool, location: bool = False, prefer: str = "", shape: Shape = WHOLE,
+    hints: Sequence[Issue] = (),
+) -> HttpResponse:  # fmt: skip
+    """A response that carries one version. `hints`: on what was written, for who prefers an outcome."""
     content = shown(found, labels=labels, shape=shape)
     if prefer == "minimal":
         content = b""
     elif prefer == "OperationOutcome":
-        content = as_json([Issue("informational", "保存しました。Stored.", severity="information")])
+        content = as_json([Issue("informational", "保存しました。Stored.", severity="information"), *hints])
     answer = HttpResponse(content, status=status, content_type=FHIR_JSON)
     answer["ETag"] = etag(found.version)
     answer["Last-Modified"] = http_date(found.updated_at.timestamp())

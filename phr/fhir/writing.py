@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.utils.http import http_date
 
-from phr.fhir import bundle, patch_bodies, preconditions, wire
+from phr.fhir import bundle, hinting, patch_bodies, preconditions, throttle, wire
 from phr.fhir.door import admitted, known, open_records
 from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
 from phr.records.gateway import Records, Stored
@@ -20,6 +20,7 @@ def create(request: HttpRequest, *, type: str) -> HttpResponse:
     """POST to a type; with If-None-Exist only where nothing matches."""
     records = _opened(request, type, "c")
     resource = _resource(request, type)
+    throttle.charge(records)
     asked = request.headers.get("If-None-Exist")
     if asked is None:
         return _answer(request, records, records.create(resource), created=True)
@@ -39,6 +40,7 @@ def update(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
         text = "本文の id が URL と違います。The id in the body is not the one in the URL."
         raise Problem(400, "invalid", text, f"{type}.id")
     if_match, fresh = preconditions.if_match(request), preconditions.fresh(request)
+    throttle.charge(records)
     stored, created = records.put(type, id, resource, if_match=if_match, fresh=fresh)
     return _answer(request, records, stored, created=created)
 
@@ -49,6 +51,7 @@ def update_where(request: HttpRequest, *, type: str) -> HttpResponse:
     resource = _resource(request, type)
     if_match, fresh = preconditions.if_match(request), preconditions.fresh(request)
     condition = _condition(request, type, records)
+    throttle.charge(records)
     stored, created = records.put_where(condition, resource, if_match=if_match, fresh=fresh)
     return _answer(request, records, stored, created=created)
 
@@ -133,4 +136,5 @@ def _resource(request: HttpRequest, type: str) -> dict[str, Any]:
 def _answer(request: HttpRequest, records: Records, stored: Stored, *, created: bool = False) -> HttpResponse:
     prefer = wire.preference(request, "return", "representation")
     labels = records.shows_labels(stored)
-    return wire.one(stored, status=201 if created else 200, labels=labels, location=True, prefer=prefer)
+    hints = hinting.issues(records, stored)
+    return wire.one(stored, status=201 if created else 200, labels=labels, location=True, prefer=prefer, hints=hints)

@@ -8,6 +8,7 @@ from django.db import transaction
 
 from phr.smart.login_models import KnownDevice, SignInFailure, UsedChallenge
 from phr.smart.models import AuthorizationRequest, IDToken, Launch, LaunchContext, UsedAssertion
+from phr.smart.quota_models import AppWrites
 
 KEPT = timedelta(days=31)  # an ended launch stays this long, so that a replayed code or refresh token is known
 BATCH = 5000  # launches removed at a time
@@ -19,6 +20,7 @@ def forget(*, now: datetime) -> int:
     LaunchContext.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()
     AuthorizationRequest.objects.filter(created_at__lt=now - timedelta(days=1)).delete()
     SignInFailure.objects.filter(failed_at__lt=now - timedelta(days=1)).delete()
+    AppWrites.objects.filter(minute__lt=now - timedelta(days=2)).delete()
     KnownDevice.objects.filter(ends_at__lt=now).delete()
     UsedChallenge.objects.filter(ends_at__lt=now).delete()
     with transaction.atomic():

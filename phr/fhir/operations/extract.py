@@ -122,9 +122,7 @@ def _earlier(records: Records, id: str) -> list[Stored]:
     return [one for one in found if one.facts.author == records.author]
 
 
-def _kept_in_step(
-    records: Records, wanted: Resource, earlier: Mapping[str, Stored]
-) -> tuple[int, Stored] | None:
+def _kept_in_step(records: Records, wanted: Resource, earlier: Mapping[str, Stored]) -> tuple[int, Stored] | None:
     """Created, or brought to what is said now. What the family deleted stays deleted: None."""
     id = wanted["id"]
     if id in earlier:

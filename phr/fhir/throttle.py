@@ -1,0 +1,29 @@
+"""What a family's app writes through this door counts against its quota (phr/smart/quota.py): 429 when it is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from phr.fhir.outcome import Problem
+from phr.records.gateway import Records
+from phr.smart import quota
+
+COUNTED = ("POST", "PUT")  # what may create
+
+
+def charge(records: Records, resources: int = 1, *, requests: int | None = None) -> None:
+    """Count it, or raise Problem (429, with Retry-After). Before anything is carried out."""
+    try:
+        quota.spend(records.caller, resources, now=records.now, requests=requests)
+    except quota.Spent as error:
+        text = (
+            f"書き込みの上限です。{error.wait} 秒後に送り直してください。Spent: again in {error.wait} s."
+        )
+        raise Problem(429, "throttled", text, Retry_After=str(error.wait)) from None
+
+
+def writing(raw: Iterable[Any]) -> int:
+    """How many entries of a Bundle (as they came, unchecked) may create something."""
+    requests = [item.get("request") for item in raw if isinstance(item, dict) and "resource" in item]
+    return sum(isinstance(r, dict) and r.get("method") in COUNTED for r in requests)
