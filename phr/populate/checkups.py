@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 
+from phr.care.dates import attained, fiscal_start, months_old, school_entry
 from phr.populate import tables
-from phr.populate.dates import attained, fiscal_start, months_old, school_entry
 from phr.populate.dice import Dice, decimal, opening_hours, weekday
 from phr.populate.growth import Track, obesity_degree
 from phr.populate.sheet import Resource, Sheet

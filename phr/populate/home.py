@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from phr.populate.dates import months_old
+from phr.care.dates import months_old
 from phr.populate.dice import decimal
 from phr.populate.growth import Track
 from phr.populate.pregnancy import Pregnancy

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from phr.care.dates import months_after
 from phr.populate import checkups, home
 from phr.populate.birth import moment_of_birth, write_birth, write_newborn, write_postpartum
-from phr.populate.dates import months_after
 from phr.populate.dice import Dice, opening_hours, weekday
 from phr.populate.facilities import Facility
 from phr.populate.family import REFERENCE_ON, Family

@@ -7,20 +7,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from phr.care import tables as care_tables
+from phr.care.rule_file import shipped
 
 DATA = Path(__file__).parent / "data"
 
 
 @cache
-def rows(name: str) -> list[dict[str, str]]:
-    """Rows of `data/{name}.csv`, one dict each."""
-    with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def rows(name: str) -> tuple[dict[str, str], ...]:
+    """Rows of `data/{name}.csv`, one dict each; tables of child health are those of `phr.care`."""
+    path = DATA / f"{name}.csv"
+    if not path.exists():
+        return care_tables.rows(name)
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file))
 
 
 @cache
 def immunization_rules() -> dict[str, dict[str, Any]]:
     """The vaccination rules by vaccine id, in the order of the file."""
-    rules = msgspec.json.decode((DATA / "immunization_rules.json").read_bytes())
-    return {vaccine["id"]: vaccine for vaccine in rules["vaccines"]}
+    return {vaccine["id"]: vaccine for vaccine in shipped()}

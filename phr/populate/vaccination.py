@@ -12,8 +12,8 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
+from phr.care.dates import attained, days_between, fiscal_start, months_after, next_april, school_entry
 from phr.populate import tables
-from phr.populate.dates import attained, days_between, fiscal_start, months_after, next_april, school_entry
 from phr.populate.dice import Dice, weekday
 
 Rule = dict[str, Any]
@@ -67,7 +67,7 @@ class Course:
             std = self.rule["first_dose_std_days"]
         if isinstance(std, list):
             advised = max(advised, attained(self.birth, months(std[0])))
-        elif std == "year before school":
+        elif step.get("std_year_before_school"):
             advised = max(advised, months_after(school_entry(self.birth), -12))
         if step.get("std_gap_months"):
             advised = max(advised, months_after(self.given[-1], step["std_gap_months"][0]))
@@ -91,7 +91,7 @@ class Course:
 
     def _skipped(self, step: Rule) -> bool:
         """Dose 3 of the infant pneumococcal series falls away when dose 2 came after the first birthday."""
-        return "skip_if" in step and self.given[1] > attained(self.birth, 12)
+        return "skip_if_after" in step and self.given[1] > attained(self.birth, 12)
 
     def _after_gaps(self, step: Rule) -> Iterator[date]:
         if self.given:  # hepatitis B: dose 3 counts from dose 1, but never comes with or before a late dose 2

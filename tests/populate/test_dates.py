@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from phr.populate.dates import attained, days_between, months_after, school_entry
+from phr.care.dates import attained, days_between, months_after, school_entry
 from phr.populate.vaccination import course
 
 DAY = date.fromisoformat

@@ -1,0 +1,101 @@
+"""The rules that hold on a day, indexed for questions: by id, by disease, by code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from phr.care.rule_file import Exemption, Product, RuleFile, Step, Track, Vaccine, read_folder
+from phr.care.tables import DATA, rows
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Rules:
+    """A rule file, ready. Compared and hashed by identity.
+
+    `products`: everything that can stand in a record, series or not. `series_of`: (disease, period) -> its vaccines.
+    `steps`: vaccine id -> the steps of each track, dose 1 first. `period_of`: vaccine id -> its period.
+    """
+
+    file: RuleFile
+    vaccines: Mapping[str, Vaccine]
+    products: Mapping[str, Product | Vaccine]
+    series_of: Mapping[tuple[str, int], tuple[Vaccine, ...]]
+    steps: Mapping[str, tuple[tuple[Step, ...], ...]]
+    by_cvx: Mapping[str, str]
+    exceptions_of: Mapping[str, tuple[Exemption, ...]]
+    live: frozenset[str]
+
+    @property
+    def version(self) -> str:
+        return f"{self.file.ruleset} {self.file.version}"
+
+
+def diseases() -> dict[str, dict[str, str]]:
+    """The diseases the tables know: disease_id -> its row."""
+    return {row["disease_id"]: row for row in rows("immunization_disease_codes")}
+
+
+@cache
+def _all(folder: Path) -> tuple[Rules, ...]:
+    return tuple(indexed(file) for file in read_folder(folder, diseases=frozenset(diseases())))
+
+
+def rules_at(day: date, folder: Path = DATA) -> Rules:
+    """The rules of a day: the newest file valid then; before the first file, the first. Raises RuleFileError."""
+    found = _all(folder)
+    return next((r for r in reversed(found) if r.file.valid_from <= day), found[0])
+
+
+def indexed(file: RuleFile) -> Rules:
+    vaccines = {v.id: v for v in file.vaccines}
+    products: dict[str, Product | Vaccine] = {p.id: p for p in file.products}
+    products |= vaccines
+    by_cvx: dict[str, str] = {}
+    for one in products.values():  # a product without a period first: 04 is MR, not its first period
+        for code in one.cvx:
+            by_cvx.setdefault(code, one.id)
+    return Rules(
+        file=file,
+        vaccines=vaccines,
+        products=products,
+        series_of=_series_of(file.vaccines),
+        steps={v.id: _steps(v) for v in file.vaccines},
+        by_cvx=by_cvx,
+        exceptions_of={v: tuple(e for e in file.exceptions if v in e.vaccines) for v in vaccines},
+        live=frozenset(id for id, one in products.items() if one.type == "live-injectable"),
+    )
+
+
+def _series_of(vaccines: Iterable[Vaccine]) -> dict[tuple[str, int], tuple[Vaccine, ...]]:
+    found: dict[tuple[str, int], list[Vaccine]] = {}
+    for vaccine in vaccines:
+        if vaccine.subject == "child":
+            for disease in vaccine.disease:
+                found.setdefault((disease, vaccine.period), []).append(vaccine)
+    return {key: tuple(series) for key, series in found.items()}
+
+
+def _steps(vaccine: Vaccine) -> tuple[tuple[Step, ...], ...]:
+    if not vaccine.by_start_age:
+        return (with_first(vaccine.series),)
+    return tuple(_of_track(track) for track in vaccine.by_start_age)
+
+
+def _of_track(track: Track) -> tuple[Step, ...]:
+    """The steps of a track; its primary doses share one standard period."""
+    steps = with_first(track.series)
+    if track.primary_std_end is None:
+        return steps
+    span = (track.start[0], track.primary_std_end)
+    return tuple(step if step.booster or step.std else msgspec.structs.replace(step, std=span) for step in steps)
+
+
+def with_first(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of a series; where the file leaves dose 1 implied, with it."""
+    return tuple(steps) if steps and steps[0].n == 1 else (Step(n=1), *steps)
