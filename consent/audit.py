@@ -97,6 +97,12 @@ class Event(StrEnum):
     IMPORT_ACCEPTED = "import:accepted"
     IMPORT_COMMITTED = "import:committed"
     IMPORT_REFUSED = "import:refused"
+    PEER_CHANGED = "peer:changed"  # registered, paused, resumed, removed
+    PEER_LINKED = "peer:linked"
+    PEER_UNLINKED = "peer:unlinked"
+    PEER_RECEIVED = "peer:received"  # fetched from a peer and stored
+    PEER_SENT = "peer:sent"  # about to leave for a peer: kept before it does
+    PEER_STOPPED = "peer:stopped"  # a peer does not take it, or it is given up
     EXPORT_ACCEPTED = "export:accepted"
     EXPORT_ENDED = "export:ended"
     EXPORT_FAILED = "export:failed"

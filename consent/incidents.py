@@ -23,7 +23,7 @@ from consent.scope import ALL_CATEGORIES
 
 PRELIMINARY = timedelta(days=5)  # "promptly": three to five days
 FINAL = timedelta(days=30)
-READ = ("record:read", "record:searched", "record:history", "record:exported", "provision:delivered")
+READ = ("record:read", "record:searched", "record:history", "record:exported", "provision:delivered", "peer:sent")
 # Whose data can have been in what leaked: provisions to the recipient from which something had left by the end of
 # it, or lines of the log about its organisation while it lasted. Without a recipient: whoever was read at all.
 _AFFECTED = """

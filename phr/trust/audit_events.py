@@ -44,6 +44,7 @@ _REST = {
 }
 _DISCLOSURES = frozenset({
     "provision:delivered", "record:exported", "record:disclosed", "record:moved-out", "export:accepted",
+    "peer:sent",
 })  # fmt: skip
 _DECISIONS = frozenset({"record:refused", "provision:judged", "provision:turned-away", "provision:answered"})
 
