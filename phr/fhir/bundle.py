@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.http import HttpRequest
 
-from phr.fhir import entries, inner, outcome, patch_bodies, throttle, transactions, wire
+from phr.fhir import entries, inner, outcome, patch_bodies, transactions, wire
 from phr.fhir.carrying import admit, answer, condition, id_fits
 from phr.fhir.entries import Entry
 from phr.fhir.outcome import InEntry
@@ -22,7 +22,6 @@ def process(records: Records, content: Mapping[str, Any], *, prefer: str, reques
     """
     kind = entries.kind_of(content)
     raw = entries.raw_entries(content)
-    throttle.charge(records, throttle.writing(raw))
     asked = request or HttpRequest()
     if kind == "batch":
         answers = _batch(asked, records, raw, prefer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 from phr.fhir.outcome import Problem
@@ -17,13 +17,14 @@ def charge(records: Records, resources: int = 1, *, requests: int | None = None)
     try:
         quota.spend(records.caller, resources, now=records.now, requests=requests)
     except quota.Spent as error:
-        text = (
-            f"書き込みの上限です。{error.wait} 秒後に送り直してください。Spent: again in {error.wait} s."
-        )
+        text = f"書き込みの上限です。{error.wait} 秒後に送り直してください。Spent: again in {error.wait} s."
         raise Problem(429, "throttled", text, Retry_After=str(error.wait)) from None
 
 
-def writing(raw: Iterable[Any]) -> int:
-    """How many entries of a Bundle (as they came, unchecked) may create something."""
+def writing(bundle: Mapping[str, Any]) -> int:
+    """How many entries of a Bundle (as it came, unchecked) may create something."""
+    raw = bundle.get("entry")
+    if not isinstance(raw, list):
+        return 0
     requests = [item.get("request") for item in raw if isinstance(item, dict) and "resource" in item]
     return sum(isinstance(r, dict) and r.get("method") in COUNTED for r in requests)

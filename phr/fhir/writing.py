@@ -107,6 +107,7 @@ def post_bundle(request: HttpRequest) -> HttpResponse:
     """POST to the base: a batch or a transaction (§3.1.0.11)."""
     records = open_records(request)
     content = wire.json_body(request)
+    throttle.charge(records, throttle.writing(content))
     prefer = wire.preference(request, "return", "minimal")
     return HttpResponse(bundle.process(records, content, prefer=prefer, request=request), content_type=FHIR_JSON)
 
