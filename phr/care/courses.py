@@ -180,8 +180,11 @@ class Course:
         if live and self.vaccine.type == "live-injectable":
             floor = max(floor, days_between(live, self.rules.file.live_gap_days))
         earliest = first_open(self.windows, floor)
-        if earliest is None or first_open(self.windows, max(day, earliest)) is None:
+        opens = earliest and first_open(self.windows, max(day, earliest))
+        if earliest is None or opens is None:
             return None
+        if opens > max(day, earliest):  # the day lies between two windows: what is over is over
+            earliest = opens
         last = last_from(self.windows, max(day, earliest))
         begin, until = self._standard(step, earliest)
         if step.not_after:

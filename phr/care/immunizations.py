@@ -241,7 +241,7 @@ def _narrower(line: Line, product: Vaccine, rules: Rules) -> tuple[str, ...]:
         for one in (*rules.series_of[line.diseases[0], product.period], *rules.file.products)
         if set(one.disease) <= set(line.diseases)
     ]
-    return tuple(sorted(fitting, key=lambda id: -len(rules.products[id].disease))[:1])
+    return tuple(sorted(fitting, key=lambda product: -len(rules.products[product].disease))[:1])
 
 
 def _alternatives(lines: list[Line]) -> list[Line]:
