@@ -9,29 +9,21 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from integrations.ids import digest, resource_id
+from integrations.ids import resource_id
 from integrations.jahis_qr.groups import Drug, Group
 from integrations.jahis_qr.rows import Row, amount
-from integrations.jahis_qr.table import MERIT9, RECORDS
+from integrations.jahis_qr.table import RECORDS
 from integrations.jahis_qr.wording import say
+from integrations.medicines import PER_DAY, PER_TIME, duration, per_day, quantity, shortened
 from integrations.problems import Problem
+from integrations.same_dispense import Dispensed, exact_key, identifiers, words
 from phr.records import systems
 
 PROFILE = "http://jpfhir.jp/fhir/core/StructureDefinition/JP_MedicationDispense"
-STRENGTH_TYPE = "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/MedicationIngredientStrengthStrengthType"
-DISPENSE_KEY = f"{systems.OWN}/IdSystem/dispense-key"
-RECEIPT_DRUG = f"{systems.OWN}/CodeSystem/receipt-drug-code"
-MHLW_DRUG = f"{systems.OWN}/CodeSystem/mhlw-drug-code"
-UNIT = f"{systems.OWN}/CodeSystem/jahis-unit"
-
-# 剤形コード: what 用量 means depends on it
-_PER_DAY = ("1", "6", "7")
-_PER_TIME = ("3",)
-
 # (薬品コード種別, length) -> system
 _DRUG_SYSTEMS = {
-    ("2", 9): RECEIPT_DRUG,
-    ("3", 12): MHLW_DRUG,
+    ("2", 9): systems.RECEIPT_DRUG,
+    ("3", 12): systems.MHLW_DRUG,
     ("4", 12): systems.YJ,
     ("6", 9): systems.HOT9,
     ("6", 13): systems.HOT13,
@@ -43,19 +35,20 @@ Resource = dict[str, Any]
 def to_dispense(drug: Drug, group: Group, *, patient_id: str, performers: list[Resource],
                 problems: list[Problem]) -> Resource:  # fmt: skip
     """The MedicationDispense of one drug. Its id and its key follow from what was dispensed to whom, when and where."""
-    key = _key(drug, group, patient_id)
-    quantity = _quantity(drug)
-    if quantity is None:
+    known = told(drug, group, patient_id)
+    if known.total is None:
         problems.append(say("unknown-quantity", line=drug.row.line, field=RECORDS["201"].position["用量"] + 1))
-    id_ = resource_id("MedicationDispense", patient_id, key)
+    id_ = resource_id("MedicationDispense", patient_id, exact_key(known))
     resource: Resource = {"resourceType": "MedicationDispense", "id": id_}
-    if quantity is not None:
+    if known.total is not None:
         resource["meta"] = {"profile": [PROFILE]}
+    if extension := _words(drug):
+        resource["extension"] = extension
     resource |= {
         "identifier": [
             {"system": systems.RP_NUMBER, "value": drug.row.get("RP番号")},
             {"system": systems.ORDER_IN_RP, "value": str(drug.order)},
-            {"system": DISPENSE_KEY, "value": key},
+            *identifiers(known),
         ],
         "status": "completed",
         "medicationCodeableConcept": _medication(drug.row, problems),
@@ -65,10 +58,10 @@ def to_dispense(drug: Drug, group: Group, *, patient_id: str, performers: list[R
         resource["performer"] = performers
     if prescriber := _prescriber(drug, group):
         resource["authorizingPrescription"] = [{"type": "MedicationRequest", "display": prescriber}]
-    if quantity is not None:
-        resource["quantity"] = quantity
+    if known.total is not None:
+        resource["quantity"] = quantity(known.total, drug.row.get("単位名"))
     if (days := _days(drug.usage)) is not None:
-        resource["daysSupply"] = _duration(days)
+        resource["daysSupply"] = duration(days)
     resource["whenHandedOver"] = group.day.isoformat()
     if dosage := _dosage(drug):
         resource["dosageInstruction"] = [dosage]
@@ -85,24 +78,16 @@ def institution_code(row: Row | None) -> str:
     return whole if complete else ""
 
 
-def _key(drug: Drug, group: Group, patient_id: str) -> str:
-    """SHA-256 of person, day, pharmacy, RP number, position, code or name, dose and dispensed number."""
+def told(drug: Drug, group: Group, patient_id: str) -> Dispensed:
+    """What of a drug makes it known again elsewhere."""
     row, usage = drug.row, drug.usage
-    return digest(
-        patient_id, group.day.isoformat(), institution_code(group.first("11")), row.get("RP番号"), str(drug.order),
-        row.get("薬品コード") or row.get("薬品名称"), _plain(row.get("用量")), _plain(usage.get("調剤数量")),
+    kind, code = row.get("薬品コード種別"), row.get("薬品コード")
+    system = _DRUG_SYSTEMS.get((kind, len(code)))
+    return Dispensed(
+        person=patient_id, day=group.day.isoformat(), pharmacy=institution_code(group.first("11")),
+        rp=row.get("RP番号"), order=drug.order, name=row.get("薬品名称"), code=code, dose=row.get("用量"),
+        number=usage.get("調剤数量"), total=_total(drug), codes=((system, code),) if system else (),
     )  # fmt: skip
-
-
-def _plain(text: str) -> str:
-    """A number without leading and trailing zeros, so that `1.50` and `1.5` are one dose; other text as it is."""
-    value = amount(text)
-    return text if value is None else str(shortened(value))
-
-
-def shortened(value: Decimal) -> Decimal:
-    """42.0 -> 42, 1.50 -> 1.5, 100 -> 100."""
-    return value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize()
 
 
 def _medication(row: Row, problems: list[Problem]) -> Resource:
@@ -132,31 +117,31 @@ def _dose(row: Row) -> Decimal | None:
     return dose if dose and row.get("単位名") else None
 
 
-def _quantity(drug: Drug) -> Resource | None:
+def _words(drug: Drug) -> list[dict[str, object]]:
+    """The amounts as written, 剤形, and codes that have no system: for writing the notebook again."""
+    row, usage = drug.row, drug.usage
+    return words(
+        form=usage.get("剤形コード"), dose=row.get("用量"), unit=row.get("単位名"), number=usage.get("調剤数量"),
+        number_unit=usage.get("調剤単位"), code_kind=row.get("薬品コード種別"), code=row.get("薬品コード"),
+        usage_kind=usage.get("用法コード種別"), usage=usage.get("用法コード"),
+    )  # fmt: skip
+
+
+def _total(drug: Drug) -> Decimal | None:
     """The whole amount handed over: dose × days (内服, 浸煎, 湯), × times (屯服), else × 調剤数量 (1 if not given)."""
     dose, times, form = _dose(drug.row), amount(drug.usage.get("調剤数量")), drug.usage.get("剤形コード")
     if dose is None or not form:
         return None
     if not times:
-        if form in (*_PER_DAY, *_PER_TIME):
+        if form in (*PER_DAY, *PER_TIME):
             return None
         times = Decimal(1)
-    return _amount(shortened(dose * times), drug.row.get("単位名"))
-
-
-def _amount(value: Decimal, unit: str) -> Resource:
-    code = MERIT9.get(unit)
-    system = systems.MEDICATION_UNIT if code else UNIT
-    return {"value": value, "unit": unit, "system": system, "code": code or " ".join(unit.split())}
-
-
-def _duration(days: Decimal) -> Resource:
-    return {"value": days, "unit": "日", "system": systems.UCUM, "code": "d"}
+    return shortened(dose * times)
 
 
 def _days(usage: Row) -> Decimal | None:
     days = amount(usage.get("調剤数量"))
-    return days if days and usage.get("剤形コード") in _PER_DAY else None
+    return days if days and usage.get("剤形コード") in PER_DAY else None
 
 
 def _dosage(drug: Drug) -> Resource:
@@ -171,7 +156,7 @@ def _dosage(drug: Drug) -> Resource:
     code = usage.get("用法コード")
     if usage.get("用法コード種別") == "2" and code.isascii() and code.isalnum():
         dosage["timing"] = {"code": {"coding": [{"system": systems.USAGE, "code": code}]}}
-    if usage.get("剤形コード") in _PER_TIME:
+    if usage.get("剤形コード") in PER_TIME:
         dosage["asNeededBoolean"] = True
     if rate := _dose_and_rate(drug):
         dosage["doseAndRate"] = [rate]
@@ -182,10 +167,6 @@ def _dose_and_rate(drug: Drug) -> Resource | None:
     dose, unit, form = _dose(drug.row), drug.row.get("単位名"), drug.usage.get("剤形コード")
     if dose is None:
         return None
-    if form in _PER_TIME:
-        return {"doseQuantity": _amount(dose, unit)}
-    if form in _PER_DAY:
-        strength_type = {"system": STRENGTH_TYPE, "code": "1", "display": "製剤量"}
-        ratio = {"numerator": _amount(dose, unit), "denominator": _duration(Decimal(1))}
-        return {"type": {"coding": [strength_type]}, "rateRatio": ratio}
-    return None
+    if form in PER_TIME:
+        return {"doseQuantity": quantity(dose, unit)}
+    return per_day(dose, unit) if form in PER_DAY else None

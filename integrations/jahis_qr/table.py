@@ -1,8 +1,7 @@
-"""The record table (`records.json`) and the unit table (`units_merit9.csv`) as values."""
+"""The record table (`records.json`) as values."""
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,14 +40,8 @@ def _record(raw: dict[str, Any]) -> Record:
     return Record(raw["name"], raw["scope"], raw["repeat"], fields, position)
 
 
-def _units() -> dict[str, str]:
-    with (HERE / "units_merit9.csv").open(encoding="utf-8", newline="") as file:
-        return {row["unit_text"]: row["merit9_code"] for row in csv.DictReader(file) if row["merit9_code"]}
-
-
 _TABLE: dict[str, Any] = json.loads((HERE / "records.json").read_text(encoding="utf-8"))
 RECORDS: Mapping[str, Record] = {number: _record(raw) for number, raw in _TABLE["records"].items()}
 VERSIONS: Mapping[str, str] = _TABLE["versions"]
 CODES: Mapping[str, Mapping[str, str]] = _TABLE["codes"]
 ERAS: Mapping[str, int] = _TABLE["eras"]
-MERIT9: Mapping[str, str] = _units()

@@ -8,6 +8,7 @@ level 3: a wrong guess must hide, never show. How a resource is classified:
   codes stand beside standard ones; every component of an Observation must be known by itself;
 * any coding anywhere in the resource that carries a label (HIV, PSY …) adds the label;
 * what a person measured at home is HOME, whatever the device wrote beside it;
+* what a bill (レセプト) says was diagnosed or done is INSURANCE too: a claim is not a finding;
 * `meta.security` R raises the level to 3, V to 4; sensitivity codes add labels;
 * what it contains counts: a resource is also of the categories, and about the persons, of its `contained`; and
   whoever it refers to anywhere is a person it is about (decisions/whoever-is-named-is-asked.md);
@@ -56,6 +57,8 @@ DEFAULTS: dict[str, int] = {
     "Claim": _C.INSURANCE | _C.UNCLASSIFIED, "ClaimResponse": _C.INSURANCE | _C.UNCLASSIFIED,
     "ExplanationOfBenefit": _C.INSURANCE | _C.UNCLASSIFIED,
 }  # fmt: skip
+# What a bill says was found or done is what was charged for: it stands apart, as a label that a consent must name
+_CLAIMED = frozenset({"Condition", "Procedure", "Observation", "DiagnosticReport"})
 _REFINED = frozenset({"Encounter", "EpisodeOfCare", "Appointment"})  # `type` may add an ordinary category
 _MEDICINES = frozenset(t for t, c in DEFAULTS.items() if c == _C.MEDICATION)
 _AT_HOME = int(_C.HOME | _C.VITAL | _C.GROWTH | _C.PREGNANCY | _C.CHECKUP)  # what a family can measure itself
@@ -200,6 +203,8 @@ def _own_parts(kind: str, resource: Mapping[str, Any], seen: _Seen) -> list[int]
         first |= _known(resource.get("type")) & ~LABELS
     if kind in _MEDICINES:
         first |= seen.medicines
+    if kind in _CLAIMED and _origin(resource, systems.CLAIM):
+        first |= int(Category.INSURANCE)
     found = reduce(or_, others, first | seen.labels)
     if kind == "Observation" and found & _MEASURED and not found & ~_AT_HOME and _self_measured(resource):
         return [int(Category.HOME)]
@@ -241,12 +246,17 @@ def _known(concept: Any) -> int:
 
 def _self_measured(resource: Mapping[str, Any]) -> bool:
     """By a tag of ours, or because every performer is the person or a relative."""
-    meta = resource.get("meta")
-    for tag in _dicts(meta.get("tag") if isinstance(meta, dict) else None):
-        if tag.get("system") == systems.OWN_ORIGIN and tag.get("code") == systems.SELF_MEASURED:
-            return True
+    if _origin(resource, systems.SELF_MEASURED):
+        return True
     performers = [_pointed(p) for p in _dicts(resource.get("performer"))]
     return bool(performers) and all(p in ("Patient", "RelatedPerson") for p in performers)
+
+
+def _origin(resource: Mapping[str, Any], code: str) -> bool:
+    """Whether a tag of ours says that the data came to be in this way."""
+    meta = resource.get("meta")
+    tags = _dicts(meta.get("tag") if isinstance(meta, dict) else None)
+    return any(tag.get("system") == systems.OWN_ORIGIN and tag.get("code") == code for tag in tags)
 
 
 def _pointed(reference: Mapping[str, Any]) -> str | None:

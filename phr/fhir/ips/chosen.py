@@ -15,7 +15,7 @@ from phr.fhir.ips import pregnancy
 from phr.fhir.ips.wording import code_of, codings
 from phr.records import body
 from phr.records.gateway import Stored
-from phr.records.systems import LOINC
+from phr.records.systems import CLAIM, DISPENSE_KEY, LOINC, OWN_ORIGIN
 
 # The types that are read for a summary; Observations are many and are read by themselves.
 TYPES = (
@@ -48,13 +48,38 @@ Items = list[Item]
 
 
 def read(found: Iterable[Stored]) -> Items:
-    """What is not wrong, in the order in which it came (newest first)."""
+    """What is not wrong and no claim, in the order in which it came (newest first); a dispensing once."""
     items = [Item(one, body.parse(one.body or b"{}")) for one in found]
-    return [item for item in items if not _wrong(item.resource)]
+    return _told_once([item for item in items if not _wrong(item.resource) and not _claimed(item)])
 
 
 def _wrong(resource: Mapping[str, Any]) -> bool:
     return resource.get("status") in WRONG or code_of(resource.get("verificationStatus")) in WRONG
+
+
+def _claimed(item: Item) -> bool:
+    """Diagnoses and procedures of a bill: what was charged for is no finding. Its medicines were handed over."""
+    return CLAIM in _tags(item) and item.type not in MEDICINES
+
+
+def _tags(item: Item) -> set[str]:
+    tags = item.resource.get("meta", {}).get("tag", ())
+    return {tag.get("code") for tag in tags if tag.get("system") == OWN_ORIGIN}
+
+
+def _told_once(items: Items) -> Items:
+    """Of dispensings that bear the same exact key (two channels told of one) the first that is no claim stands."""
+    best: dict[str, Item] = {}
+    for item in items:
+        for key in _dispense_keys(item):
+            if key not in best or (CLAIM in _tags(best[key]) and CLAIM not in _tags(item)):
+                best[key] = item
+    return [item for item in items if all(best[key] is item for key in _dispense_keys(item))]
+
+
+def _dispense_keys(item: Item) -> list[str]:
+    named = item.resource.get("identifier", ()) if item.type == "MedicationDispense" else ()
+    return [i["value"] for i in named if i.get("system") == DISPENSE_KEY and "value" in i]
 
 
 def sections(items: Items, *, now: datetime, birth: datetime | None) -> dict[str, Items]:
