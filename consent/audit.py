@@ -97,6 +97,17 @@ class Event(StrEnum):
     IMPORT_ACCEPTED = "import:accepted"
     IMPORT_COMMITTED = "import:committed"
     IMPORT_REFUSED = "import:refused"
+    IMPORT_REPORTED = "import:reported"  # a dry run ended
+    IMPORT_PAUSED = "import:paused"
+    IMPORT_RESUMED = "import:resumed"
+    IMPORT_CANCELLED = "import:cancelled"
+    ORIGINAL_DESTROYED = "import:original-destroyed"
+    NUMBER_LINKED = "number:linked"  # a source's own number names this person from now on
+    NUMBER_UNLINKED = "number:unlinked"
+    NUMBER_DISMISSED = "number:dismissed"  # it is of nobody here
+    NUMBERS_READ = "number:read"  # who waits to be linked, and candidates; by staff
+    LINK_CODE_MADE = "link-code:made"
+    LINK_CODE_REFUSED = "link-code:refused"
     PEER_CHANGED = "peer:changed"  # registered, paused, resumed, removed
     PEER_LINKED = "peer:linked"
     PEER_UNLINKED = "peer:unlinked"

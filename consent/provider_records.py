@@ -5,6 +5,7 @@ The Provision row itself is the record of giving; a Confirmation is that of rece
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Q
 
-from consent import audit, rules
+from consent import audit, prepared, rules
 from consent.audit import Event
 from consent.models import AuditEntry, Benefit, Confirmation, DeletionCertificate, Organization, Provision, Subject
 from consent.refusal import Because, Refusal
@@ -113,6 +114,33 @@ def confirm(
     if new:
         audit.record(Event.CONFIRMATION_KEPT, by=None, subject=subject.pk, now=now, detail={"count": resources})
     return found
+
+
+_CONFIRM = """
+INSERT INTO consent_confirmation
+  (provider, address, organization_id, acquired, subject_id, run, sha256, categories, resources, received_at)
+SELECT %s, '', %s, %s, told.subject, %s, %s, 0, told.resources, %s
+  FROM unnest(%s::uuid[], %s::int[]) AS told(subject, resources) ORDER BY told.subject
+ON CONFLICT (run, subject_id) DO UPDATE SET resources = consent_confirmation.resources + excluded.resources
+RETURNING subject_id, resources, xmax = 0
+"""
+
+
+@transaction.atomic
+def confirm_many(
+    *, organization: Organization, acquired: str, resources: Mapping[UUID, int], run: UUID | None, sha256: str,
+    now: datetime,
+) -> None:  # fmt: skip
+    """As `confirm`, of an input about many people: person -> how many resources of hers. More of a run adds up."""
+    if not resources:
+        return
+    values = [
+        organization.name, organization.pk, acquired, run, sha256, now, list(resources), list(resources.values())
+    ]  # fmt: skip
+    told: dict[UUID | None, audit.Detail] = {
+        subject: {"count": count} for subject, count, new in prepared.fetch(_CONFIRM, values) if new
+    }
+    audit.record_many(Event.CONFIRMATION_KEPT, by=None, now=now, told=told)
 
 
 @transaction.atomic

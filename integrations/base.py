@@ -1,4 +1,6 @@
-"""Connectors: what each must offer, and where they are found.
+"""Connectors and feeds: what a connector must offer (a feed: `items.Feed`), and where both are found.
+
+A connector brings one person's input into her record; a feed names many people and writes for an organisation.
 
 How an import runs: `accepting.accept` keeps the sealed input as an ImportRun; a worker (`running.run`) reads it,
 compares it with the person it is for, plans the resources and commits them in chunks (`commit.commit`), each chunk a
@@ -11,14 +13,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
 
 from integrations.incoming import Part, Plan, Reading
+from integrations.items import Feed
 from integrations.problems import Problem
 from phr.records.gateway import Records
+
+Kind = TypeVar("Kind")
 
 
 class UnknownKind(LookupError):
@@ -46,15 +51,36 @@ class Connector(Protocol):
 
 
 @lru_cache(maxsize=1)
+def _installed() -> tuple[Mapping[str, Connector], Mapping[str, Feed]]:
+    """What is installed, by kind (`settings.INTEGRATIONS` lists the modules)."""
+    found = [import_module(path) for path in settings.INTEGRATIONS]
+    feeds_ = [cast("Feed", one) for one in found if hasattr(one, "items")]
+    connectors_ = [cast("Connector", one) for one in found if not hasattr(one, "items")]
+    return {one.KIND: one for one in connectors_}, {one.KIND: one for one in feeds_}
+
+
 def connectors() -> Mapping[str, Connector]:
-    """The installed connectors by kind (`settings.INTEGRATIONS` lists their modules)."""
-    found = [cast("Connector", import_module(path)) for path in settings.INTEGRATIONS]
-    return {connector.KIND: connector for connector in found}
+    """The installed connectors by kind."""
+    return _installed()[0]
+
+
+def feeds() -> Mapping[str, Feed]:
+    """The installed feeds by kind."""
+    return _installed()[1]
 
 
 def connector(kind: str) -> Connector:
     """The connector of this kind. Raises UnknownKind."""
+    return _named(connectors(), kind)
+
+
+def feed(kind: str) -> Feed:
+    """The feed of this kind. Raises UnknownKind."""
+    return _named(feeds(), kind)
+
+
+def _named(known: Mapping[str, Kind], kind: str) -> Kind:
     try:
-        return connectors()[kind]
+        return known[kind]
     except KeyError:
         raise UnknownKind(kind) from None

@@ -29,14 +29,15 @@ def _shaped(hexadecimal: str) -> str:
 class Renamed:
     """Ids made one writer's own: who else brought in the same thing must not show in what happens to this one.
 
-    `names`: `Type/id` as mapped -> as this writer's. A family's own imports keep the ids they are mapped to.
+    `writer`: an organisation, or another word that tells them apart. `names`: `Type/id` as mapped -> as this writer's.
+    A family's own imports keep the ids they are mapped to.
     """
 
-    writer: int
+    writer: int | str
     names: Mapping[str, str]
 
     @classmethod
-    def by(cls, writer: int, resources: Iterable[Mapping[str, Any]]) -> Renamed:
+    def by(cls, writer: int | str, resources: Iterable[Mapping[str, Any]]) -> Renamed:
         return cls(
             writer, {f"{r['resourceType']}/{r['id']}": f"{r['resourceType']}/{_own(writer, r)}" for r in resources}
         )
@@ -62,5 +63,5 @@ class Renamed:
         return value
 
 
-def _own(writer: int, resource: Mapping[str, Any]) -> str:
+def _own(writer: int | str, resource: Mapping[str, Any]) -> str:
     return resource_id(resource["resourceType"], "written by", str(writer), resource["id"])

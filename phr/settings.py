@@ -79,6 +79,11 @@ PHR_LARGEST_SCAN = int(text("PHR_LARGEST_SCAN", "100000"))
 PHR_EXPORT_FOLDER = text("PHR_EXPORT_FOLDER") or str(Path(PHR_VAR) / "exports")
 # How long an ended export stays (hours), and how many one client may have running.
 PHR_EXPORT_HOURS = int(text("PHR_EXPORT_HOURS", "24"))
+# How many days the sealed original of an ended import stays, and what waits for its person to be linked.
+PHR_IMPORT_ORIGINAL_DAYS = int(text("PHR_IMPORT_ORIGINAL_DAYS", "30"))
+PHR_IMPORT_WAITING_DAYS = int(text("PHR_IMPORT_WAITING_DAYS", "90"))
+# Where files to import are laid: <folder>/<organisation code>/<kind>[/<profile>]/file. Empty: nowhere.
+PHR_IMPORT_WATCH = text("PHR_IMPORT_WATCH", "")
 PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
 # How long a request to erase a record can be taken back (days).
 PHR_ERASURE_DAYS = int(text("PHR_ERASURE_DAYS", "14"))

@@ -1,0 +1,66 @@
+"""Where the resources of one person in one chunk came from: the organisation, the original, the lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from consent.models import Organization
+from integrations.incoming import Resource
+from integrations.items import Item
+from phr.records import systems
+
+PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+MOST_SAID = 1000  # characters about places in the original
+_PRODUCT = {"system": "urn:ietf:rfc:3986", "value": systems.OWN}
+
+
+def provenance(
+    subject: UUID,
+    lines: Sequence[tuple[Item, Iterable[str]]],
+    *,
+    organization: Organization,
+    sha256: str,
+    now: datetime,
+) -> Resource:
+    """A Provenance of what these Items became. `lines`: Items and the "Type/id"s written of each."""
+    targets = [*dict.fromkeys(name for _, names in lines for name in names), f"Patient/{subject}"]
+    code = organization.code
+    original = {"identifier": {"system": systems.OWN_SHA256, "value": sha256}}
+    system = systems.OWN_MUNICIPALITY if organization.kind == "municipality" else systems.INSTITUTION_10
+    return {
+        "resourceType": "Provenance",
+        "id": str(uuid4()),
+        # A Provenance has no subject of its own: R4 puts it in a patient's compartment by a target that is the Patient.
+        "target": [{"reference": target} for target in targets],
+        "recorded": now.isoformat(timespec="seconds"),
+        "agent": [
+            _agent("author", {"identifier": {"system": system, "value": code}, "display": organization.name}),
+            _agent("assembler", {"type": "Device", "display": "Tsumugi 紡", "identifier": _PRODUCT}),
+        ],
+        "entity": [{"role": "source", "what": original | {"display": places(item for item, _ in lines)}}],
+    }
+
+
+def places(items: Iterable[Item]) -> str:
+    """ "checkups.csv 3,5-8": the pieces and lines, as far as there is room."""
+    by_piece: dict[str, list[int]] = {}
+    for item in items:
+        by_piece.setdefault(item.piece, []).append(item.line)
+    said = "; ".join(f"{piece} {_ranges(sorted(set(numbers)))}".strip() for piece, numbers in by_piece.items())
+    return said if len(said) <= MOST_SAID else said[: MOST_SAID - 1] + "…"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in spans)
+
+
+def _agent(kind: str, who: Resource) -> Resource:
+    return {"type": {"coding": [{"system": PARTICIPANT, "code": kind}]}, "who": who}
