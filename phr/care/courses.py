@@ -183,8 +183,7 @@ class Course:
         opens = earliest and first_open(self.windows, max(day, earliest))
         if earliest is None or opens is None:
             return None
-        if opens > max(day, earliest):  # the day lies between two windows: what is over is over
-            earliest = opens
+        earliest = max(earliest, next(first for first, last in self.windows if last >= opens))  # what is over is over
         last = last_from(self.windows, max(day, earliest))
         begin, until = self._standard(step, earliest)
         if step.not_after:

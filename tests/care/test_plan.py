@@ -1,5 +1,6 @@
 """Properties of every plan: whatever was given, whenever, the table's law is kept."""
 
+from collections.abc import Iterable
 from datetime import date, timedelta
 
 import pytest
@@ -32,6 +33,11 @@ def people(draw: st.DrawFn) -> tuple[Person, date]:
 
 def assessed(found: Plan, dose: Given) -> list[Assessed]:
     return [a for line in found.lines for a in line.given if a.given is dose]
+
+
+def sharing(line: Line, lines: Iterable[Line]) -> set[tuple[str, ...]]:
+    """What would be given with the same product."""
+    return {other.diseases for other in lines if other.vaccines == line.vaccines}
 
 
 def give(person: Person, line: Line, vaccine: str, day: date) -> tuple[Person, Given]:
@@ -113,18 +119,16 @@ def test_nothing_is_recommended_before_its_time(case: tuple[Person, date]) -> No
 def test_time_alone_never_brings_a_dose_nearer(case: tuple[Person, date], days: int) -> None:
     """With nothing given in between, days only stay or move on, and what is over stays over."""
     person, today = case
-    before = {
-        line.vaccine: line
-        for line in plan(person, day=today, rules=RULES).lines
-        if not RULES.vaccines[line.vaccine].season
-    }
     kept = tuple(g for g in person.given if g.on <= today)
     person = Person(person.birth, person.sex, kept, person.illnesses)
+    before = plan(person, day=today, rules=RULES).lines
     later = {line.vaccine: line for line in plan(person, day=today + timedelta(days=days), rules=RULES).lines}
-    for id, old in before.items():
-        new = later.get(id)
-        if new is None or old.diseases != new.diseases:
-            continue  # another product begins then, or a second period is reached
+    for old in before:
+        new = later.get(old.vaccine)
+        if RULES.vaccines[old.vaccine].season or new is None or old.diseases != new.diseases:
+            continue  # a new season; another product begins then, or a second period is reached
+        if sharing(old, before) != sharing(new, later.values()):
+            continue  # what is given together agrees on a day, and something else is given together by then
         if old.state == State.COMPLETE:
             assert new.state == State.COMPLETE
         if old.state == State.AGED_OUT:
