@@ -132,6 +132,8 @@ class Event(StrEnum):
     ERASURE_AGREED = "erasure:agreed"
     ERASURE_CANCELLED = "erasure:cancelled"
     ERASURE_REFUSED = "erasure:refused"
+    CLOSING_ASKED = "closing:asked"  # the contract for a record ends (解約)
+    CLOSING_CANCELLED = "closing:cancelled"
     RECORD_DISCLOSED = "record:disclosed"  # handed to the person, whole
     CORRECTION_ASKED = "correction:asked"
     CORRECTION_ANSWERED = "correction:answered"

@@ -42,6 +42,14 @@ def denies_somewhere(told: object) -> bool:
     return not isinstance(below, list) or any(denies_somewhere(child) for child in below)
 
 
+def permits_somewhere(told: object) -> bool:
+    """Whether anything permits, at any depth; what cannot be read permits nothing."""
+    if not isinstance(told, Mapping):
+        return False
+    below = told.get("clauses", [])
+    return told.get("permit") is True or (isinstance(below, list) and any(permits_somewhere(child) for child in below))
+
+
 def _walk(grant: int, subject: UUID, chain: tuple[Clause, ...], path: str) -> Iterator[GrantRow]:
     yield from _rows(grant, subject, chain, path)
     for place, child in enumerate(chain[-1].clauses):

@@ -30,7 +30,7 @@ def ask(*, subject: Subject, by: Person, wait: timedelta, now: datetime) -> Eras
     alone, a hold without an end.
     """
     current = Subject.objects.select_for_update().get(pk=subject.pk)
-    capacity = _entitled(by, current, now)
+    capacity = deciding(by, current, now)
     if open_one(current):
         raise Refusal("すでに申し出があります / it was asked for already", because=Because.CONFLICT)
     held = holds.standing(current, now=now)
@@ -51,13 +51,19 @@ def ask(*, subject: Subject, by: Person, wait: timedelta, now: datetime) -> Eras
 @transaction.atomic
 def cancel(*, subject: Subject, by: Person, now: datetime) -> Erasure:
     """Keep the record after all; the person herself, or either guardian alone, may. Raises Absent."""
+    found = taken_back(subject=subject, by=by, closing=False, now=now)
+    _told(Event.ERASURE_CANCELLED, Kind.ERASURE_CANCELLED, found, by, now)
+    return found
+
+
+def taken_back(*, subject: Subject, by: Person, closing: bool, now: datetime) -> Erasure:
+    """The open request of this kind, cancelled; who calls says so. Raises Absent."""
     current = Subject.objects.select_for_update().get(pk=subject.pk)
     found = open_one(current)
-    if found is None or guardianship.standing(by, current, now) is None:
+    if found is None or found.closing is not closing or guardianship.standing(by, current, now) is None:
         raise Absent
     found.state, found.ended_at = Erasure.State.CANCELLED, now
     found.save(update_fields=["state", "ended_at"])
-    _told(Event.ERASURE_CANCELLED, Kind.ERASURE_CANCELLED, found, by, now)
     return found
 
 
@@ -86,13 +92,16 @@ def still_wanted(erasure: Erasure, *, now: datetime) -> str | None:
         return "hold"
     if erasure.due_at > now or Transfer.objects.filter(subject=erasure.subject, state=Transfer.State.PACKED).exists():
         return "not yet"  # of what was handed over this is the only whole copy until the other trust signs
+    if erasure.closing and erasure.subject.state == Subject.State.LOCKED:
+        return None  # its time had come while a hold stood; nobody can ask anything of it any more
     in_force = in_force_between(erasure.asked_by_id, erasure.subject_id, now=now)
     if consenting(in_force, now) != erasure.capacity:
         return "who asked may not any more"
     return None
 
 
-def _entitled(by: Person, subject: Subject, now: datetime) -> Capacity:
+def deciding(by: Person, subject: Subject, now: datetime) -> Capacity:
+    """In which capacity a person decides what becomes of a record. Raises Absent; Refusal by age (G-10)."""
     capacity = guardianship.standing(by, subject, now)
     if capacity is None:
         raise Absent

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from consent import audit, authoring, collisions, effective, joint, notices, receipts, rules
+from consent import audit, authoring, collisions, contract, effective, joint, notices, receipts, rules
 from consent.audit import Event
 from consent.clauses import Malformed, clause_from_json, clause_to_json
 from consent.decide import Capacity, InForce, consenting, entitled
@@ -96,6 +96,8 @@ def give(
         in_force = in_force_between(by.pk, subject.pk, now=now)
         if entitled(in_force, now) != capacity:
             raise UnableToGive("この記録について同意する資格がありません / not entitled to consent for this record")
+        if effective.permits_somewhere(clause_to_json(root)):
+            contract.require_open(subject.pk)
         waits = _check(root, current, capacity, in_force, now)
         told = replace(terms or Terms(), names=_registered(root))
         receipts.require_complete(root, told)

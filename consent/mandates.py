@@ -9,7 +9,7 @@ from enum import StrEnum
 from django.db import transaction
 from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 
-from consent import audit
+from consent import audit, contract
 from consent.audit import Event
 from consent.decide import Capacity, consenting, entitled
 from consent.desk import operator
@@ -88,11 +88,12 @@ def text_of(sha256: str) -> tuple[Terms, Locale, str]:
 def accept(*, subject: Subject, sha256: str, by: Person, now: datetime) -> Mandate:
     """Entrust a record on the text with this hash. The same again changes nothing; an earlier Mandate ends.
 
-    Raises Absent: not a record of this person's; Refusal: not the text of the version in force, or a guardian from 16
-    on (G-10).
+    Raises Absent: not a record of this person's; Refusal: not the text of the version in force, a guardian from 16 on
+    (G-10), or a contract that is ending.
     """
     held = Subject.objects.select_for_update().get(pk=subject.pk)
     capacity = _entitled(held, by, now)
+    contract.require_open(held.pk)
     terms = current()
     if terms is None or sha256 not in (terms.sha256_ja, terms.sha256_en):
         raise Refusal("現行の約款ではありません / not the terms in force", place="sha256", because=Because.CONFLICT)

@@ -41,6 +41,9 @@ class Kind(StrEnum):
     ERASURE_ASKED = "erasure:asked"
     ERASURE_CANCELLED = "erasure:cancelled"
     RECORD_ERASED = "record:erased"
+    CLOSING_ASKED = "closing:asked"  # until when a copy may be taken, and it be taken back
+    CLOSING_CANCELLED = "closing:cancelled"
+    RECORD_CLOSED = "record:closed"  # kept locked, as long as a law bids
     CORRECTION_ASKED = "correction:asked"  # to the desk of the organisation that wrote it
     CORRECTION_ANSWERED = "correction:answered"
     TRANSFER_ASKED = "transfer:asked"

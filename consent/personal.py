@@ -73,6 +73,7 @@ DECLARED: Declaration = {
     },
     "Erasure": {
         "id": PLAIN, "subject": PERSONAL, "asked_by": PERSONAL, "capacity": PERSONAL, "joint_act": PERSONAL,
+        "closing": PERSONAL,
         "state": PLAIN, "asked_at": PERSONAL, "due_at": PERSONAL, "ended_at": PERSONAL,
     },
     "Correction": {

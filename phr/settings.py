@@ -87,6 +87,8 @@ PHR_IMPORT_WATCH = text("PHR_IMPORT_WATCH", "")
 PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
 # How long a request to erase a record can be taken back (days).
 PHR_ERASURE_DAYS = int(text("PHR_ERASURE_DAYS", "14"))
+# How long the end of a contract for a record (解約) can be taken back, and a copy be fetched (days).
+PHR_CLOSING_DAYS = int(text("PHR_CLOSING_DAYS", "30"))
 
 # A folder with the public masters of 支払基金 (b_*.csv, z_*.csv, s_*.csv, y_*.csv): names for the codes of receipts.
 PHR_RECEIPT_MASTERS = text("PHR_RECEIPT_MASTERS")

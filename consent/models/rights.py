@@ -35,7 +35,11 @@ class LegalHold(models.Model):
 
 
 class Erasure(models.Model):
-    """One request to erase a record: it waits out its time, then it is done. The row stays, as a pseudonym."""
+    """One request to erase a record: it waits out its time, then it is done. The row stays, as a pseudonym.
+
+    With `closing` the contract itself ends (解約): nothing new is taken from the asking on, and what a law bids to
+    keep is locked when its time has come.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -47,6 +51,7 @@ class Erasure(models.Model):
     capacity = models.CharField(max_length=10)
     state = models.CharField(max_length=9, choices=State.choices)
     joint_act = models.OneToOneField(JointAct, on_delete=models.PROTECT, related_name="+")
+    closing = models.BooleanField(default=False)
     asked_at = models.DateTimeField()
     due_at = models.DateTimeField()  # not before
     ended_at = models.DateTimeField(null=True)

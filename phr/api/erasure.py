@@ -82,6 +82,7 @@ def cancel_erasure(request: Request, subject: UUID) -> Response:
 
 def _shown(record: Subject, now: datetime) -> dict[str, Any]:
     found, held = erasures.open_one(record), holds.standing(record, now=now)
+    found = None if found and found.closing else found
     told = {
         "state": found.state if found else "none", "asked_at": found.asked_at if found else None,
         "due_at": found.due_at if found else None, "joint_act": found.joint_act_id if found else None,

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from phr.api import (
     births,
+    closing,
     complaints,
     connected,
     consents,
@@ -30,6 +31,7 @@ from phr.api import (
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("openapi", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[]), name="openapi"),
+    *closing.urlpatterns,
     *connected.urlpatterns,
     *erasure.urlpatterns,
     *launches.urlpatterns,

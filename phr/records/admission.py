@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from consent import audit, prepared
+from consent import audit, contract, prepared
 from consent.audit import Event
 from consent.decide import Capacity
 from consent.models import Subject
@@ -63,12 +63,15 @@ class Admission(Reading):
         """Whether each draft may be written. The Patient it names must be one the caller can see."""
         born = {UUID(d.facts.id) for d in drafts if d.facts.type == "Patient" and d.version == 1}  # not whom it names
         rows = by_subject(self._grant_rows(d.facts for d in drafts))
-        unseen = self._unseen({s for d in drafts for s in d.facts.subjects} - born)
+        named = {s for d in drafts for s in d.facts.subjects} - born
+        unseen, ending = self._unseen(named), contract.ending(named)
         for position, draft in enumerate(drafts):
             fact = replace(draft.facts, terms=frozenset(draft.indexed.terms)) if self.granular else draft.facts
             with at(position):
                 if lost := unseen.intersection(fact.subjects):
                     raise _unknown(fact, min(lost))
+                if ending.intersection(fact.subjects):
+                    raise _ending(fact)
                 if not any(door.admits(fact, letter) for door in self.scope.doors):
                     raise Forbidden(f"the token does not cover {fact.type} '{letter}'")
                 spoken = [r for subject in fact.subjects for r in rows.get(subject, ())]
@@ -226,6 +229,14 @@ def _unknown(fact: Facts, lost: UUID) -> Unprocessable:
     text = f"この Patient は登録されていません。Patient/{lost} is not known here"
     place = f"{fact.type}.{subject_element(fact.type)}"
     return Unprocessable(text, expression=place, reason="patient-unknown")
+
+
+def _ending(fact: Facts) -> Unprocessable:
+    """To whoever sees the Patient: the contract for this record is ending (解約), and nothing new is taken."""
+    text = (
+        "解約の手続き中のため、新しい記録は受け付けません。The contract for this record is ending; nothing new is taken"
+    )
+    return Unprocessable(text, expression=f"{fact.type}.{subject_element(fact.type)}", reason="record-closing")
 
 
 def _not_coverable(fact: Facts) -> Unprocessable:

@@ -42,6 +42,7 @@ WORDS = {
     "forbidden": ("この組織は書き込めません。", "This organisation may not write it."),
     "unprocessable": ("この組織の記録として保存できません。", "It cannot be stored as a record of this organisation."),
     "patient-id": ("Patient の id は小文字の UUID です。", "The id of a Patient is a UUID in lower case."),
+    "record-closing": ("解約の手続き中です。", "The contract for this record is ending; nothing new is taken."),
     "patient-unknown": ("この Patient は登録されていません。", "The Patient it names is not known here."),
     "patient-missing": ("どの Patient の記録かが必要です。", "It must name the Patient it is about."),
     "patients-too-many": ("一つの資源は二人までです。", "It speaks of more than two Patients; split it."),

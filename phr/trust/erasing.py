@@ -65,6 +65,9 @@ def run(id: int, *, now: datetime, forget: Forget) -> bool:
             erasure.save(update_fields=["state", "ended_at"])
             _erase(erasure.subject, now=now, forget=forget)
             return True
+        case "hold" if erasure.closing:
+            _lock(erasure, now)
+            return False
         case "hold" | "not yet":
             return False
         case why:
@@ -83,6 +86,17 @@ def again(id: UUID, *, now: datetime, forget: Forget) -> bool:
         return False
     _erase(subject, now=now, forget=forget)
     return True
+
+
+def _lock(closing: Erasure, now: datetime) -> None:
+    """Its time has come, and a law bids to keep it: nobody opens it any more; erased when the last hold is over."""
+    subject = closing.subject
+    if subject.state != Subject.State.ACTIVE or closing.due_at > now:
+        return
+    family = family_of(subject, now=now)
+    Subject.objects.filter(pk=subject.pk).update(state=Subject.State.LOCKED, consent_epoch=F("consent_epoch") + 1)
+    audit.record(Event.SUBJECT_LOCKED, by=None, subject=subject.pk, now=now, detail={"erasure": closing.pk})
+    tell(Kind.RECORD_CLOSED, to=family, subject=None, now=now, detail={"erasure": closing.pk})
 
 
 def _erase(subject: Subject, *, now: datetime, forget: Forget) -> Shredded:
