@@ -11,6 +11,7 @@ from __future__ import annotations
 from tests.access import (
     rows_consents,
     rows_decision,
+    rows_flows,
     rows_guardianship,
     rows_log,
     rows_login,
@@ -29,6 +30,7 @@ TABLE = (
     Row("readyz", "GET", "/readyz",                               "200 200 200 200 200 200 200"),
     Row("capabilities", "GET", "/fhir/metadata",                  "200 200 200 200 200 200 200"),
     Row("jwks", "GET", "/oauth/jwks",                             "200 200 200 200 200 200 200"),
+    Row("peer-keys", "GET", "/api/peers/jwks",                    "200 200 200 200 200 200 200"),
     Row("smart-configuration", "GET", "/.well-known/smart-configuration",            "200 200 200 200 200 200 200"),
     Row("fhir-smart-configuration", "GET", "/fhir/.well-known/smart-configuration",  "200 200 200 200 200 200 200"),
     Row("openid-configuration", "GET", "/.well-known/openid-configuration",          "200 200 200 200 200 200 200"),
@@ -160,6 +162,7 @@ TABLE = (
     Row("admin", "GET", "/admin/",                                "302 302 302 302 302 302 302"),
     *rows_consents.ROWS,
     *rows_decision.ROWS,
+    *rows_flows.ROWS,
     *rows_guardianship.ROWS,
     *rows_log.ROWS,
     *rows_login.ROWS,

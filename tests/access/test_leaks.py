@@ -185,6 +185,7 @@ QUESTIONS: dict[str, Question] = {
         "POST", f"Observation/{x}/$validate?mode=update", encoded(pressure() | {"id": x})
     ),
     "$validate a reference to it": lambda app, x: app.ask("POST", "Observation/$validate", encoded(refers(x))),
+    "$extract": lambda app, x: app.ask("POST", f"QuestionnaireResponse/{x}/$extract"),
     "$everything": lambda app, x: app.get(f"Patient/{YUKI}/$everything"),
     "$everything, one page": lambda app, x: app.get(f"Patient/{YUKI}/$everything?_count=6"),
     "$everything, second page": lambda app, x: app.get(

@@ -20,6 +20,7 @@ from tests.access import test_leaks
 from tests.access.permissions import TABLE
 from tests.family import Answer, App, Neighbourhood, encoded, organization, pressure
 from tests.operations.test_document import NOTE, composition
+from tests.operations.test_extract import DATE, response
 from tests.operations.test_match import linker, of_yuki
 
 Offered = tuple[str, str]  # operation, type: `*` for any type, nothing for the base
@@ -107,6 +108,10 @@ def _document(family: Neighbourhood) -> str:
     return str(family.mother.made(composition(author=author, section=[{"title": "x", "text": NOTE}]))["id"])
 
 
+def _response(family: Neighbourhood) -> str:
+    return f"QuestionnaireResponse/{family.mother.made(response(DATE, of=YUKI))['id']}"
+
+
 def _calls(family: Neighbourhood) -> dict[Offered, tuple[App, str, str, Any]]:
     """One call of each that finds something of Yuki's: who asks, how, where, with which body."""
     seen = f"Observation/{family.mother.made(pressure())['id']}"
@@ -117,6 +122,7 @@ def _calls(family: Neighbourhood) -> dict[Offered, tuple[App, str, str, Any]]:
         ("meta", ANY): (mother, "GET", f"{seen}/$meta", None),
         ("meta-add", ANY): (mother, "POST", f"{seen}/$meta-add", TAGGED),
         ("meta-delete", ANY): (mother, "POST", f"{seen}/$meta-delete", TAGGED),
+        ("extract", "QuestionnaireResponse"): (mother, "POST", f"{_response(family)}/$extract", None),
         ("validate", ANY): (mother, "GET", f"{seen}/$validate", None),
         ("document", "Composition"): (mother, "GET", f"Composition/{_document(family)}/$document", None),
         ("docref", "DocumentReference"): (mother, "GET", f"DocumentReference/$docref?patient={YUKI}", None),

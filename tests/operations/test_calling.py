@@ -18,7 +18,7 @@ from tests import published
 from tests.family import Neighbourhood, encoded, entry, pressure
 
 SPEC = pytest.mark.spec
-OURS = ("everything", "lastn", "summary", "match", "docref", "meta", "meta-add", "meta-delete")
+OURS = ("everything", "lastn", "summary", "match", "docref", "meta", "meta-add", "meta-delete", "extract")
 PLACED = ("", ANY, *sorted(concrete_types()))
 EVERY: list[Operation] = list({id(o): o for place in PLACED for o in calling.offered(place)}.values())
 
@@ -92,6 +92,7 @@ PLACES = st.sampled_from([
     f"Patient/{YUKI}/$everything", "Patient/$everything", "Observation/$lastn", f"Patient/{YUKI}/$summary",
     "Patient/$summary", "Patient/$match", "DocumentReference/$docref", "$meta", "Observation/$meta",
     f"Patient/{YUKI}/$meta-add", f"Patient/{YUKI}/$meta-delete", "Patient/%00/$everything", "Patient/..%2f/$meta",
+    "QuestionnaireResponse/$extract", "QuestionnaireResponse/x/$extract",
 ])  # fmt: skip
 LEAVES = TEXTS | st.integers() | st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
