@@ -79,7 +79,7 @@ def of(source: Source, digests: Iterable[bytes]) -> dict[bytes, Known]:
     wanted = list(digests)
     if not wanted:
         return {}
-    rows = prepared.fetch(_OF, [source.organization.pk, source.feed.KIND, wanted])
+    rows = prepared.fetch(_OF, [source.organization.pk, _kind(source), wanted])
     return {
         bytes(digest): Known(id, subject, bytes(content), said_at, tuple(names), salt)
         for id, digest, subject, content, said_at, names, salt in rows
@@ -100,7 +100,7 @@ def add(source: Source, facts: Mapping[bytes, Fact]) -> None:
     """Keep what is new, in one order. Raises Changed where another writer was faster."""
     if not facts:
         return
-    values = [source.organization.pk, source.feed.KIND, _run(source)]
+    values = [source.organization.pk, _kind(source), _run(source)]
     told = _columns({digest: (*fact, "") for digest, fact in facts.items()})
     if len(prepared.fetch(_ADD, [*values, *told])) < len(facts):
         raise Changed
@@ -110,7 +110,7 @@ def change(source: Source, facts: Mapping[bytes, Changed_]) -> None:
     """Keep what is said now; the rows are held."""
     if facts:
         with connection.cursor() as cursor:
-            cursor.execute(_CHANGE, [_run(source), *_columns(facts), source.organization.pk, source.feed.KIND])
+            cursor.execute(_CHANGE, [_run(source), *_columns(facts), source.organization.pk, _kind(source)])
 
 
 def said_later(source: Source, later: Mapping[bytes, str]) -> None:
@@ -121,7 +121,7 @@ def said_later(source: Source, later: Mapping[bytes, str]) -> None:
                 "UPDATE integrations_knownitem k SET said_at = told.said_at"
                 " FROM unnest(%s::bytea[], %s::text[]) AS told(digest, said_at) WHERE k.organization_id = %s"
                 " AND k.kind = %s AND k.digest = told.digest AND k.said_at < told.said_at",
-                [list(later), list(later.values()), source.organization.pk, source.feed.KIND],
+                [list(later), list(later.values()), source.organization.pk, _kind(source)],
             )
 
 
@@ -131,8 +131,13 @@ def drop(source: Source, digests: Collection[bytes]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM integrations_knownitem WHERE organization_id = %s AND kind = %s AND digest = ANY(%s)",
-                [source.organization.pk, source.feed.KIND, list(digests)],
+                [source.organization.pk, _kind(source), list(digests)],
             )
+
+
+def _kind(source: Source) -> str:
+    """Under which kind the Items are known: two feeds that read one thing by two ways name the same in FACTS."""
+    return str(getattr(source.feed, "FACTS", source.feed.KIND))
 
 
 def _run(source: Source) -> UUID | None:
