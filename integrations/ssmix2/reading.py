@@ -112,7 +112,7 @@ def _item(message: Message, kind: Kind, source: Source, **said: str) -> Item:
     content: dict[str, Any] = {
         "type": kind.type,
         "event": message.header[9](2),
-        **{key: said[key] for key in ("date", "order", "at", "dept")},
+        **{key: said[key] for key in ("date", "order", "dept")},
         "admitted": _admitted(message) if stay else "",
         "by": message.by.written(),
         "lines": [[s.line, message.by.field.join(s.fields)] for s in message.segments if s.name in USED],
