@@ -85,6 +85,8 @@ PHR_IMPORT_WAITING_DAYS = int(text("PHR_IMPORT_WAITING_DAYS", "90"))
 # Where files to import are laid: <folder>/<organisation code>/<kind>[/<profile>]/file. Empty: nowhere.
 PHR_IMPORT_WATCH = text("PHR_IMPORT_WATCH", "")
 PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
+# How long a peer is left alone after it was brought up to date (seconds).
+PHR_PEER_SECONDS = int(text("PHR_PEER_SECONDS", "60"))
 # How long a request to erase a record can be taken back (days).
 PHR_ERASURE_DAYS = int(text("PHR_ERASURE_DAYS", "14"))
 # How long the end of a contract for a record (解約) can be taken back, and a copy be fetched (days).
@@ -92,6 +94,8 @@ PHR_CLOSING_DAYS = int(text("PHR_CLOSING_DAYS", "30"))
 
 # A folder with the public masters of 支払基金 (b_*.csv, z_*.csv, s_*.csv, y_*.csv): names for the codes of receipts.
 PHR_RECEIPT_MASTERS = text("PHR_RECEIPT_MASTERS")
+# Folder of vaccination rule files of the operator (immunization_rules*.json); empty: those that come with the product.
+PHR_IMMUNIZATION_RULES = text("PHR_IMMUNIZATION_RULES")
 
 # Key-encryption keys: "id:base64 of 32 bytes", comma separated; the first seals, all open.
 PHR_KEYS = secret("PHR_KEYS")
@@ -140,7 +144,12 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
 ]
-INTEGRATIONS = ["integrations.jahis_qr.connector", "integrations.receipts.connector"]
+INTEGRATIONS = [
+    "integrations.jahis_qr.connector",
+    "integrations.receipts.connector",
+    "integrations.ssmix2.connector",
+    "integrations.ssmix2.live",
+]
 AUTH_USER_MODEL = "consent.Person"
 SILENCED_SYSTEM_CHECKS = ["urls.W002"]  # FHIR paths begin with a slash: the base is /fhir, without one
 ROOT_URLCONF = "phr.urls"
@@ -188,6 +197,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "seal-audit": {"task": "consent.tasks.seal_audit", "schedule": 60.0},
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
+    "sweep-peers": {"task": "integrations.tasks.sweep_peers", "schedule": 30.0},
     "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
     "sweep-erasures": {"task": "phr.api.tasks.sweep_erasures", "schedule": 600.0},
     "sweep-consents": {"task": "phr.api.tasks.sweep_consents", "schedule": 60.0},
