@@ -8,6 +8,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from integrations import running
+from integrations.fhir_peer.tasks import retry_delivery, sweep_peers, sync_peer
+
+__all__ = ["retry_delivery", "run_import", "sweep", "sweep_peers", "sync_peer"]
 
 
 @shared_task(name="integrations.tasks.run_import", acks_late=True, reject_on_worker_lost=True)

@@ -84,6 +84,8 @@ PHR_IMPORT_ORIGINAL_DAYS = int(text("PHR_IMPORT_ORIGINAL_DAYS", "30"))
 PHR_IMPORT_WAITING_DAYS = int(text("PHR_IMPORT_WAITING_DAYS", "90"))
 # Where files to import are laid: <folder>/<organisation code>/<kind>[/<profile>]/file. Empty: nowhere.
 PHR_IMPORT_WATCH = text("PHR_IMPORT_WATCH", "")
+# The operator's own source profiles of municipal CSV files (*.toml). Empty: only the standard ones.
+PHR_IMPORT_PROFILES = text("PHR_IMPORT_PROFILES", "")
 PHR_EXPORT_JOBS = int(text("PHR_EXPORT_JOBS", "2"))
 # How long a peer is left alone after it was brought up to date (seconds).
 PHR_PEER_SECONDS = int(text("PHR_PEER_SECONDS", "60"))
@@ -146,6 +148,7 @@ INSTALLED_APPS = [
 ]
 INTEGRATIONS = [
     "integrations.jahis_qr.connector",
+    "integrations.municipal_csv.connector",
     "integrations.receipts.connector",
     "integrations.ssmix2.connector",
     "integrations.ssmix2.live",

@@ -104,7 +104,7 @@ def _token(peer: Peer, *, clock: Clock) -> str:
     now = clock()
     if until is not None and now < until:
         return token
-    scopes = " ".join(f"system/{type}.{'crus' if peer.pushes else 'rs'}" for type in sorted(peer.types))
+    scopes = " ".join(f"system/{type}.{'cruds' if peer.pushes else 'rs'}" for type in sorted(peer.types))
     form = urlencode({
         "grant_type": "client_credentials", "scope": scopes, "client_assertion_type": TYPE,
         "client_assertion": keys.assertion(peer, now=now),
