@@ -114,6 +114,8 @@ class Event(StrEnum):
     PEER_RECEIVED = "peer:received"  # fetched from a peer and stored
     PEER_SENT = "peer:sent"  # about to leave for a peer: kept before it does
     PEER_STOPPED = "peer:stopped"  # a peer does not take it, or it is given up
+    DISPENSE_SEPARATED = "dispense:separated"  # what two channels told is shown as two again
+    DISPENSE_JOINED = "dispense:joined"
     EXPORT_ACCEPTED = "export:accepted"
     EXPORT_ENDED = "export:ended"
     EXPORT_FAILED = "export:failed"

@@ -297,3 +297,15 @@ class DeadLetter(models.Model):
             )
         ]
         indexes = [models.Index(fields=["since"], condition=Q(state="waiting"), name="dead_letters_waiting")]
+
+
+class KeptApart(models.Model):
+    """A telling of a dispensing that its owner does not want shown as the same as another: undoing a merge."""
+
+    subject = models.ForeignKey(Subject, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=100)  # Type/id of the resource
+    separated_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    since = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["subject", "name"], name="kept_apart_once")]

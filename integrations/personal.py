@@ -40,6 +40,7 @@ DECLARED: Declaration = {
         "id": PLAIN, "task": PLAIN, "reference": PLAIN, "reason": PLAIN, "error": PLAIN, "times": PLAIN,
         "state": PLAIN, "since": PLAIN, "last_at": PLAIN, "decided_at": PLAIN,
     },
+    "KeptApart": {"id": PLAIN, "subject": PERSONAL, "name": PERSONAL, "separated_by": PERSONAL, "since": PLAIN},
     "ImportPart": {
         "id": PLAIN, "run": PLAIN, "sha256": PERSONAL, "index": PLAIN, "total": PLAIN, "set_id": PERSONAL,
         "key_version": PLAIN, "sealed": PERSONAL,

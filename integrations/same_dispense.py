@@ -91,7 +91,10 @@ def _name(text: str) -> str:
 # What the formats say and FHIR has no element for, so that a notebook can be written again in the same words.
 
 WORDS = f"{systems.OWN}/StructureDefinition/dispense-words"
-WORD = ("form", "dose", "unit", "number", "number-unit", "code-kind", "code", "usage-kind", "usage")
+WORD = (
+    "form", "dose", "unit", "number", "number-unit", "code-kind", "code", "usage-kind", "usage", "clinic", "clinic-code",
+    "department", "doctor",
+)  # fmt: skip
 
 
 def words(**said: str) -> list[dict[str, object]]:

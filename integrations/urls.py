@@ -3,11 +3,12 @@
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from integrations import views
+from integrations import record_views, views
 from integrations.fhir_peer import views as peers
 from phr.fhir.door import door
 
 urlpatterns = [
+    *record_views.urlpatterns,
     path("peers/jwks", require_safe(peers.jwks), name="peer-keys"),
     path("imports/<uuid:id>", door(GET=views.show), name="import"),
     path("imports/<slug:kind>", door(POST=views.start), name="start-import"),

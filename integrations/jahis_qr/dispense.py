@@ -42,7 +42,7 @@ def to_dispense(drug: Drug, group: Group, *, patient_id: str, performers: list[R
     resource: Resource = {"resourceType": "MedicationDispense", "id": id_}
     if known.total is not None:
         resource["meta"] = {"profile": [PROFILE]}
-    if extension := _words(drug):
+    if extension := _words(drug, group):
         resource["extension"] = extension
     resource |= {
         "identifier": [
@@ -117,13 +117,15 @@ def _dose(row: Row) -> Decimal | None:
     return dose if dose and row.get("単位名") else None
 
 
-def _words(drug: Drug) -> list[dict[str, object]]:
-    """The amounts as written, 剤形, and codes that have no system: for writing the notebook again."""
-    row, usage = drug.row, drug.usage
+def _words(drug: Drug, group: Group) -> list[dict[str, object]]:
+    """The amounts as written, 剤形, who prescribed, codes that have no system: for writing the notebook again."""
+    row, usage, clinic, doctor = drug.row, drug.usage, group.first("51"), drug.doctor
     return words(
         form=usage.get("剤形コード"), dose=row.get("用量"), unit=row.get("単位名"), number=usage.get("調剤数量"),
         number_unit=usage.get("調剤単位"), code_kind=row.get("薬品コード種別"), code=row.get("薬品コード"),
         usage_kind=usage.get("用法コード種別"), usage=usage.get("用法コード"),
+        clinic=clinic.get("名称") if clinic else "", clinic_code=institution_code(clinic),
+        department=doctor.get("診療科名") if doctor else "", doctor=doctor.get("氏名") if doctor else "",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from integrations.ids import resource_id
 from integrations.jahis_qr.groups import Group
 from integrations.jahis_qr.parse import Notebook
 from integrations.jahis_qr.rows import Row, day
-from integrations.jahis_qr.table import RECORDS
+from integrations.jahis_qr.table import CODES, RECORDS
 from phr.records import systems
 
 Resource = dict[str, Any]
@@ -111,6 +111,7 @@ def _bought_medicine(row: Row, ingredients: list[str], patient_id: str) -> Resou
         "id": resource_id("MedicationStatement", patient_id, name, start.isoformat() if start else ""),
         "meta": {"profile": [f"{JP}/JP_MedicationStatement"]},
         "status": "completed" if end else "unknown",
+        "category": {"coding": [{"system": RECORD, "code": "3", "display": RECORDS["3"].name}]},
         "medicationCodeableConcept": coding | {"text": name},
         "subject": {"reference": f"Patient/{patient_id}"},
     }
@@ -142,6 +143,8 @@ def _communication(row: Row, patient_id: str, *, sent: date | None) -> Resource:
         "category": [{"coding": [category]}],
         "subject": patient,
     }
+    if row.number == "411" and (kind := CODES["提供情報種別"].get(row.get("種別"))):
+        resource["category"][0]["text"] = kind
     if sent:
         resource["sent"] = on
     if creator(row) == "2":

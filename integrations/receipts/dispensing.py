@@ -80,8 +80,10 @@ def _dispense(making: Making, head: Row, one: _Prescription, cz: Row, iy: Row, o
     )  # fmt: skip
     profile = "JP_MedicationDispense" if total is not None and unit and rp else ""
     made = making.begin("MedicationDispense", "IY", code, on, rp, profile=profile)
-    if extension := words(form=form, dose=told.dose, unit=unit, number=told.number, code_kind="2", code=code):
-        made["extension"] = extension
+    made["extension"] = words(
+        form=form, dose=told.dose, unit=unit, number=told.number, code_kind="2", code=code,
+        clinic=making.get(head, "医療機関名称"), doctor=_doctor(making, head, cz),
+    )  # fmt: skip
     rp_number = [{"system": systems.RP_NUMBER, "value": rp.lstrip("0") or "0"}] if rp else []
     made |= {
         "identifier": [*rp_number, {"system": systems.ORDER_IN_RP, "value": str(order)}, *identifiers(told)],
@@ -103,13 +105,17 @@ def _dispense(making: Making, head: Row, one: _Prescription, cz: Row, iy: Row, o
 
 
 def _prescriber(making: Making, head: Row, cz: Row) -> str:
-    """Where, by whom and when it was prescribed: 医師No points into the 保険医氏名 of RE."""
+    """Where, by whom and when it was prescribed."""
+    on = when(making.get(cz, "処方箋交付年月日"))
+    names = (making.get(head, "医療機関名称"), _doctor(making, head, cz), f"（処方 {on}）" if on else "")
+    return " ".join(filter(None, names))
+
+
+def _doctor(making: Making, head: Row, cz: Row) -> str:
+    """医師No points into the 保険医氏名 of RE."""
     doctors, number = head.all("保険医氏名", making.form), making.get(cz, "医師No")
     place = int(number) if number.isascii() and number.isdigit() and len(number) < 3 else 0
-    doctor = doctors[place - 1] if 1 <= place <= len(doctors) else ""
-    on = when(making.get(cz, "処方箋交付年月日"))
-    names = (making.get(head, "医療機関名称"), doctor, f"（処方 {on}）" if on else "")
-    return " ".join(filter(None, names))
+    return doctors[place - 1] if 1 <= place <= len(doctors) else ""
 
 
 def _dosage(making: Making, one: _Prescription, form: str, dose: Decimal | None, unit: str) -> Resource:
