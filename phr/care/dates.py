@@ -53,3 +53,14 @@ def next_april(day: date) -> date:
 def _month(day: date, months: int) -> tuple[int, int]:
     years, month = divmod(day.month - 1 + months, 12)
     return day.year + years, month + 1
+
+
+def last_day_of(text: str) -> tuple[date, bool] | None:
+    """A FHIR date: (its last day, whether it says a whole day). None for what is no date."""
+    try:
+        if len(text) == len("2026-04-01"):
+            return date.fromisoformat(text), True
+        year, month = (int(part) for part in f"{text}-12".split("-")[:2])
+        return date(year, month, monthrange(year, month)[1]), False
+    except ValueError:
+        return None

@@ -236,11 +236,8 @@ def _agreed(line: Line, alike: Sequence[Line], rules: Rules) -> Line:
 
 def _narrower(line: Line, product: Vaccine, rules: Rules) -> tuple[str, ...]:
     """A product against nothing but what is open, against most of it; none where there is none."""
-    fitting = [
-        one.id
-        for one in (*rules.series_of[line.diseases[0], product.period], *rules.file.products)
-        if set(one.disease) <= set(line.diseases)
-    ]
+    among = [v.id for v in rules.series_of[line.diseases[0], product.period]] + [p.id for p in rules.file.products]
+    fitting = [id for id in among if set(rules.products[id].disease) <= set(line.diseases)]
     return tuple(sorted(fitting, key=lambda product: -len(rules.products[product].disease))[:1])
 
 

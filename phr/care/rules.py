@@ -28,6 +28,7 @@ class Rules:
     series_of: Mapping[tuple[str, int], tuple[Vaccine, ...]]
     steps: Mapping[str, tuple[tuple[Step, ...], ...]]
     by_cvx: Mapping[str, str]
+    by_receipt: Mapping[str, str]  # disease codes of receipts -> disease
     exceptions_of: Mapping[str, tuple[Exemption, ...]]
     live: frozenset[str]
 
@@ -67,6 +68,7 @@ def indexed(file: RuleFile) -> Rules:
         series_of=_series_of(file.vaccines),
         steps={v.id: _steps(v) for v in file.vaccines},
         by_cvx=by_cvx,
+        by_receipt={row["recept_disease_7"]: id for id, row in diseases().items() if row["recept_disease_7"]},
         exceptions_of={v: tuple(e for e in file.exceptions if v in e.vaccines) for v in vaccines},
         live=frozenset(id for id, one in products.items() if one.type == "live-injectable"),
     )
@@ -99,3 +101,23 @@ def _of_track(track: Track) -> tuple[Step, ...]:
 def with_first(steps: Sequence[Step]) -> tuple[Step, ...]:
     """The steps of a series; where the file leaves dose 1 implied, with it."""
     return tuple(steps) if steps and steps[0].n == 1 else (Step(n=1), *steps)
+
+
+def resolved(rules: Rules, against: frozenset[str], on: date) -> str | None:
+    """The one product against exactly these diseases that was begun with on a day; None where several or none could be.
+
+    A product without a period goes first: what it counts for is decided by its day.
+    """
+    for among in (rules.file.products, rules.file.vaccines):
+        fitting = [one for one in among if frozenset(one.disease) == against]
+        now = [one for one in fitting if isinstance(one, Product) or _given_on(one, on)]
+        if len(now) == 1:
+            return now[0].id
+        if len(fitting) == 1:
+            return fitting[0].id
+    return None
+
+
+def _given_on(vaccine: Vaccine, on: date) -> bool:
+    since = vaccine.begins_from or vaccine.valid_from or date.min
+    return since <= on <= (vaccine.begins_until or vaccine.valid_until or date.max)

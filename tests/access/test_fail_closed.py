@@ -28,7 +28,7 @@ READS = (
     "Observation/_history", "_history", "Observation", "Observation?_id={id}", "Observation?_summary=count",
     "Observation?code=8480-6&_total=accurate", "?_type=Observation,Patient", "Patient/{yuki}/Observation",
     "Patient/{yuki}/*", "Patient/{yuki}/$everything", "Observation/$lastn?patient={yuki}&category=vital-signs",
-    "Patient/{yuki}/$summary",
+    "Patient/{yuki}/$summary", "Patient/{yuki}/$immunization-recommendation", "Patient/{yuki}/$immunization-status",
     "AuditEvent", "AuditEvent?_summary=count", "AuditEvent/{line}", "Observation?_revinclude=Provenance:target",
     "Observation?_include=Observation:subject",
     "Patient?_has:Observation:patient:code=8480-6",

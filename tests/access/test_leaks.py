@@ -217,6 +217,10 @@ QUESTIONS: dict[str, Question] = {
     "$meta-add": lambda app, x: app.ask("POST", f"Observation/{x}/$meta-add", encoded(TAGGED)),
     "$meta-delete": lambda app, x: app.ask("POST", f"Observation/{x}/$meta-delete", encoded(TAGGED)),
     "$summary": lambda app, x: app.get(f"Patient/{YUKI}/$summary"),
+    "$immunization-recommendation": lambda app, x: app.get(f"Patient/{YUKI}/$immunization-recommendation"),
+    "$immunization-recommendation of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$immunization-recommendation"),
+    "$immunization-status": lambda app, x: app.get(f"Patient/{YUKI}/$immunization-status"),
+    "$immunization-status of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$immunization-status"),
     "$summary of mine": lambda app, x: app.get("Patient/$summary"),
     "$summary of a stranger": lambda app, x: app.get(f"Patient/{KAI}/$summary"),
     # the Patient beside it

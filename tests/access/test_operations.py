@@ -128,6 +128,8 @@ def _calls(family: Neighbourhood) -> dict[Offered, tuple[App, str, str, Any]]:
         ("docref", "DocumentReference"): (mother, "GET", f"DocumentReference/$docref?patient={YUKI}", None),
         ("lastn", "Observation"): (mother, "GET", f"Observation/$lastn?patient={YUKI}&code=8480-6", None),
         ("everything", "Patient"): (mother, "GET", f"{yuki}/$everything", None),
+        ("immunization-recommendation", "Patient"): (mother, "GET", f"{yuki}/$immunization-recommendation", None),
+        ("immunization-status", "Patient"): (mother, "GET", f"{yuki}/$immunization-status", None),
         ("summary", "Patient"): (mother, "GET", f"{yuki}/$summary", None),
         ("match", "Patient"): (linker(family), "POST", "Patient/$match", of_yuki(family)),
     }

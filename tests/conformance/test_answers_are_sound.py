@@ -22,6 +22,7 @@ ASKED = (
     "?_type=Observation,Patient&_count=2", f"Patient/{YUKI}/Observation?_count=1",
     "_history?_count=3", "Observation/_history?_count=2", f"Patient/{YUKI}/_history",
     f"Patient/{YUKI}/$everything", f"Patient/{YUKI}/$everything?_count=2", f"Patient/{YUKI}/$summary",
+    f"Patient/{YUKI}/$immunization-recommendation", f"Patient/{YUKI}/$immunization-status?date=2026-04-01",
     f"Observation/$lastn?patient={YUKI}&category=vital-signs", f"Patient/{YUKI}/$meta", f"Patient/{YUKI}/$validate",
     f"DocumentReference/$docref?patient={YUKI}",
     "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender",

@@ -18,7 +18,8 @@ from tests import published
 from tests.family import Neighbourhood, encoded, entry, pressure
 
 SPEC = pytest.mark.spec
-OURS = ("everything", "lastn", "summary", "match", "docref", "meta", "meta-add", "meta-delete", "extract")
+OURS = ("everything", "lastn", "summary", "immunization-recommendation", "immunization-status", "match", "docref",
+        "meta", "meta-add", "meta-delete", "extract")  # fmt: skip
 PLACED = ("", ANY, *sorted(concrete_types()))
 EVERY: list[Operation] = list({id(o): o for place in PLACED for o in calling.offered(place)}.values())
 

@@ -8,6 +8,7 @@ from phr.fhir.operations import (
     everything,
     explain,
     extract,
+    immunization,
     lastn,
     match,
     meta,
@@ -17,6 +18,6 @@ from phr.fhir.operations import (
 )
 
 __all__ = [
-    "calling", "docref", "document", "everything", "explain", "extract", "kickoff", "lastn", "match", "meta", "summary",
-    "terminology", "validate",
+    "calling", "docref", "document", "everything", "explain", "extract", "immunization", "kickoff", "lastn", "match",
+    "meta", "summary", "terminology", "validate",
 ]  # fmt: skip
