@@ -78,14 +78,19 @@ def visible(id: UUID, *, by: Caller, now: datetime) -> ImportRun:
 
 def wake_worker(id: UUID) -> None:
     """Tell a worker after the commit. Should the broker be away, the sweep finds the run."""
-    transaction.on_commit(partial(_send, str(id)))
+    wake("integrations.tasks.run_import", str(id))
 
 
-def _send(id: str) -> None:
+def wake(task: str, id: str) -> None:
+    """Send a task after the commit. A lost message is no loss: a sweep finds what is due."""
+    transaction.on_commit(partial(_send, task, id))
+
+
+def _send(task: str, id: str) -> None:
     try:
         with app.connection_for_write() as connection:
             connection.transport_options = NO_PATIENCE
-            app.send_task("integrations.tasks.run_import", args=[id], connection=connection, retry=False)
+            app.send_task(task, args=[id], connection=connection, retry=False)
     except Exception as error:  # noqa: BLE001  whatever a broker may raise: the row is kept, the sweep goes on
         log.warning("no broker for import %s (%s); the sweep will find it", id, type(error).__name__)
 

@@ -109,12 +109,18 @@ def _by_identifier(
         [(subject, born), *others] = bearers
         if not others and any(born == i.birth_date for i in lost[digest] if len(i.birth_date) == 10):
             fresh[digest] = subject
+    ended = LocalNumber.objects.filter(
+        organization=records.caller.organization, digest__in=list(fresh), until__isnull=False
+    ).values_list("digest", "subject_id")
+    for kept, subject in ended:  # somebody ended this link: only a person makes it anew
+        if fresh.get(bytes(kept)) == subject:
+            del fresh[bytes(kept)]
     made = make(records, {digest: (lost[digest][0], subject) for digest, subject in fresh.items()}, now=now)
     return {digest: (number, fresh[digest]) for digest, number in made.items()}
 
 
 def _bearing(records: Records, identities: Sequence[Identity], *, now: datetime) -> list[store.Stored]:
-    values = ",".join(f"{_escaped(i.system)}|{_escaped(i.value)}" for i in identities)
+    values = ",".join(f"{escaped(i.system)}|{escaped(i.value)}" for i in identities)
     if not values:
         return []
     if len(values) > 1900 and len(identities) > 1:
@@ -127,7 +133,7 @@ def _bearing(records: Records, identities: Sequence[Identity], *, now: datetime)
     return records.find(query, letter="s", limit=2 * len(identities))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("|", "\\|").replace(",", "\\,").replace("$", "\\$")
 
 

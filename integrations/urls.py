@@ -3,13 +3,16 @@
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from integrations import record_views, views
+from integrations import feed_views, record_views, views
 from integrations.fhir_peer import views as peers
+from integrations.home import views as home
 from phr.fhir.door import door
 
 urlpatterns = [
     *record_views.urlpatterns,
     path("peers/jwks", require_safe(peers.jwks), name="peer-keys"),
     path("imports/<uuid:id>", door(GET=views.show), name="import"),
+    path("imports/<uuid:id>/<slug:deed>", door(POST=feed_views.steer), name="steer-import"),
+    path("imports/home", door(POST=home.upload), name="home-upload"),
     path("imports/<slug:kind>", door(POST=views.start), name="start-import"),
 ]

@@ -7,8 +7,6 @@ Provenance) is written as far as the token carries `c` for it, and otherwise lef
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +14,9 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from integrations import accepting
-from integrations.base import UnknownKind, connector
+from integrations import accepting, feed_views, taking
+from integrations.base import UnknownKind, connector, feeds
+from integrations.encoded import base64_bytes
 from integrations.incoming import Part
 from integrations.models import ImportRun
 from phr.caller import caller_of
@@ -30,12 +29,16 @@ LONGEST_ID = 64
 
 
 def start(request: HttpRequest, *, kind: str) -> HttpResponse:
-    """`{"subject": id, "parts": [{"data": base64, "index"?: 0…, "total"?: 1…, "id"?: text}, …]}` -> 202 and Location.
+    """Of a feed, see `feed_views`. Of one person's input:
+
+    `{"subject": id, "parts": [{"data": base64, "index"?: 0…, "total"?: 1…, "id"?: text}, …]}` -> 202 and Location.
 
     `subject` may be left out where the token has a patient.
     """
     now = timezone.now()
     caller = caller_of(request, now=now)
+    if kind in feeds():
+        return feed_views.start(request, feeds()[kind], caller, now=now)
     content = wire.json_body(request)
     _known_keys(content, {"subject", "parts"}, "")
     subject = _subject(content.get("subject"), caller.subject)
@@ -55,7 +58,10 @@ def start(request: HttpRequest, *, kind: str) -> HttpResponse:
 def show(request: HttpRequest, *, id: UUID) -> HttpResponse:
     """State, progress and problems of one run of the caller's own."""
     now = timezone.now()
-    return _answer(accepting.visible(id, by=caller_of(request, now=now), now=now), status=200)
+    caller = caller_of(request, now=now)
+    if run := taking.visible(id, by=caller, now=now):
+        return feed_views.answered(run, now=now)
+    return _answer(accepting.visible(id, by=caller, now=now), status=200)
 
 
 def shown(run: ImportRun) -> dict[str, Any]:
@@ -119,20 +125,11 @@ def _part(item: object, place: str) -> Part:
     if set_id is not None and not (isinstance(set_id, str | int) and len(str(set_id)) <= LONGEST_ID):
         raise _bad("64 文字までの文字列です。Expected a text of up to 64 characters.", f"{place}.id")
     return Part(
-        data=_bytes(item.get("data"), f"{place}.data"),
+        data=base64_bytes(item.get("data"), f"{place}.data"),
         index=_count(item, "index", 0, place),
         total=_count(item, "total", 1, place),
         id=None if set_id is None else str(set_id).replace("\x00", "\ufffd"),
     )
-
-
-def _bytes(text: object, place: str) -> bytes:
-    try:
-        if isinstance(text, str):
-            return b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
-        pass
-    raise _bad("base64 ではありません。Not base64.", place)
 
 
 def _count(item: dict[str, Any], name: str, least: int, place: str) -> int | None:

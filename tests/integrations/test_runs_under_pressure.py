@@ -12,7 +12,7 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from consent.decide import Caller, Capacity
-from integrations import accepting, running
+from integrations import accepting, holding, running
 from integrations.incoming import Part
 from integrations.models import ImportRun
 from phr.records.models import Version
@@ -25,10 +25,10 @@ from tests.integrations.moves import FULL, JAHIS, codes, hanas, imported, kinds
 def test_two_workers_at_once_do_it_once(family: People, mother: Caller, now: datetime) -> None:
     parts = [Part(hanas(sample("tc08_full.txt")))]
     run = accepting.accept(JAHIS, parts, subject=family.hana.pk, by=mother, now=now, wake=False)
-    held = running._claim(run.pk, now=now)
+    held = holding.claim(run.pk, now=now)
     assert held is not None
-    assert running._claim(run.pk, now=now + timedelta(seconds=60)) is None
-    taken_over = running._claim(run.pk, now=now + timedelta(seconds=121))
+    assert holding.claim(run.pk, now=now + timedelta(seconds=60)) is None
+    taken_over = holding.claim(run.pk, now=now + timedelta(seconds=121))
     assert taken_over is not None
     with pytest.raises(running.Overtaken):
         running._import(held, clock=lambda: now, tell=lambda run: None)
@@ -46,7 +46,7 @@ def test_the_sweep_wakes_what_is_due(
     run = accepting.accept(JAHIS, parts, subject=family.hana.pk, by=mother, now=now, wake=False)
     assert running.sweep(now=now + timedelta(seconds=10)) == 0
     assert running.sweep(now=now + timedelta(seconds=31)) == 1
-    running._claim(run.pk, now=now + timedelta(seconds=31))
+    holding.claim(run.pk, now=now + timedelta(seconds=31))
     assert running.sweep(now=now + timedelta(seconds=100)) == 0
     assert running.sweep(now=now + timedelta(seconds=152)) == 1
     assert woken == [run.pk, run.pk]

@@ -14,7 +14,7 @@ import pytest
 from django.utils import timezone
 
 from consent.decide import Caller
-from integrations import accepting, running
+from integrations import accepting, holding, running
 from integrations.incoming import Part
 from integrations.models import ImportRun
 from phr.celery import app
@@ -56,7 +56,7 @@ def test_a_worker_takes_up_what_was_accepted_and_what_a_dead_one_left(
     parts = [Part(hanas(sample("tc08_full.txt")))]
     run = accepting.accept(JAHIS, parts, subject=family.hana.pk, by=mother, now=now, wake=False)
     # As a worker killed at its work leaves it: claimed, and silent for longer than a heartbeat may be.
-    assert running._claim(run.pk, now=now - 2 * running.STALE)
+    assert holding.claim(run.pk, now=now - 2 * holding.STALE)
     assert running.sweep(now=now) == 1
     first = worker(broker)
     try:

@@ -1,7 +1,9 @@
 # ruff: noqa: N999  the module is named as the command is typed
-"""`manage.py import KIND FILE… --subject UUID`: an input through the deeds the API uses, at once and with progress.
+"""`manage.py import KIND FILE…`: an input through the deeds the API uses, at once and with progress.
 
-It writes with the authority of a person (`--as`): the subject herself, a guardian, or staff of an organisation.
+One person's input (`--subject UUID`) is written with the authority of a person (`--as`): the subject herself, a
+guardian, or staff of an organisation. An input that names many people (`--organization CODE`) is written for that
+organisation; a folder among FILE stands for every file below it.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ from django.utils import timezone
 
 from consent import guardianship
 from consent.decide import Caller, Capacity
-from consent.models import Guardianship, Person, Subject
+from consent.models import Guardianship, Organization, Person, Subject
 from consent.scope import Door, Purpose
-from integrations import accepting, running
-from integrations.base import Connector, UnknownKind, connector, connectors
+from integrations import accepting, folders, running, taking
+from integrations.base import Connector, connectors, feeds
 from integrations.incoming import Part
+from integrations.items import Feed
 from integrations.models import ImportRun
 from integrations.problems import Problem
-from phr.records.gateway import Gone, NotFound, Refused
+from phr.records.gateway import Forbidden, Gone, NotFound, Refused
 
 PURPOSES = {Capacity.SELF: Purpose.PATRQT, Capacity.GUARDIAN: Purpose.FAMRQT, Capacity.STAFF: Purpose.TREAT}
 
@@ -32,22 +35,62 @@ class Command(BaseCommand):
     help = "ファイルを記録に取り込みます。Imports files into one person's record."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("kind", help=f"種類 / kind of input: {', '.join(sorted(connectors()))}")
+        parser.add_argument("kind", help=f"種類 / kind of input: {', '.join(sorted([*connectors(), *feeds()]))}")
         parser.add_argument(
             "files", nargs="+", type=Path, metavar="FILE", help="1つの入力の部品 / the parts of one input"
         )
-        parser.add_argument("--subject", required=True, type=UUID, help="取り込み先の人の Patient id / whose record")
+        parser.add_argument("--subject", type=UUID, help="取り込み先の人の Patient id / whose record")
         parser.add_argument("--as", dest="username", help="だれの権限で / sign-in name of the person it is done for")
 
-    def handle(self, *args: Any, kind: str, files: list[Path], subject: UUID, username: str | None, **_: Any) -> None:
-        now = timezone.now()
-        try:
-            source = connector(kind)
-        except UnknownKind:
-            raise CommandError(f"知らない種類です。Unknown kind: {kind} ({', '.join(sorted(connectors()))})") from None
+        parser.add_argument(
+            "--organization", metavar="CODE", help="どの機関のデータか / code of the organisation it is from"
+        )
+        parser.add_argument("--profile", default="", help="様式の名前 / source profile of the feed")
+        parser.add_argument("--dry-run", action="store_true", help="調べるだけで保存しない / report, store nothing")
+
+    def handle(self, *args: Any, kind: str, files: list[Path], **options: Any) -> None:
+        if kind in feeds():
+            self._feed(feeds()[kind], files, options, now=timezone.now())
+        elif kind in connectors():
+            self._connector(connectors()[kind], files, options, now=timezone.now())
+        else:
+            known = ", ".join(sorted([*connectors(), *feeds()]))
+            raise CommandError(f"知らない種類です。Unknown kind: {kind} ({known})")
+
+    def _connector(self, source: Connector, files: list[Path], options: dict[str, Any], *, now: datetime) -> None:
+        subject = options["subject"]
+        if subject is None or options["organization"] or options["profile"] or options["dry_run"]:
+            raise CommandError("--subject だけを指定してください。This kind takes --subject (and --as) only.")
         parts = [Part(self._content(file, source)) for file in files]
-        person = self._person(username, subject, now=now)
-        run = self._accepted(source, parts, subject=subject, by=self._caller(person, subject, now=now), now=now)
+        person = self._person(options["username"], subject, now=now)
+        self._run(self._accepted(source, parts, subject=subject, by=self._caller(person, subject, now=now), now=now))
+
+    def _feed(self, source: Feed, files: list[Path], options: dict[str, Any], *, now: datetime) -> None:
+        if options["subject"] or options["username"] or not options["organization"]:
+            raise CommandError("--organization が必要です。This kind takes --organization, and no --subject.")
+        office = Organization.objects.filter(code=options["organization"]).first()
+        if office is None:
+            raise CommandError(f"そのような機関はありません。There is no such organisation: {options['organization']}")
+        try:
+            run = taking.take(
+                source, folders.pieces(files), organization=office, by=taking.caller_for(office, client="manage.py"),
+                now=now, profile=options["profile"], dry=options["dry_run"], wake=False,
+            )  # fmt: skip
+        except taking.UnknownProfile as error:
+            raise CommandError(f"--profile が必要です。Choose a profile: {', '.join(error.known) or '-'}") from None
+        except taking.TooLarge:
+            raise CommandError(f"大きすぎます。Larger than {source.MAX_BYTES} bytes together.") from None
+        except (Forbidden, Refused) as error:
+            raise CommandError(
+                f"この機関からは取り込めません。Not to be brought by this organisation: {error}"
+            ) from None
+        except taking.TooMany:
+            raise CommandError("取り込みが多すぎます。Too many imports are open.") from None
+        except OSError as error:
+            raise CommandError(f"{error.filename}: 読めません。Cannot be read: {error.strerror}") from None
+        self._run(run)
+
+    def _run(self, run: ImportRun) -> None:
         if run.state == ImportRun.State.DONE:
             self.stdout.write(f"取り込み済みです。変更はありません。 Already imported, nothing changed: {run.pk}")
             return
@@ -125,8 +168,12 @@ class Command(BaseCommand):
         if run.state == ImportRun.State.WAITING:
             wanted = ", ".join(map(str, run.missing))
             self.stdout.write(f"残りの部品を待っています。 Waiting for the missing parts: {wanted} ({run.pk})")
-        elif run.state == ImportRun.State.DONE:
+        elif run.state in (ImportRun.State.DONE, ImportRun.State.REPORTED):
             counts = f"新規 created {run.created}, 更新 updated {run.updated}, 変更なし unchanged {run.unchanged}"
-            self.stdout.write(f"完了 done: {counts} ({run.pk})")
+            if run.subject_id is None:
+                counts += f", 取消 retracted {run.retracted}, 本人待ち waiting {run.unmatched}"
+                counts += f", 除外 refused {run.refused_items}"
+            word = "完了 done" if run.state == ImportRun.State.DONE else "確認のみ dry run, nothing stored"
+            self.stdout.write(f"{word}: {counts} ({run.pk})")
         else:
             raise CommandError(f"取り込みませんでした。 Not imported: {run.state} ({run.pk})")

@@ -1,0 +1,108 @@
+"""What waited for its person goes into the record once she is linked; what waits in vain is let go."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from integrations import accepting, authority, base, queue
+from integrations.models import LocalNumber, Unlinked, WaitingItem
+from integrations.storing import Result, Source, store
+from phr.records.gateway import Refused
+
+AT_ONCE = 200  # Items brought in with the link itself; more, by a worker
+State = Unlinked.State
+
+
+def take_up(case: Unlinked, *, now: datetime, most: int = AT_ONCE) -> list[Result]:
+    """Bring in what waits for a linked person, up to `most` Items, in the caller's transaction; more wakes a worker.
+
+    What is refused is named in the problems of its run. Where the authority it came on no longer stands, it goes.
+    """
+    rows = list(WaitingItem.objects.select_for_update().filter(case=case).order_by("pk")[:most])
+    results: list[Result] = []
+    by_run: dict[object, list[WaitingItem]] = {}
+    for row in rows:
+        by_run.setdefault(row.run_id, []).append(row)
+    for some in by_run.values():
+        results += _stored(some, now=now)
+    WaitingItem.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    if len(rows) == most:
+        accepting.wake("integrations.tasks.take_up", str(case.pk))
+    return results
+
+
+def _stored(rows: list[WaitingItem], *, now: datetime) -> list[Result]:
+    run, kind = rows[0].run, rows[0].kind
+    assert run.organization is not None
+    source = Source(
+        feed=base.feed(kind), organization=run.organization, by=authority.caller_of(run), sha256=run.sha256, run=run,
+        profile=run.profile,
+    )  # fmt: skip
+    try:
+        stored = store(source, [queue.opened(row) for row in rows], now=now)
+    except Refused:
+        return []
+    locked = type(run).objects.select_for_update().get(pk=run.pk)
+    locked.created += stored.created
+    locked.updated += stored.updated
+    locked.unmatched = max(0, locked.unmatched - len(rows))
+    locked.refused_items += sum(result.what == "refused" for result in stored.results)
+    found = [p.as_json() for result in stored.results for p in result.problems]
+    locked.problems = [*locked.problems, *found][:300]
+    locked.save(update_fields=["created", "updated", "unmatched", "refused_items", "problems"])
+    return stored.results
+
+
+def take_up_all(id: int, *, now: datetime) -> int:
+    """As `take_up`, of one case to its end, in transactions of their own; returns how many Items."""
+    done = 0
+    while True:
+        with transaction.atomic():
+            case = Unlinked.objects.select_for_update().filter(pk=id, state=State.LINKED).first()
+            if case is None or not WaitingItem.objects.filter(case=case).exists():
+                return done
+            before = WaitingItem.objects.filter(case=case).count()
+            take_up(case, now=now)
+            done += before - WaitingItem.objects.filter(case=case).count()
+
+
+def sweep(*, now: datetime) -> int:
+    """Take up what was left behind, and let go what waited too long; returns how many cases were moved."""
+    moved = 0
+    left = WaitingItem.objects.filter(case__state=State.LINKED).values_list("case", flat=True).distinct()
+    for case in list(left[:100]):
+        moved += bool(take_up_all(case, now=now))
+    for case in _linked_meanwhile():
+        moved += bool(take_up_all(case, now=now))
+    old = Unlinked.objects.filter(since__lt=now - timedelta(days=settings.PHR_IMPORT_WAITING_DAYS), state=State.WAITING)
+    for waited in list(old.order_by("pk")[:1000]):
+        moved += _let_go(waited, now=now)
+    return moved
+
+
+def _linked_meanwhile() -> list[int]:
+    """Cases of numbers that are linked by now: her record was locked, or her Patient came later."""
+    found = []
+    for case in Unlinked.objects.filter(state=State.WAITING).order_by("pk")[:1000]:
+        number = LocalNumber.objects.filter(
+            organization=case.organization_id, digest=case.digest, until=None, subject__state="active"
+        ).first()
+        if number:
+            Unlinked.objects.filter(pk=case.pk, state=State.WAITING).update(
+                state=State.LINKED, number=number, sealed=b""
+            )
+            found.append(case.pk)
+    return found
+
+
+def _let_go(case: Unlinked, *, now: datetime) -> bool:
+    """What nothing newer came for goes whole; where something did, only what is too old."""
+    limit = now - timedelta(days=settings.PHR_IMPORT_WAITING_DAYS)
+    WaitingItem.objects.filter(case=case, since__lt=limit).delete()
+    if not WaitingItem.objects.filter(case=case).exists():
+        case.delete()
+        return True
+    return False
