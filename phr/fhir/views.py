@@ -17,6 +17,7 @@ from phr.fhir.outcome import FHIR_JSON, Problem
 from phr.fhir.shape import WHOLE, Shape
 from phr.records import body
 from phr.records.gateway import Records, Stored
+from phr.trust import guardian_person
 
 # -- instance ------------------------------------------------------------------------------------
 
@@ -25,6 +26,9 @@ def read(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
     records = open_records(request)
     admitted(records, known(type), "r")
     form = _shape(request)
+    if type == guardian_person.TYPE and (own := guardian_person.own(records, id)):
+        content = body.write(own if form.whole else shape.shaped(own, form))
+        return HttpResponse(content, content_type=FHIR_JSON)
     return _read(request, records, records.read(type, id), form)
 
 

@@ -17,7 +17,7 @@ from django.db import IntegrityError, connection, transaction
 
 from consent import keys
 from consent.audit import Event
-from phr.records import body, definitions, store
+from phr.records import body, definitions, naming, store
 from phr.records.gateway import Conflict, Forbidden, Invalid, Records, Rejected, TooLarge, Unprocessable
 from phr.records.ndjson import Line
 from phr.records.scoping import Params, scope_sql
@@ -167,7 +167,7 @@ def _resource(line: Line, read: Read) -> tuple[str, Resource]:
         return "nameless", {}
     if not isinstance(id, str) or not _ID.fullmatch(id):
         return "nameless", {}
-    if type in definitions.PROJECTED:
+    if type in definitions.PROJECTED or (type == "RelatedPerson" and id.startswith(naming.LINKS)):
         return "not-supported", {}
     return ("", resource) if isinstance(resource.get("meta", {}), dict) else ("structure", {})
 

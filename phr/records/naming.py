@@ -13,6 +13,7 @@ from hashlib import blake2b
 
 from consent.decide import Caller
 
+LINKS = "guardianship-"  # of RelatedPerson: what a guardian's fhirUser names; made for her, never stored
 LETTERS = 10  # of base32: 50 bits
 _GIVEN = re.compile(rf"[a-z2-7]{{{LETTERS}}}-")
 

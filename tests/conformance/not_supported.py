@@ -172,9 +172,6 @@ NOT_SUPPORTED = (
     _operation("find", "List", "list-operations", "_list with the id of a List"),
     _operation("preferred-id", "NamingSystem", "namingsystem-operations", ELSEWHERE),
     _operation("merge", "Patient", "patient merge (R5)", "a person's record is joined by the municipality's desk"),
-    # -- SMART --
-    Item("the resource a guardian's fhirUser names", "SMART App Launch 2.2 section 5.2", "RelatedPerson/guardianship-1",
-         404, "Not found", "who is a guardian stands with the trust, not in the child's record"),
     # -- parameters of operations that are offered --
     Item("$expand in the context of an element", "ValueSet-operation-expand",
          "ValueSet/$expand?url=http://hl7.org/fhir/ValueSet/administrative-gender&context=x", 400, "context",

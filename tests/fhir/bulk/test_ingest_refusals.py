@@ -53,6 +53,13 @@ def test_each_cause_has_its_own_words(
     assert family.clinic.get(f"Observation/{good['id']}").status == 200
 
 
+def test_nobody_stores_what_a_fhir_user_names(family: Neighbourhood, bring: Bringing) -> None:
+    link = {"resourceType": "RelatedPerson", "id": "guardianship-1", "patient": {"reference": f"Patient/{HANA}"}}
+    _, err, fine = bring(bring.file(link))
+    assert not fine
+    assert "ndjson:1: 扱わないものです" in err
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_the_commit_would_refuse_is_one_line(
