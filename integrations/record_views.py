@@ -46,7 +46,7 @@ class SourceShape(serializers.Serializer[Any]):
 
 
 class DispensedShape(serializers.Serializer[Any]):
-    """One dispensing. `merged_from`: how many tellings; `proposal`: some were joined by likeness, not by the same key."""
+    """One dispensing. `merged_from`: how many tellings; `proposal`: joined by likeness, not by the same key."""
 
     day = serializers.CharField(allow_null=True)
     name = serializers.CharField()
@@ -119,7 +119,7 @@ def join_dispensed(request: Request, subject: UUID, given: Mapping[str, Any]) ->
 
 @endpoint("GET", gives=OpenApiTypes.STR, media="text/plain")
 def show_notebook(request: Request, subject: UUID) -> HttpResponse:
-    """The notebook as JAHISTC text (JAHISTC08, cp932) for any other app. `X-More: 1` where older things are left out."""
+    """The notebook as JAHISTC text (JAHISTC08, cp932) for any other app. `X-More: 1`: older things are left out."""
     text, more = _text(request, subject)
     answer = HttpResponse(text, content_type=TEXT)
     answer["Content-Disposition"] = 'attachment; filename="JAHISTC.txt"'

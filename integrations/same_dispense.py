@@ -92,8 +92,8 @@ def _name(text: str) -> str:
 
 WORDS = f"{systems.OWN}/StructureDefinition/dispense-words"
 WORD = (
-    "form", "dose", "unit", "number", "number-unit", "code-kind", "code", "usage-kind", "usage", "clinic", "clinic-code",
-    "department", "doctor",
+    "form", "dose", "unit", "number", "number-unit", "code-kind", "code", "usage-kind", "usage",
+    "clinic", "clinic-code", "department", "doctor",
 )  # fmt: skip
 
 

@@ -123,7 +123,7 @@ def _remark(resource: Resource) -> write_groups.Remark:
     if number == "601":
         return write_groups.Remark(on, (number, text, on), bound=False)
     kinds = {name: code for code, name in CODES["提供情報種別"].items()}
-    kind = (kinds.get(resource["category"][0].get("text", ""), "99"),) if number == "411" else ()
+    kind = (kinds.get(resource["category"][0].get("text", ""), ""),) if number == "411" else ()
     return write_groups.Remark(on, (number, text, *kind, _creator(resource)), bound=True)
 
 
@@ -139,7 +139,7 @@ def _pharmacist(resource: Resource) -> Iterable[tuple[str, ...]]:
 def _record(resource: Resource) -> str:
     """Which record of a notebook it was; "" = it came otherwise."""
     category = resource.get("category", ())
-    concepts = category if isinstance(category, list) else [category]
+    concepts = [c for c in (category if isinstance(category, list) else [category]) if isinstance(c, dict)]
     codes = (c.get("code", "") for concept in concepts for c in concept.get("coding", ()) if c.get("system") == RECORD)
     return next(codes, "")
 

@@ -101,7 +101,7 @@ def _drugs(drugs: Sequence[Resource]) -> Iterator[Line]:
         words = words_of(drug)
         by_doctor.setdefault((words.get("doctor", ""), words.get("department", "")), []).append(drug)
     taken: dict[str, Line] = {}
-    for doctor in sorted(by_doctor, key=lambda names: any(names)):  # those without a doctor before the first 55
+    for doctor in sorted(by_doctor, key=any):  # those without a doctor before the first 55
         if any(doctor):
             yield "55", *doctor, _BY
         for rp, usage, of_rp in _prescriptions(by_doctor[doctor], taken):
@@ -131,14 +131,14 @@ def _number(drug: Resource, system: str) -> str:
 
 def _usage(drug: Resource) -> Line:
     """301 behind its RP number: name, number, unit, 剤形, 用法コード種別, 用法コード."""
-    words, dosage = words_of(drug), next(iter(drug.get("dosageInstruction", ())), {})
-    form = words.get("form") or _form(drug, dosage)
-    number = words.get("number", "") or ("" if words else _times(drug, form))
-    code = next((c.get("code", "") for c in dosage.get("timing", {}).get("code", {}).get("coding", ())
-                 if c.get("system") == systems.USAGE), "")  # fmt: skip
-    kind = words.get("usage-kind") or ("2" if code else "1")
-    unit = words.get("number-unit", "") or _UNITS.get(form, "調剤")
-    return dosage.get("text", ""), number, unit, form, kind, words.get("usage") or code
+    words, dosage = words_of(drug), _first(drug, "dosageInstruction")
+    text = dosage.get("text", "")
+    if words:
+        return (text, *(words.get(word, "") for word in ("number", "number-unit", "form", "usage-kind", "usage")))
+    form = _form(drug, dosage)
+    codings = dosage.get("timing", {}).get("code", {}).get("coding", ())
+    code = next((c.get("code", "") for c in codings if c.get("system") == systems.USAGE), "")
+    return text, _times(drug, form), _UNITS.get(form, "調剤"), form, "2" if code else "1", code
 
 
 _UNITS = {"1": "日分", "6": "日分", "7": "日分", "3": "回分"}
@@ -151,9 +151,13 @@ def _form(drug: Resource, dosage: Resource) -> str:
     return "3" if dosage.get("asNeededBoolean") and _rate(dosage) else "10"
 
 
+def _first(resource: Resource, name: str) -> Resource:
+    return next(iter(resource.get(name, ())), {})
+
+
 def _rate(dosage: Resource) -> Resource:
     """The amount of a day or of a time."""
-    rate = next(iter(dosage.get("doseAndRate", ())), {})
+    rate = _first(dosage, "doseAndRate")
     found: Resource = rate.get("rateRatio", {}).get("numerator") or rate.get("doseQuantity") or {}
     return found
 
@@ -175,7 +179,7 @@ def _plain(value: object) -> str:
 
 def _drug(rp: str, drug: Resource) -> Iterator[Line]:
     """201 with its 281 and 291."""
-    words, dosage = words_of(drug), next(iter(drug.get("dosageInstruction", ())), {})
+    words, dosage = words_of(drug), _first(drug, "dosageInstruction")
     concept = drug.get("medicationCodeableConcept", {})
     codings = [c for c in concept.get("coding", ()) if c.get("code")]
     known = next(((kind, c["code"]) for system, kind in _KINDS.items() for c in codings if c.get("system") == system),

@@ -84,6 +84,10 @@ def without_id(resource: Resource) -> Resource:
     plain = {k: v for k, v in resource.items() if k not in ("id", "extension")}
     if "identifier" in plain:
         plain["identifier"] = [i for i in plain["identifier"] if i["system"] != DISPENSE_LOOSE_KEY]
+    if resource["resourceType"] == "MedicationStatement":
+        del plain["category"]
+    if resource["resourceType"] == "Communication":
+        plain["category"] = [{"coding": c["coding"]} for c in plain["category"]]
     return plain
 
 
