@@ -44,12 +44,14 @@ class _Pushed:
 
     def __init__(self, start: bytes, rest: IO[bytes]) -> None:
         self._start, self._rest = start, rest
+        self.dry = False  # whether more was asked for than there is
 
     def read(self, size: int) -> bytes:
-        if not self._start:
-            return self._rest.read(size)
         found, self._start = self._start[:size], self._start[size:]
-        return found if len(found) == size else found + self._rest.read(size - len(found))
+        if len(found) < size:
+            found += self._rest.read(size - len(found))
+        self.dry = self.dry or (not found and size > 0)
+        return found
 
     def back(self, data: bytes) -> None:
         self._start = data + self._start
@@ -64,6 +66,8 @@ def _tarred(stream: _Pushed) -> Iterator[File]:
                     yield member.name.removeprefix("./"), content.read(MAX_BYTES + 1)
     except (tarfile.TarError, EOFError, OSError, zlib.error, ValueError, OverflowError):
         raise Unreadable([say("archive")]) from None
+    if stream.dry:  # its end mark is missing, which the library lets pass
+        raise Unreadable([say("archive")])
 
 
 def _zipped(stream: _Pushed) -> Iterator[File]:

@@ -45,5 +45,5 @@ def message(event: str, *lines: str, pid: str = HANA, number: str = "C1", at: st
 def path_of(type: str, *, date: str = "20260112", order: str = "000000000000123", at: str = "20260112101500000",
             dept: str = "01", flag: str = "1", pid: str = "9990001") -> str:  # fmt: skip
     """Where the storage keeps a message."""
-    name = "_".join((pid, date, type, order, at, dept, flag))
+    name = f"{pid}_{date}_{type}_{order}_{at}_{dept}_{flag}"
     return f"{pid[:3]}/{pid[3:6]}/{pid}/{date}/{type}/{name}"

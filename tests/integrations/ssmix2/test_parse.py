@@ -56,8 +56,8 @@ def test_sets_of_iso_2022(data: bytes, text: str) -> None:
 
 def test_delimiters_inside_kanji_do_not_split() -> None:
     """The second byte of 嫁 is 0x5E 7C and the like: every byte of `|^~&\\` occurs in JIS."""
-    row = "".join(bytes((h, l)).join((b"\x1b$B", b"\x1b(B")).decode("iso2022_jp", "ignore")
-                  for h in range(0x30, 0x4F) for l in (0x5C, 0x5E, 0x7C, 0x7E, 0x26))  # fmt: skip
+    row = "".join(bytes((high, low)).join((b"\x1b$B", b"\x1b(B")).decode("iso2022_jp", "ignore")
+                  for high in range(0x30, 0x4F) for low in (0x5C, 0x5E, 0x7C, 0x7E, 0x26))  # fmt: skip
     read = parse(message("PPR^ZD1", f"PRB|AD|20260112|20999999^{row}^MDCDX2"))
     prb = read.first("PRB")
     assert prb is not None
@@ -84,7 +84,10 @@ def test_a_byte_that_is_no_character_is_told_by_its_segment() -> None:
 
 @pytest.mark.parametrize("encoding", ["shift_jis", "euc_jp", "utf-8"])
 def test_another_encoding_than_the_declared_is_refused(encoding: str) -> None:
-    assert reason("MSH|^~\\&|||||||ADT^A60|1|P|2.5||||||~ISO IR87\rPID|||1||見本\r\x1c".encode(encoding)) == "wrong-encoding"
+    assert (
+        reason("MSH|^~\\&|||||||ADT^A60|1|P|2.5||||||~ISO IR87\rPID|||1||見本\r\x1c".encode(encoding))
+        == "wrong-encoding"
+    )
 
 
 def test_utf_8_is_read_where_it_is_declared() -> None:
