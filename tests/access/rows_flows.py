@@ -6,11 +6,13 @@ from tests.access.row import Row
 from tests.operations.test_extract import FULL
 
 FORM = {"resourceType": "Parameters", "parameter": [{"name": "questionnaire-response", "resource": FULL}]}
+WEIGHTS = {"samples": [{"type": "weight", "startDate": "2026-03-01T07:00:00Z", "value": 8, "unit": "kg"}]}
 
 # fmt: off
 ROWS = (
     #                                                             anonymous mother father aunt clinic officer stranger
     Row("type-operation", "POST", "/fhir/QuestionnaireResponse/$extract",          "401 200 200 200 200 200 200", FORM),
+    Row("home-upload", "POST", "/api/imports/home", "401 200 200 403 403 403 200", WEIGHTS),
     Row("instance-operation", "POST", "/fhir/QuestionnaireResponse/none/$extract", "401 404 404 403 404 404 404"),
 )
 # fmt: on

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from phr.fhir import wire
 from phr.records import body
@@ -28,7 +28,7 @@ class Kept:
     records: Records
     _found: dict[tuple[str, str], list[Stored]] = field(default_factory=dict)
 
-    def find(self, kind: Kind, url: str, version: str | None) -> Resource | None:
+    def find(self, kind: Kind | Literal["Questionnaire"], url: str, version: str | None) -> Resource | None:
         """The newest version. Raises BadFilter where strangers keep the same URL."""
         found = [(stored, resource(stored.body)) for stored in self._named(kind, url)]
         found = [pair for pair in found if version is None or pair[1].get("version") == version]
@@ -51,7 +51,7 @@ class Kept:
     def mark(self) -> object:
         return object()
 
-    def _named(self, kind: Kind, url: str) -> list[Stored]:
+    def _named(self, kind: Kind | Literal["Questionnaire"], url: str) -> list[Stored]:
         if (kind, url) not in self._found:
             asked = [("url", _MEANT.sub(r"\\\1", url)), ("_count", str(MOST))]
             query = wire.query(kind, asked, now=self.records.now, strict=True)
