@@ -15,11 +15,11 @@ from typing import Any
 
 from integrations.municipal_csv import plausible
 from integrations.municipal_csv.catalogue import Shape, plain
-from integrations.municipal_csv.dates import Style, day, months_between
-from integrations.municipal_csv.figures import amount
 from integrations.municipal_csv.profile import CodeMap
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem
+from integrations.tabular.dates import Style, day, months_between
+from integrations.tabular.figures import amount
 
 Entry = dict[str, Any]  # item, value, raw, unit, map: JSON values only
 JUDGEMENTS = frozenset(

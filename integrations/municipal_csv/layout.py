@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from integrations.municipal_csv import profile as profiles
 from integrations.municipal_csv.catalogue import plain
-from integrations.municipal_csv.figures import names_my_number
 from integrations.municipal_csv.profile import Column, Profile
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem, Unreadable
+from integrations.tabular.figures import names_my_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from integrations.items import Item, Piece
-from integrations.municipal_csv.figures import is_my_number
 from integrations.municipal_csv.layout import Layout, laid
 from integrations.municipal_csv.profile import Profile
-from integrations.municipal_csv.reading import Record, records
 from integrations.municipal_csv.rows import RowReader
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem, Unreadable
+from integrations.tabular.figures import is_my_number
+from integrations.tabular.reading import Record, records
 
 LOOK_AHEAD = 1000
 LOOK_AGAIN = 10_000

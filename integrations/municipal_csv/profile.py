@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from integrations.municipal_csv import catalogue
-from integrations.municipal_csv.dates import STYLES, Style
-from integrations.municipal_csv.reading import ENCODINGS
+from integrations.tabular.dates import STYLES, Style
+from integrations.tabular.reading import ENCODINGS
 
 STANDARD = Path(__file__).parent / "profiles"
 Form = Literal["infant-checkup", "vaccination", "prenatal", "birth", "newborn-screening", "postpartum"]
@@ -175,13 +175,30 @@ def checked(raw: Mapping[str, Any], file: Path) -> Profile:
     try:
         profile = msgspec.convert(raw, Profile)
     except msgspec.ValidationError as error:
-        text, _, place = str(error).partition(" - at `")
-        raise _error(file, place.rstrip("`").removeprefix("$.") or "$", f"正しくありません。{text}") from None
+        place, text = _told(raw, error)
+        raise _error(file, place, f"正しくありません。{text}") from None
     if profile.id != file.stem:
         raise _error(file, "id", "ファイル名と同じにしてください。Must be the name of the file")
     for place, text in faults(profile):
         raise _error(file, place, text)
     return profile
+
+
+_NAMED: Mapping[str, Any] = {"items": Cell, "maps": CodeMap, "sexes": Literal["male", "female", "other", "unknown"]}
+
+
+def _told(raw: Mapping[str, Any], error: msgspec.ValidationError) -> tuple[str, str]:
+    """(place, what is wrong). Of a table with names of its own the library says `[...]`: the name is looked for."""
+    text, _, path = str(error).partition(" - at `")
+    place = path.rstrip("`").removeprefix("$").removeprefix(".") or "$"
+    section, dots, _ = place.partition("[...]")
+    for name, value in raw[section].items() if dots and section in _NAMED else ():
+        try:
+            msgspec.convert(value, _NAMED[section])
+        except msgspec.ValidationError as inner:
+            inner_text, _, rest = str(inner).partition(" - at `")
+            return f"{section}.{name}{rest.rstrip('`').removeprefix('$')}", inner_text
+    return place, text
 
 
 def _merged(file: Path, seen: tuple[str, ...]) -> dict[str, Any]:

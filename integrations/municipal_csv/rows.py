@@ -8,13 +8,13 @@ from typing import Any
 from integrations.items import Identity, Item
 from integrations.municipal_csv import catalogue, cells
 from integrations.municipal_csv.cells import warning
-from integrations.municipal_csv.dates import Day, day, months_between
-from integrations.municipal_csv.figures import is_municipality, is_my_number, unprintable
 from integrations.municipal_csv.layout import KEY_WORDS, Layout
 from integrations.municipal_csv.profile import Cell, Flag, Profile
-from integrations.municipal_csv.reading import Record
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem
+from integrations.tabular.dates import Day, day, months_between
+from integrations.tabular.figures import is_municipality, is_my_number, unprintable
+from integrations.tabular.reading import Record
 from phr.records import systems
 
 _SYSTEMS = {"atena": systems.PERSON_AT_MUNICIPALITY + "/", "handbook": systems.HANDBOOK + "/",

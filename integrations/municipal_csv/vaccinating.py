@@ -12,8 +12,8 @@ from typing import Any
 from integrations.incoming import Resource
 from integrations.municipal_csv import catalogue
 from integrations.municipal_csv.catalogue import JP
-from integrations.municipal_csv.figures import amount
 from integrations.municipal_csv.making import Maker
+from integrations.tabular.figures import amount
 from phr.records import systems
 
 ORIGIN = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/immunization-origin", "code": "record"}]}

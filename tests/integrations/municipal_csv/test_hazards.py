@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from integrations.items import Item, Piece
-from integrations.municipal_csv import figures, mapping, parse
+from integrations.municipal_csv import mapping, parse
 from integrations.problems import Unreadable
+from integrations.tabular import figures
 from phr.records.search.normal import normal
 from tests.integrations.municipal_csv.files import (
     ABOUT,
