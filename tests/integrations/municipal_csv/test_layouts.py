@@ -212,6 +212,6 @@ def test_what_the_source_says_stays_beside_the_raw_values() -> None:
 PRENATAL = """
 form = "prenatal"
 stage = ""
-items = { replace = true, "bp.sys" = { name = "最高血圧" }, "bp.dia" = { name = "最低血圧" }, 
+items = { replace = true, "bp.sys" = { name = "最高血圧" }, "bp.dia" = { name = "最低血圧" },
   "ogtt.0" = { name = "ogtt" }, rubella = { name = "風疹" }, hdp = { name = "HDP" } }
-""".replace(",\n ", ",")
+""".replace(",\n  ", ", ")
