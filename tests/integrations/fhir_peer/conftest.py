@@ -136,14 +136,14 @@ def second_server() -> Iterator[Second]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         url = stack.enter_context(postgres_server.postgres(folder / "postgres", durable=False))
         keys = Household(folder).keys()
-        environment = {**kept, **keys, "DATABASE_URL": url, "PHR_VAR": str(folder), "PHR_DEMO": "1",
-                       "DJANGO_SETTINGS_MODULE": "phr.settings", "PHR_BASE_URL": f"http://127.0.0.1:{port}"}  # fmt: skip
+        told = {"PHR_VAR": str(folder), "PHR_DEMO": "1", "PHR_BASE_URL": f"http://127.0.0.1:{port}"}
+        environment = {**kept, **keys, **told, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "phr.settings"}
         made = Second(folder, environment, port, ours, theirs)
         made.run("manage.py", "migrate", "--verbosity", "0")
-        told = made.run(
+        names = made.run(
             "-m", "tests.integrations.fhir_peer.second_server", ours.export_public(), theirs.export_public()
         )
-        made.patients = json.loads(told.strip().splitlines()[-1])
+        made.patients = json.loads(names.strip().splitlines()[-1])
         made.start()
         stack.callback(made.kill)
         yield made

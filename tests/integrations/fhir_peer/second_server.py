@@ -18,10 +18,7 @@ from django.utils import timezone  # noqa: E402
 from consent import grants  # noqa: E402
 from consent.decide import Caller, Capacity  # noqa: E402
 from consent.models import Organization, Person, Subject  # noqa: E402
-from consent.scope import (
-    Clause,
-    Door,
-)
+from consent.scope import Clause, Door  # noqa: E402
 from phr.records.gateway import Records  # noqa: E402
 from phr.smart.models import Application  # noqa: E402
 
