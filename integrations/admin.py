@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
-from integrations.models import ImportRun
+from integrations.models import DeadLetter, ImportRun
 
 
 @admin.register(ImportRun)
@@ -28,4 +28,24 @@ class ImportRunAdmin(admin.ModelAdmin):
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: ImportRun | None = None) -> bool:
+        return False
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(admin.ModelAdmin):
+    """What was given up, and why; `manage.py dead_letters` has it tried again or lets it go."""
+
+    list_display = ("id", "task", "reference", "reason", "error", "times", "state", "since", "last_at")
+    list_filter = ("state", "task", "reason")
+    fields = ("id", "task", "reference", "reason", "error", "times", "state", "since", "last_at", "decided_at")
+    readonly_fields = fields
+    ordering = ("-since",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: DeadLetter | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: DeadLetter | None = None) -> bool:
         return False

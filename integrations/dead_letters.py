@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from celery import current_app
 from django.db import IntegrityError, transaction
@@ -20,6 +20,16 @@ log = logging.getLogger(__name__)
 
 State = DeadLetter.State
 Send = Callable[[str, list[str]], object]
+FIRST, LONGEST = timedelta(seconds=30), timedelta(hours=1)
+
+
+def pause(attempts: int, *, share: float) -> timedelta:
+    """How long what may pass is left alone after so many tries in a row: twice as long each time, up to an hour.
+
+    `share` (0 to 1, thrown) spreads the second half, so that what failed together does not come back together.
+    """
+    whole = min(LONGEST, FIRST * 2 ** min(attempts - 1, 20))
+    return whole * (0.5 + share / 2)
 
 
 def bury(*, task: str, reason: str, reference: str, now: datetime, error: BaseException | None = None) -> DeadLetter:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from random import SystemRandom
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from consent import audit
 from consent.audit import Event
-from integrations import authority, originals
+from integrations import authority, dead_letters, originals
 from integrations.models import ImportRun
 from integrations.problems import Problem
 from integrations.wording import say
@@ -22,6 +23,7 @@ from integrations.wording import say
 State = ImportRun.State
 STALE = timedelta(seconds=120)  # a running run without a heartbeat: its worker is gone
 MOST_ATTEMPTS = 5
+REVIVE = "integrations.tasks.revive_import"
 MOST_PROBLEMS = 300
 _EVENTS = {
     State.DONE: Event.IMPORT_COMMITTED, State.REPORTED: Event.IMPORT_REPORTED, State.CANCELLED: Event.IMPORT_CANCELLED,
@@ -74,8 +76,29 @@ def give_back(held: ImportRun, *, now: datetime) -> None:
         if run.attempts >= MOST_ATTEMPTS:
             end(run, State.FAILED, [say("failed")], now=now)
         else:
-            run.state, run.claim, run.heartbeat_at = State.ACCEPTED, None, now
+            # The sweep takes up what has been silent for a while: a moment to come is a pause.
+            pause = dead_letters.pause(run.attempts, share=SystemRandom().random())
+            run.state, run.claim, run.heartbeat_at = State.ACCEPTED, None, now + pause
             run.save()
+
+
+def revive(id: UUID, *, now: datetime) -> bool:
+    """Have a run that has failed tried again from where it came to; whether it could be.
+
+    It cannot when its original is gone, or the same input was brought in anew since.
+    """
+    with transaction.atomic():
+        run = ImportRun.objects.select_for_update().filter(pk=id, state=State.FAILED).first()
+        if run is None or not (run.parts.exists() if run.subject_id else run.wrapped):
+            return False
+        run.state, run.attempts, run.finished_at, run.original_until = State.ACCEPTED, 0, None, None
+        run.heartbeat_at = now
+        try:
+            with transaction.atomic():
+                run.save()
+        except IntegrityError:
+            return False
+        return True
 
 
 def end(run: ImportRun, state: str, problems: Sequence[Problem], *, now: datetime) -> None:
@@ -83,10 +106,13 @@ def end(run: ImportRun, state: str, problems: Sequence[Problem], *, now: datetim
     note(run, problems)
     run.state, run.claim, run.missing, run.asked = state, None, [], ""
     run.finished_at, run.heartbeat_at = now, now
-    if run.subject_id is None and state != State.REPORTED:
+    if state == State.FAILED or (run.subject_id is None and state != State.REPORTED):
         run.original_until = now + timedelta(days=settings.PHR_IMPORT_ORIGINAL_DAYS)
     run.save()
-    run.parts.all().delete()
+    if state == State.FAILED:  # what it was read from stays for a while: an operator may have it tried again
+        dead_letters.bury(task=REVIVE, reason="gave-up", reference=str(run.pk), now=now)
+    else:
+        run.parts.all().delete()
     detail: audit.Detail = {
         "run": str(run.pk), "connector": run.kind, "file_sha256": run.sha256, "created": run.created,
         "updated": run.updated, "unchanged": run.unchanged, "problems": sorted({p["code"] for p in run.problems}),

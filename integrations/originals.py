@@ -151,9 +151,9 @@ class _Slices(io.RawIOBase):
 
 
 def destroy(run: ImportRun) -> bool:
-    """The original goes: slices and key. Returns whether there was one."""
+    """The original goes: slices and key, or the parts a failed run of a connector still has. Whether there was one."""
     ImportSlice.objects.filter(run=run).delete()
-    was = run.wrapped is not None
+    was = bool(run.parts.all().delete()[0]) or run.wrapped is not None
     run.wrapped, run.original_until = None, None
     run.save(update_fields=["wrapped", "original_until"])
     return was

@@ -3,12 +3,25 @@
 import os
 import sys
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import beat_init, worker_init
+from django.db import InterfaceError, OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "phr.settings")
 
-app = Celery("phr")
+
+class Retried(Task):
+    """What may pass by itself (database or neighbour away) is tried again, later each time, and not in step."""
+
+    abstract = True
+    autoretry_for = (OperationalError, InterfaceError, ConnectionError, TimeoutError)
+    max_retries = 6
+    retry_backoff = 5  # seconds, doubled each time
+    retry_backoff_max = 600
+    retry_jitter = True
+
+
+app = Celery("phr", task_cls=Retried)
 app.set_default()  # in every thread: web answers in several
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

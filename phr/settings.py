@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from kombu import Queue
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -197,6 +199,25 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Queues by kind, so that a large import holds up nobody; a worker started without -Q takes from all.
+CELERY_TASK_QUEUES = [Queue(name) for name in ("imports", "peers", "exports", "trust")]
+CELERY_TASK_DEFAULT_QUEUE = "trust"
+CELERY_TASK_ROUTES = {
+    "integrations.tasks.sync_peer": {"queue": "peers"},
+    "integrations.tasks.sweep_peers": {"queue": "peers"},
+    "integrations.tasks.retry_delivery": {"queue": "peers"},
+    "integrations.*": {"queue": "imports"},
+    "phr.fhir.bulk.*": {"queue": "exports"},
+    "consent.*": {"queue": "trust"},
+    "phr.*": {"queue": "trust"},
+}
+# No task runs for ever (seconds). The long ones keep how far they came and are taken up again.
+CELERY_TASK_SOFT_TIME_LIMIT, CELERY_TASK_TIME_LIMIT = 540, 600
+CELERY_TASK_ANNOTATIONS = {
+    "integrations.tasks.run_import": {"soft_time_limit": 6 * 3600, "time_limit": 6 * 3600 + 60},
+    "integrations.tasks.sync_peer": {"soft_time_limit": 1800, "time_limit": 1860},
+    "phr.fhir.bulk.tasks.run_export": {"soft_time_limit": 6 * 3600, "time_limit": 6 * 3600 + 60},
+}
 CELERY_BEAT_SCHEDULE = {
     "seal-audit": {"task": "consent.tasks.seal_audit", "schedule": 60.0},
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
