@@ -39,8 +39,16 @@ def commit(records: Records, resources: Sequence[Resource], plan: Plan) -> Writt
     written = Written()
     for batch in (resources, None):
         rows = plan.trail(frozenset(written.names)) if batch is None else batch
+        if batch is not None and not _tells(batch, plan):
+            written.unchanged += len(batch)
+            continue
         _write(records, rows, plan, written, counted=batch is not None)
     return written
+
+
+def _tells(rows: Sequence[Resource], plan: Plan) -> bool:
+    """Whether there is anything in the chunk but evidence and what follows it."""
+    return any(f"{r['resourceType']}/{r['id']}" not in plan.evidence | plan.follows.keys() for r in rows)
 
 
 def lock_record(subject: object) -> None:
@@ -60,7 +68,9 @@ def _write(records: Records, rows: Sequence[Resource], plan: Plan, written: Writ
         return
     for row in rows:
         name = f"{row['resourceType']}/{row['id']}"
-        if plan.follows.get(name, name) in written.names | {name}:
+        if name in plan.evidence and not written.names:
+            written.unchanged += counted
+        elif plan.follows.get(name, name) in written.names | {name}:
             _write_one(records, row, plan, written, counted=counted)
         else:
             written.unchanged += counted

@@ -43,13 +43,15 @@ class Plan:
     """What is to be written. `chunks` come in the same order every time; each is one transaction.
 
     `trail`: Provenance for the `Type/id`s a chunk really wrote. `follows`: a resource that is written only together
-    with another (a Binary with its DocumentReference). `updatable`: types whose untouched first version may be
-    replaced by a newer reading of the same thing; all others stay as they are once they are there.
+    with another (a Binary with its DocumentReference). `evidence`: what is written only where something else of its
+    chunk is: the original of an input that tells nothing new is not kept. `updatable`: types whose untouched first
+    version may be replaced by a newer reading of the same thing; all others stay as they are once they are there.
     """
 
     total: int
     chunks: Iterable[list[Resource]]
     trail: Callable[[frozenset[str]], list[Resource]] = _no_trail
     follows: Mapping[str, str] = field(default_factory=dict)
+    evidence: frozenset[str] = frozenset()
     updatable: frozenset[str] = frozenset()
     problems: tuple[Problem, ...] = ()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from integrations.ids import Renamed
 from integrations.incoming import Part, Plan, Reading
-from integrations.jahis_qr import identity, mapping
+from integrations.jahis_qr import identity, mapping, told
 from integrations.jahis_qr.dispense import institution_code
 from integrations.jahis_qr.parse import MAX_BYTES, Notebook, parse
 from integrations.jahis_qr.parts import join, set_of
@@ -93,6 +93,8 @@ def plan(content: Content, parts: Sequence[Part], *, subject: UUID, records: Rec
     )
     *binaries, document = mapping.original([part.data for part in parts], patient_id=patient, now=now)
     clinical = list(mapped.clinical.values())
+    if records.author is None:
+        clinical = told.known(clinical, subject=subject, records=records)
     trail: Trail = partial(_trail, mapped, document["id"], patient, now)
     if records.author is not None:
         own = Renamed.by(records.author, [*clinical, document, *binaries])
@@ -104,6 +106,7 @@ def plan(content: Content, parts: Sequence[Part], *, subject: UUID, records: Rec
         chunks=[resources],
         trail=trail,
         follows={f"Binary/{binary['id']}": f"DocumentReference/{document['id']}" for binary in binaries},
+        evidence=frozenset({f"DocumentReference/{document['id']}"}),
         updatable=UPDATABLE,
         problems=_placed(mapped.problems, content.origins),
     )

@@ -200,13 +200,24 @@ def test_what_the_family_holds_does_not_show_in_an_organisations_import(
     family: People, mother: Caller, now: datetime
 ) -> None:
     data = hanas(sample("tc08_full.txt"))
-    fresh = imported(data, by=clinic(family), subject=family.hana.pk, now=now)
     assert imported(data, by=mother, subject=family.hana.pk, now=now).created > 0
+    fresh = imported(data, by=clinic(family), subject=family.hana.pk, now=now)
     more = hanas(sample("tc08_full.txt") + b"\r\n")  # another file with the same content
     again = imported(more, by=clinic(family), subject=family.hana.pk, now=now)
-    assert (fresh.unchanged, again.created) == (0, 2)  # its own, but for the new original
+    assert (fresh.unchanged, again.created) == (0, 0)
     authors = Resource.objects.filter(type="MedicationDispense").values_list("author", flat=True)
     assert sorted(authors, key=str) == sorted([family.clinic.pk] * 5 + [None] * 5, key=str)
+
+
+def test_a_family_does_not_tell_again_what_its_clinic_told(family: People, mother: Caller, now: datetime) -> None:
+    data = hanas(sample("tc08_full.txt"))
+    imported(data, by=clinic(family), subject=family.hana.pk, now=now)
+    before = table_sizes()
+    run = imported(data, by=mother, subject=family.hana.pk, now=now)
+    assert (run.state, run.created, run.updated) == ("done", 0, 0)
+    assert table_sizes() == before, "nor is an original kept that told nothing"
+    later = hanas(notebook("5,20260313,1", *GROUP[1:], *DRUG))
+    assert imported(later, by=mother, subject=family.hana.pk, now=now).created == 3  # with its original
 
 
 def test_a_pharmacy_that_is_there_is_pointed_at(family: People, mother: Caller, now: datetime) -> None:

@@ -1,0 +1,89 @@
+"""What of a notebook the record already knows from somebody else: a family's import does not tell it twice.
+
+It looks with the family's own eyes, so nothing shows that is hidden from them. An organisation's import never looks:
+what others brought in must not show in what happens to its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from integrations.jahis_qr.remarks import RECORD
+from integrations.same_dispense import keys_of
+from phr.records import body, systems
+from phr.records.gateway import Records
+from phr.records.search.parse import parse as parse_search
+
+Resource = dict[str, Any]
+BY_WORDS = ("AllergyIntolerance", "Condition", "Communication", "MedicationStatement", "CareTeam")
+MOST = 500  # resources that are compared by their words
+AT_ONCE = 50  # keys asked for in one search
+DROPPED = ("MedicationStatement", "CareTeam")  # an end given later would change what another wrote
+
+
+def known(found: Iterable[Resource], *, subject: UUID, records: Records) -> list[Resource]:
+    """The resources, those that stand in the record already under the id they have there; some are left out."""
+    mine = list(found)
+    there = dict(_by_key(mine, subject, records)) | dict(_by_words(mine, subject, records))
+    kept = []
+    for resource in mine:
+        id = there.get(_fingerprint(resource), resource["id"])
+        if id == resource["id"] or resource["resourceType"] not in DROPPED:
+            kept.append(resource | {"id": id})
+    return kept
+
+
+def _by_key(mine: Iterable[Resource], subject: UUID, records: Records) -> Iterator[tuple[object, str]]:
+    """Dispensings by their exact key. A claim counts only where it names the drug alike: else there is more to tell."""
+    keys = iter([f"{systems.DISPENSE_KEY}|{key}" for r in mine for key in _keys(r)])
+    while some := list(islice(keys, AT_ONCE)):
+        query = parse_search("MedicationDispense", [("identifier", ",".join(some))], now=records.now)
+        stored = [one for one in records.find(query, letter="s", limit=4 * AT_ONCE) if not one.deleted]
+        for one in reversed(stored):
+            resource = body.parse(one.body or b"{}")
+            if one.facts.subjects[:1] == (subject,) and resource.get("status") != "entered-in-error":
+                yield _fingerprint(resource), one.id
+
+
+def _by_words(mine: Iterable[Resource], subject: UUID, records: Records) -> Iterator[tuple[object, str]]:
+    types = tuple(sorted({r["resourceType"] for r in mine} & set(BY_WORDS)))
+    if types:
+        for one in records.newest(subject, types, most=MOST)[0]:
+            if one.facts.subjects[:1] == (subject,):
+                yield _fingerprint(body.parse(one.body or b"{}")), one.id
+
+
+def _keys(resource: Mapping[str, Any]) -> list[str]:
+    return keys_of(resource.get("identifier", ()), systems.DISPENSE_KEY)
+
+
+def _fingerprint(resource: Mapping[str, Any]) -> object:
+    """What makes two resources tell the same; the resource's own id where nothing does."""
+    kind = resource["resourceType"]
+    text = resource.get("code", {}).get("text")
+    match kind:
+        case "MedicationDispense" if keys := _keys(resource):
+            return kind, *sorted(keys), resource.get("medicationCodeableConcept", {}).get("text")
+        case "AllergyIntolerance" if text:
+            return kind, resource.get("type", "allergy"), text
+        case "Condition" if text:
+            return kind, text, tuple(c.get("text") for c in resource.get("category", ()))
+        case "Communication":
+            payload = tuple(p.get("contentString") for p in resource.get("payload", ()))
+            return kind, _record(resource), resource.get("sent"), payload
+        case "MedicationStatement":
+            told = resource.get("medicationCodeableConcept", {}).get("text")
+            return kind, told, resource.get("effectivePeriod", {}).get("start")
+        case "CareTeam":
+            who = [(p.get("member", {}).get("display"), p.get("onBehalfOf", {}).get("display"),
+                    p.get("period", {}).get("start")) for p in resource.get("participant", ())]  # fmt: skip
+            return kind, *who
+    return kind, resource.get("id")
+
+
+def _record(resource: Mapping[str, Any]) -> tuple[str | None, ...]:
+    codings = (c for concept in resource.get("category", ()) for c in concept.get("coding", ()))
+    return tuple(c.get("code") for c in codings if c.get("system") == RECORD)
