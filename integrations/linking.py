@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
@@ -26,7 +26,7 @@ from consent.refusal import Absent, Because, Refusal
 from integrations import queue, resolving, waiting
 from integrations.depositing import Depositing
 from integrations.items import Identity
-from integrations.models import KnownItem, LinkCode, LocalNumber, Unlinked, WaitingItem
+from integrations.models import KnownItem, LinkCode, LocalNumber, PeerKnown, Unlinked, WaitingItem
 from phr.fhir import matching
 from phr.records import body, vault
 from phr.records.gateway import Records
@@ -126,6 +126,17 @@ def link_by_code(
     number = _number(identity, kept.subject_id, ground=ground, by=by, now=now)
     cases.filter(state=State.DISMISSED).update(state=State.LINKED, number=number)  # the family knows better
     return number
+
+
+@transaction.atomic
+def link_by_launch(*, identity: Identity, subject: UUID, person: Person, by: Caller, now: datetime) -> LocalNumber:
+    """She, or who acts for her, has signed in at a peer and chosen this number there. `by`: the peer's organisation.
+
+    Raises Absent unless `person` acts for her, Refusal, Refused.
+    """
+    if entitled(in_force_between(person.pk, subject, now=now), now) is None:
+        raise Absent
+    return _number(identity, subject, ground=LocalNumber.Ground.LAUNCH, by=replace(by, person=person.pk), now=now)
 
 
 def use_code(*, system: str, value: str, code: str, by: Caller, now: datetime) -> LocalNumber:
@@ -250,6 +261,9 @@ def _retracted(held: LocalNumber, by: Caller, *, now: datetime) -> int:
     records = Depositing.opened_for(by, now=now)
     records.linked = frozenset({held.subject_id})
     taken = 0
+    for fetched in PeerKnown.objects.select_for_update().filter(person__number=held, gone=False).order_by("pk"):
+        taken += sum(records.retire(name) for name in records.there([f"{fetched.type}/{fetched.ours}"]))
+        PeerKnown.objects.filter(pk=fetched.pk).update(gone=True)
     for known in KnownItem.objects.select_for_update().filter(number=held).order_by("digest"):
         taken += sum(records.retire(name) for name in known.names)
         known.content = b""  # whatever is said of it next is news

@@ -27,6 +27,7 @@ class Peer(models.Model):
     origins = ArrayField(models.CharField(max_length=200))  # scheme://host:port, all that may be called
     token_url = models.CharField(max_length=300)  # of its smart-configuration
     client = models.CharField(max_length=100)  # what we are called there
+    launch_client = models.CharField(max_length=100, blank=True)  # where people sign in there to link; "" = they cannot
     kid = models.CharField(max_length=64, unique=True)
     algorithm = models.CharField(max_length=5)  # ES384 or RS384
     public = models.JSONField()  # the public half, as a JWK

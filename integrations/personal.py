@@ -47,7 +47,8 @@ DECLARED: Declaration = {
     },
     "Peer": {
         "id": PLAIN, "code": PLAIN, "name": PLAIN, "organization": PLAIN, "base": PLAIN, "origins": PLAIN,
-        "token_url": PLAIN, "client": PLAIN, "kid": PLAIN, "algorithm": PLAIN, "public": PLAIN, "key_version": PLAIN,
+        "token_url": PLAIN, "client": PLAIN, "launch_client": PLAIN, "kid": PLAIN, "algorithm": PLAIN,
+        "public": PLAIN, "key_version": PLAIN,
         "purpose": PLAIN, "types": PLAIN, "categories": PLAIN, "pulls": PLAIN, "pushes": PLAIN, "bulk": PLAIN,
         "export_url": PLAIN, "export_since": PLAIN, "state": PLAIN, "failures": PLAIN, "problem": PLAIN,
         "next_at": PLAIN, "ok_at": PLAIN, "xid": PLAIN, "change": PLAIN, "claim": PLAIN, "claimed_at": PLAIN,

@@ -6,11 +6,17 @@ from django.views.decorators.http import require_safe
 from integrations import feed_views, record_views, views
 from integrations.fhir_peer import views as peers
 from integrations.home import views as home
+from integrations.ssmix2 import views as hl7
 from phr.fhir.door import door
 
 urlpatterns = [
     *record_views.urlpatterns,
+    path("peers", peers.peers, name="peers"),
     path("peers/jwks", require_safe(peers.jwks), name="peer-keys"),
+    path("peers/links", door(POST=peers.link), name="peer-link"),
+    path("peers/callback", peers.callback, name="peer-callback"),
+    path("peers/<slug:code>/begin", peers.begin, name="peer-begin"),
+    path("hl7", door(negotiate=hl7.acceptable, POST=hl7.take), name="hl7"),
     path("imports/<uuid:id>", door(GET=views.show), name="import"),
     path("imports/<uuid:id>/<slug:deed>", door(POST=feed_views.steer), name="steer-import"),
     path("imports/home", door(POST=home.upload), name="home-upload"),

@@ -99,27 +99,58 @@ def forget_token(peer: Peer) -> None:
     _tokens.pop((peer.pk, peer.kid), None)
 
 
+def exchange(peer: Peer, *, code: str, verifier: str, redirect_uri: str, now: datetime) -> tuple[str, str]:
+    """A code of somebody who signed in there -> an access token and her Patient id there. Raises Failed.
+
+    Source: SMART App Launch 2.2 (asymmetric client, PKCE, launch/patient).
+    """
+    told = _granted(peer, {
+        "grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri, "code_verifier": verifier,
+        "client_assertion_type": TYPE, "client_assertion": keys.assertion(peer, now=now, client=peer.launch_client),
+    })  # fmt: skip
+    patient = told.get("patient")
+    if not isinstance(patient, str) or not parse.ID.fullmatch(patient):
+        raise Failed("no-patient", passes=False)
+    return str(told["access_token"]), patient
+
+
+def patient_of(peer: Peer, token: str, id: str) -> dict[str, Any]:
+    """Her Patient there, read with her own token; empty where that is not shown. Raises Failed."""
+    headers = {**_accept(FHIR_JSON), "Authorization": f"Bearer {token}"}
+    answer = _called("GET", f"{peer.base}/Patient/{id}", origins=peer.origins, headers=headers)
+    found = _json(answer) if answer.status == 200 else {}
+    return found if (found.get("resourceType"), found.get("id")) == ("Patient", id) else {}
+
+
 def _token(peer: Peer, *, clock: Clock) -> str:
     until, token = _tokens.get((peer.pk, peer.kid), (None, ""))
     now = clock()
     if until is not None and now < until:
         return token
     scopes = " ".join(f"system/{type}.{'cruds' if peer.pushes else 'rs'}" for type in sorted(peer.types))
-    form = urlencode({
+    told = _granted(peer, {
         "grant_type": "client_credentials", "scope": scopes, "client_assertion_type": TYPE,
         "client_assertion": keys.assertion(peer, now=now),
     })  # fmt: skip
+    token, seconds = str(told["access_token"]), told.get("expires_in", 0)
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 0:
+        raise Failed("token-unusable", passes=True)
+    _tokens[peer.pk, peer.kid] = (now + timedelta(seconds=min(seconds, LONGEST_TOKEN)) - EARLY, token)
+    return token
+
+
+def _granted(peer: Peer, form: Mapping[str, str]) -> dict[str, Any]:
+    """What the token endpoint grants, with a sound bearer token. Raises Failed."""
     headers = {**_accept("application/json"), "Content-Type": "application/x-www-form-urlencoded"}
-    answer = _called("POST", peer.token_url, origins=peer.origins, headers=headers, body=form.encode(), most=64 * 1024)
+    body = urlencode(form).encode()
+    answer = _called("POST", peer.token_url, origins=peer.origins, headers=headers, body=body, most=64 * 1024)
     if answer.status != 200:
         raise Failed(f"token-{answer.status}", passes=True)  # a client that is not yet, or no more, registered there
     told = _json(answer)
-    token, seconds = told.get("access_token"), told.get("expires_in", 0)
-    sound = isinstance(token, str) and _LEFT.fullmatch(token) and str(told.get("token_type", "")).lower() == "bearer"
-    if not sound or isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 0:
+    token = told.get("access_token")
+    if not isinstance(token, str) or not _LEFT.fullmatch(token) or str(told.get("token_type", "")).lower() != "bearer":
         raise Failed("token-unusable", passes=True)
-    _tokens[peer.pk, peer.kid] = (now + timedelta(seconds=min(seconds, LONGEST_TOKEN)) - EARLY, str(token))
-    return str(token)
+    return told
 
 
 def _called(method: str, url: str, **options: Any) -> Answer:

@@ -40,11 +40,11 @@ def public_set() -> dict[str, list[dict[str, Any]]]:
     return {"keys": list(found)}
 
 
-def assertion(peer: Peer, *, now: datetime) -> str:
-    """A fresh client assertion for the peer's token endpoint."""
-    moment = int(now.timestamp())
+def assertion(peer: Peer, *, now: datetime, client: str = "") -> str:
+    """A fresh client assertion for the peer's token endpoint. `client`: another name of ours there."""
+    moment, named = int(now.timestamp()), client or peer.client
     told = {
-        "iss": peer.client, "sub": peer.client, "aud": peer.token_url, "iat": moment, "exp": moment + LIFE,
+        "iss": named, "sub": named, "aud": peer.token_url, "iat": moment, "exp": moment + LIFE,
         "jti": secrets.token_urlsafe(24),
     }  # fmt: skip
     token = JWS(json.dumps(told))

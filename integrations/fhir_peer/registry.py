@@ -47,7 +47,7 @@ class Linked:
 @transaction.atomic
 def add(*, code: str, name: str, base: str, client_id: str, organization: Organization, found: client.Configured,
         origins: Collection[str], algorithm: str, types: Collection[str], categories: Collection[str], purpose: str,
-        pulls: bool, pushes: bool, bulk: str, now: datetime) -> Peer:  # fmt: skip
+        pulls: bool, pushes: bool, bulk: str, now: datetime, launch_client: str = "") -> Peer:  # fmt: skip
     """Register a peer, with a key of its own. Raises Unfit."""
     if unknown := sorted(set(types) - mapping.TYPES):
         raise Unfit(f"扱えない型です / types that cannot be kept in step: {', '.join(unknown)}")
@@ -59,7 +59,7 @@ def add(*, code: str, name: str, base: str, client_id: str, organization: Organi
     peer = Peer(
         code=code, name=name, organization=organization, base=base, origins=sorted(origins), token_url=found.token_url,
         client=client_id, purpose=purpose, types=sorted(types), categories=int(mask), pulls=pulls, pushes=pushes,
-        bulk=bulk, next_at=now, created_at=now,
+        bulk=bulk, launch_client=launch_client, next_at=now, created_at=now,
     )  # fmt: skip
     keys.fresh(peer, algorithm)
     peer.save()

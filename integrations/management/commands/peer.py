@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from consent.models import Organization
 from consent.scope import Category, Purpose
-from integrations.fhir_peer import client, keys, pushing, registry, syncing
+from integrations.fhir_peer import client, keys, launching, pushing, registry, syncing
 from integrations.fhir_peer.client import Failed
 from integrations.models import Peer, PeerDelivery
 
@@ -35,6 +35,8 @@ class Command(BaseCommand):
         told("code", help="短い名前 / a short name: letters, digits, hyphens")
         told("base", help="FHIR の基底URL / base URL of its FHIR API")
         told("--client", required=True, help="相手での client id / what we are called there")
+        told("--launch-client", default="", metavar="ID", help="本人が相手でサインインして連結するときの client id / what we are"
+             " called where people sign in there to link")  # fmt: skip
         told("--organization", required=True, metavar="CODE", help="相手の機関コード / code of its organisation here")
         told("--name", help="表示名 / a name for people")
         told("--algorithm", choices=sorted(keys.ALGORITHMS), default="ES384")
@@ -77,8 +79,10 @@ class Command(BaseCommand):
             organization=organization, found=found, origins=origins, algorithm=options["algorithm"],
             types=options["type"] or registry.DEFAULT_TYPES, categories=options["category"],
             purpose=options["purpose"], pulls=not options["no_pull"], pushes=not options["no_push"],
-            bulk=options["bulk"].strip("/"), now=now,
+            bulk=options["bulk"].strip("/"), launch_client=options["launch_client"], now=now,
         )  # fmt: skip
+        if peer.launch_client:
+            self.stdout.write(f"redirect_uri: {launching.callback_url()}")
         self.stdout.write(
             f"登録しました。相手にこの鍵の住所を登録してください。 Registered. Give the peer our keys' address:\n"
             f"  {registry.jwks_url()}  (kid {peer.kid}, {peer.algorithm})"
@@ -119,9 +123,7 @@ class Command(BaseCommand):
 
     def _remove(self, peer: Peer, now: datetime) -> None:
         registry.change(peer, Peer.State.ENDED, now=now)
-        self.stdout.write(
-            "終了しました。鍵と連結はもうありません。 Removed: its key and its links are gone."
-        )
+        self.stdout.write("終了しました。鍵と連結はもうありません。 Removed: its key and its links are gone.")
 
     def _retry(self, peer: Peer, now: datetime) -> None:
         given_up = list(peer.deliveries.filter(state=PeerDelivery.State.DEAD).values_list("pk", flat=True))
