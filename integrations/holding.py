@@ -107,7 +107,8 @@ def end(run: ImportRun, state: str, problems: Sequence[Problem], *, now: datetim
     run.state, run.claim, run.missing, run.asked = state, None, [], ""
     run.finished_at, run.heartbeat_at = now, now
     if state == State.FAILED or (run.subject_id is None and state != State.REPORTED):
-        run.original_until = now + timedelta(days=settings.PHR_IMPORT_ORIGINAL_DAYS)
+        # Somebody in it may have been erased meanwhile: then it goes at once.
+        run.original_until = run.original_until or now + timedelta(days=settings.PHR_IMPORT_ORIGINAL_DAYS)
     run.save()
     if state == State.FAILED:  # what it was read from stays for a while: an operator may have it tried again
         dead_letters.bury(task=REVIVE, reason="gave-up", reference=str(run.pk), now=now)

@@ -11,9 +11,12 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from integrations import dead_letters, holding, running
+from integrations.feed_tasks import keep_up, take_up, watch_imports
 from integrations.fhir_peer.tasks import retry_delivery, sweep_peers, sync_peer
 
-__all__ = ["retry_delivery", "run_import", "sweep", "sweep_peers", "sync_peer"]
+__all__ = [
+    "keep_up", "retry_delivery", "run_import", "sweep", "sweep_peers", "sync_peer", "take_up", "watch_imports",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 

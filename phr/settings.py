@@ -221,6 +221,8 @@ CELERY_TASK_ANNOTATIONS = {
 CELERY_BEAT_SCHEDULE = {
     "seal-audit": {"task": "consent.tasks.seal_audit", "schedule": 60.0},
     "sweep-imports": {"task": "integrations.tasks.sweep", "schedule": 30.0},
+    "keep-up-imports": {"task": "integrations.tasks.keep_up", "schedule": 600.0},
+    "watch-imports": {"task": "integrations.tasks.watch_imports", "schedule": 60.0},
     "sweep-peers": {"task": "integrations.tasks.sweep_peers", "schedule": 30.0},
     "sweep-exports": {"task": "phr.fhir.bulk.tasks.sweep", "schedule": 30.0},
     "sweep-erasures": {"task": "phr.api.tasks.sweep_erasures", "schedule": 600.0},
