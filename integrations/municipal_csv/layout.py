@@ -14,7 +14,7 @@ from integrations.municipal_csv.catalogue import plain
 from integrations.municipal_csv.profile import Column, Profile
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem, Unreadable
-from integrations.tabular.figures import names_my_number
+from integrations.tabular.my_numbers import refuse_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,7 @@ def laid(profile: Profile, headers: Sequence[Sequence[str]], *, width: int, line
     Raises Unreadable: a column the file must have is missing or there twice, or one is a 個人番号.
     """
     names = _names(headers, width)
-    if any(names_my_number(cell) for row in headers for cell in row):
-        raise Unreadable([say("my-number-column", line=line)])
+    refuse_headers((cell for row in headers for cell in row), line=line)
     folded: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         folded.setdefault(plain(name), []).append(at)

@@ -8,7 +8,6 @@ form (the first thousand rows are looked at before anything is given, the others
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from integrations.items import Item, Piece
@@ -17,13 +16,11 @@ from integrations.municipal_csv.profile import Profile
 from integrations.municipal_csv.rows import RowReader
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem, Unreadable
-from integrations.tabular.figures import is_my_number
+from integrations.tabular.my_numbers import Watch
 from integrations.tabular.reading import Record, records
 
 LOOK_AHEAD = 1000
 LOOK_AGAIN = 10_000
-FEWEST_NUMBERS = 3  # fewer are chance (about 1 of 11): only told
-NEARLY_ALL = 0.9
 
 
 def items(pieces: Iterable[Piece], *, profile: Profile, code: str) -> Iterator[Item | Problem]:
@@ -40,7 +37,7 @@ def _of_piece(piece: Piece, profile: Profile, code: str) -> Iterator[Item | Prob
     told, layout, first = _head(found, profile)
     yield from told
     reader = RowReader(profile, layout, code=code, piece=piece.name)
-    watch = _Watch(layout)
+    watch = Watch()
     ahead = list(islice(chain(first, found), LOOK_AHEAD))
     for one in ahead:
         watch.look(one)
@@ -80,38 +77,3 @@ def _head(found: Iterator[Record | Problem], profile: Profile) -> tuple[list[Pro
     except Unreadable as error:
         raise Unreadable([*told, *error.problems]) from None
     return [*told, *layout.problems], layout, [] if profile.header_rows else last
-
-
-@dataclass(slots=True)
-class _Watch:
-    """Counts, for every column, the values that have the form of a 個人番号, and all others."""
-
-    layout: Layout
-    hits: dict[int, int] = field(default_factory=dict)
-    lines: dict[int, int] = field(default_factory=dict)
-    values: dict[int, int] = field(default_factory=dict)  # of the columns with hits, since the first
-    seen: int = 0
-
-    def look(self, one: Record | Problem) -> None:
-        if isinstance(one, Problem):
-            return
-        fields = one.fields
-        self.seen += 1
-        for index in self.hits:
-            if index < len(fields) and fields[index].strip():
-                self.values[index] += 1
-        for index, text in enumerate(fields):
-            if 12 <= len(text) <= 16 and is_my_number(text.strip()):
-                if index not in self.hits:
-                    self.hits[index], self.lines[index], self.values[index] = 0, one.line, 1
-                self.hits[index] += 1
-
-    def refuse(self) -> None:
-        """Raises Unreadable where nearly all values of a column have the form."""
-        for index, hits in self.hits.items():
-            if hits >= FEWEST_NUMBERS and hits >= NEARLY_ALL * self.values[index]:
-                raise Unreadable([say("my-number-column", line=self.lines[index], field=index + 1)])
-
-    def doubts(self) -> Iterator[Problem]:
-        for index, hits in sorted(self.hits.items()):
-            yield say("my-number-like", line=self.lines[index], field=index + 1, count=hits)
