@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from consent import prepared
 from consent.audit import Event
 from consent.decide import Caller
-from consent.scope import Door
+from consent.scope import Door, Mark
 from integrations import retiring
 from integrations.incoming import Resource
 from phr.records import body, store
@@ -24,6 +24,7 @@ from phr.records.gateway import Conflict, Forbidden, Gone, NotFound, Records, Re
 from phr.records.store import Draft, Stored
 
 Names = Sequence[str]
+PROTECTIVE = int(Mark.MINOR_CONFIDENTIAL | Mark.CHILD_PROTECTION)
 _THERE = """
 SELECT r.type || '/' || r.fhir_id FROM phr_resource r
  WHERE (r.type, r.fhir_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
@@ -72,7 +73,8 @@ class Depositing(Records):
         drafts = self._let_in(drafts, refused)
         told = trail({position: [_name(d) for d in group] for position, group in drafts.items() if group})
         everything = [d for group in drafts.values() for d in group]
-        provenance = self._marked([self._fresh(resource) for resource in told])
+        marked = [d for d in everything if d.facts.marks & PROTECTIVE]  # what tells of these bears their mark
+        provenance = self._marked([*marked, *(self._fresh(resource) for resource in told)])[len(marked) :]
         self._admit(provenance, letter="c")
         try:
             with transaction.atomic():

@@ -33,6 +33,7 @@ from integrations.provenance import provenance
 from integrations.resolving import Linked, contradictions, digest_of, linked
 from integrations.wording import say
 from phr.records.gateway import Conflict, Forbidden, Gone, Invalid, Rejected
+from phr.records.systems import OWN_MARK
 
 What = Literal["stored", "unchanged", "older", "waiting", "refused"]
 TRIES = 4
@@ -332,10 +333,12 @@ def _created(chunk: _Chunk, fresh: Sequence[_Todo], changed: Sequence[_Todo], th
         for one in changed:
             if one.written:
                 told.setdefault(one.who.subject, []).append((one.item, one.written))
-        source = chunk.source
+        source, marked = chunk.source, _marked([*fresh, *changed])
         return [
             provenance(subject, lines, organization=source.organization, sha256=source.sha256, now=chunk.now)
-            for subject, lines in told.items()
+            for subject, all_lines in told.items()
+            for lines in (_only(all_lines, marked, within=False), _only(all_lines, marked, within=True))
+            if lines
         ]
 
     refused = chunk.records.deposit(groups, trail=trail) if fresh or changed else {}
@@ -347,6 +350,21 @@ def _created(chunk: _Chunk, fresh: Sequence[_Todo], changed: Sequence[_Todo], th
         chunk.out.created += len(one.written)
         chunk.settle(one.position, "stored", one.problems)
     return [fresh[position] for position in refused]
+
+
+def _marked(todo: Iterable[_Todo]) -> set[str]:
+    """What bears a protective mark: its Provenance stands apart, since whoever must not see it must not hear of it."""
+    return {
+        _name(resource)
+        for one in todo
+        for resource in one.resources
+        if any(label.get("system") == OWN_MARK for label in resource.get("meta", {}).get("security", ()))
+    }
+
+
+def _only(lines: Iterable[tuple[Item, Names]], marked: set[str], *, within: bool) -> list[tuple[Item, Names]]:
+    found = [(item, [name for name in names if (name in marked) is within]) for item, names in lines]
+    return [(item, names) for item, names in found if names]
 
 
 def _confirm(chunk: _Chunk, todo: Iterable[_Todo]) -> None:
