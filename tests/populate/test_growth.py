@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phr.care.dates import months_old
+from phr.care.growth import PERCENTILES, SEX, Z, curve, value_at
 from phr.care.tables import DATA
 from phr.populate import families
-from phr.populate.growth import PERCENTILES, SEX, Z, curve, obesity_degree, value_at
+from phr.populate.growth import obesity_degree
 
 ROWS = list(csv.DictReader((DATA / "growth_percentiles.csv").open(encoding="utf-8")))
 NAME = {"M": "male", "F": "female"}
