@@ -12,8 +12,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from consent.models import Organization
-from integrations.ssmix2 import connector, live, mllp
-from integrations.ssmix2.listening import listen
+from integrations.hl7 import mllp
+from integrations.hl7.listening import listen
+from integrations.ssmix2 import connector, live
 
 
 class Command(BaseCommand):
@@ -63,9 +64,7 @@ class Command(BaseCommand):
         if key or authority:
             raise CommandError("--tls-cert が必要です。--tls-key and --client-ca need --tls-cert.")
         if not options["plain"] and not _is_loopback(bind):
-            raise CommandError(
-                "TLSなしでは 127.0.0.1 だけです。Without TLS only loopback; or --plain"
-            )
+            raise CommandError("TLSなしでは 127.0.0.1 だけです。Without TLS only loopback; or --plain")
         return None
 
     def _say(self, port: int) -> None:

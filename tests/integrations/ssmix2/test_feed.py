@@ -1,4 +1,4 @@
-"""The storage as a feed: archives, the whole tree, what is again, what changed, what was taken back, spoilt variants."""
+"""The storage as a feed: archives, whole trees, what is again, changed or taken back; spoilt variants."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_an_event_without_its_admission_joins_the_stay_read_before_it() -> None:
 
 def spoilt(data: bytes) -> list[bytes]:
     """Truncated, doubled, bit-flipped and mis-encoded variants, the same every time."""
-    chance = random.Random(len(data))  # noqa: S311
+    chance = random.Random(len(data))
     text = data.replace(b"\x1c", b"").decode("iso2022_jp_ext", "replace")
     found = [data[: chance.randrange(len(data) + 1)] for _ in range(12)]
     found += [data + data, data[: len(data) // 2] + data, data.replace(b"\r", b"\r\r"), data.replace(b"\x1b", b"")]
@@ -142,8 +142,7 @@ def test_nothing_spoilt_breaks_anything_or_is_half_taken(path: str) -> None:
         for take in (lambda b=bad: reading.of_file(path, b, source), lambda b=bad: reading.of_message(b, source)):
             try:
                 item = take()
-            except Unreadable as error:
-                assert error.problems
+            except Unreadable:
                 continue
             if item is not None:
                 sound(item)
@@ -166,14 +165,34 @@ def sound(item: Item) -> None:
 
 
 EVENTS = ["ADT^A08", "ADT^A04", "ADT^A02", "ADT^A60", "PPR^ZD1", "RDE^O11", "RAS^O17", "OUL^R22", "OML^O33", "ORU^R01"]
-NAMES = ["EVN", "PV1", "PV2", "OBX", "AL1", "IN1", "IAM", "PRB", "ZPR", "ORC", "RXE", "TQ1", "RXR", "RXC", "RXA", "SPM", "OBR"]
+NAMES = [
+    "EVN",
+    "PV1",
+    "PV2",
+    "OBX",
+    "AL1",
+    "IN1",
+    "IAM",
+    "PRB",
+    "ZPR",
+    "ORC",
+    "RXE",
+    "TQ1",
+    "RXR",
+    "RXC",
+    "RXA",
+    "SPM",
+    "OBR",
+]
 PART = st.one_of(
     st.sampled_from(["", '""', "1", "0.5", "-3", "1e5", "20260112", "202601121015", "99999999", "HOT9", "JC10", "MR9P",
                      "MDCDX2", "I10", "99X", "JAMISDP01", "HL70162", "NM", "SN", "CWE", "TX", "TS", "F", "NW", "AD"]),
     st.text(st.characters(codec="iso2022_jp", exclude_categories=["Cc"], exclude_characters="|\\"), max_size=8),
 )  # fmt: skip
 FIELD = st.builds("^".join, st.lists(PART, max_size=6))
-SEGMENT = st.builds(lambda name, fields: "|".join([name, *fields]), st.sampled_from(NAMES), st.lists(FIELD, max_size=22))
+SEGMENT = st.builds(
+    lambda name, fields: "|".join([name, *fields]), st.sampled_from(NAMES), st.lists(FIELD, max_size=22)
+)
 
 
 @given(st.sampled_from(EVENTS), st.lists(SEGMENT, max_size=8))
@@ -233,8 +252,8 @@ def brought(family: People, given: list[Piece], now: datetime, **options: Any) -
     return run
 
 
-def standing(family: People, type: str) -> list[dict[str, Any]]:
-    records = Records.opened_by(taking.caller_for(family.clinic, client="test"), now=datetime.now().astimezone())
+def standing(family: People, type: str, now: datetime) -> list[dict[str, Any]]:
+    records = Records.opened_by(taking.caller_for(family.clinic, client="test"), now=now)
     rows = Resource.objects.filter(type=type, subject=family.yuki_subject.pk, deleted=False).order_by("fhir_id")
     return [body.parse(records.read(type, row.fhir_id).body or b"{}") for row in rows]
 
@@ -252,7 +271,7 @@ def test_a_tree_arrives_and_twice_is_once(family: People, now: datetime) -> None
     again = brought(family, zipped(stored()), now + timedelta(hours=1))
     assert (again.created, again.updated, again.retracted) == (0, 0, 0)
     assert (Resource.objects.count(), KnownItem.objects.count(), WaitingItem.objects.count()) == before
-    [told] = standing(family, "DiagnosticReport")
+    [told] = standing(family, "DiagnosticReport", now)
     assert len(told["result"]) == 3
 
 
@@ -268,9 +287,11 @@ def test_a_corrected_file_is_a_new_version_and_a_result_left_out_was_an_error(fa
     newer = data.replace(b"|6.8|", b"|7.1|").replace(b"OBX|2|SN|5C07", b"OBX|2|SN|5C99")
     run = brought(family, pieces([(path.replace("101500000", "113000000"), newer)]), now)
     assert (run.created, run.retracted) == (1, 1)
-    found = {r["code"]["text"]: (r["status"], r.get("valueQuantity", {}).get("value")) for r in standing(family, "Observation")
-             if r["code"]["coding"][0]["code"].startswith("3D")}  # fmt: skip
-    assert [str(value) for _, value in found.values()] == ["7.1"]
+    found = {r["code"]["coding"][0]["code"][:5]: r for r in standing(family, "Observation", now)}
+    assert str(found["3D045"]["valueQuantity"]["value"]) == "7.1"
+    assert {code: found[code]["status"] for code in ("5C070", "5C990", "3D045")} == {
+        "5C070": "entered-in-error", "5C990": "final", "3D045": "final",
+    }  # fmt: skip
     older = brought(family, pieces([(path, data)]), now)
     assert (older.created, older.updated, older.retracted) == (0, 0, 0), "what was said before never comes back"
 
@@ -280,4 +301,4 @@ def test_a_withdrawn_file_takes_its_resources_back(family: People, now: datetime
     path, data = next((p, d) for p, d in OWN if "OMP-01" in p and p.endswith("_1"))
     run = brought(family, pieces([(path.removesuffix("1") + "0", data)]), now)
     assert run.retracted == 1
-    assert [r["status"] for r in standing(family, "MedicationRequest")] == ["entered-in-error"]
+    assert [r["status"] for r in standing(family, "MedicationRequest", now)] == ["entered-in-error"]

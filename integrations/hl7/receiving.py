@@ -16,11 +16,11 @@ from django.db import Error as DatabaseError
 from consent.decide import Caller
 from consent.models import Organization
 from integrations import feeding, taking
+from integrations.hl7.answers import Answer, refusal, written
+from integrations.hl7.wording import say
 from integrations.items import Feed, Piece
 from integrations.problems import Unreadable
 from integrations.ssmix2 import live
-from integrations.ssmix2.answers import Answer, refusal, written
-from integrations.ssmix2.wording import say
 from integrations.storing import Busy
 from phr.records.gateway import Forbidden, Refused
 from phr.records.vault import CannotOpen

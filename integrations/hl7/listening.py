@@ -9,15 +9,16 @@ import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from threading import Barrier
 
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connections
 
 from consent.models import Organization
 from integrations import taking
-from integrations.ssmix2 import receiving
-from integrations.ssmix2.answers import refusal
-from integrations.ssmix2.mllp import Limits, Listener
-from integrations.ssmix2.wording import say
+from integrations.hl7 import receiving
+from integrations.hl7.answers import refusal
+from integrations.hl7.mllp import Limits, Listener
+from integrations.hl7.wording import say
 
 log = logging.getLogger(__name__)
 CLIENT = "mllp"
@@ -58,5 +59,11 @@ async def listen(
     started(await listener.start(host, port, tls=tls))
     await stop.wait()
     await listener.stop()
-    await asyncio.gather(*(loop.run_in_executor(pool, connection.close) for _ in range(threads)))
+    barrier = Barrier(threads)  # each thread has a connection of its own to close
+
+    def close() -> None:
+        barrier.wait(timeout=10)
+        connections.close_all()
+
+    await asyncio.gather(*(loop.run_in_executor(pool, close) for _ in range(threads)))
     pool.shutdown(wait=False)

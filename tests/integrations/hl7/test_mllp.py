@@ -1,0 +1,96 @@
+"""The MLLP layer alone: frames, limits, many peers, a clean end. No database."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from integrations.hl7.mllp import END, START, Limits
+from tests.integrations.hl7.wire import answering, connect, framed, received, serving
+
+
+async def echo(data: bytes) -> bytes:
+    return b"ACK " + data
+
+
+def closed(line: socket.socket) -> bool:
+    try:
+        return line.recv(10) == b""
+    except ConnectionError:
+        return True
+
+
+def test_frames_that_come_together_are_answered_in_order() -> None:
+    with serving(answering(echo)) as (port, _), connect(port) as line:
+        line.sendall(START + b"one\r" + END + b"\r\n" + START + b"two" + END)
+        assert received(line, 2) == [b"ACK one\r", b"ACK two"]
+
+
+def test_a_frame_in_pieces_is_one_message() -> None:
+    with serving(answering(echo)) as (port, _), connect(port) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in framed(b"x\x1cy"):
+            line.sendall(bytes((byte,)))
+        assert received(line) == [b"ACK x\x1cy\r"]
+
+
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", START + b"x" * 5000 + END, START + b"y" * 9000])
+def test_who_does_not_keep_to_the_protocol_is_left(data: bytes) -> None:
+    with serving(answering(echo, Limits(message=1000))) as (port, _), connect(port) as line:
+        line.sendall(data)
+        assert closed(line)
+        with connect(port) as other:
+            other.sendall(framed(b"z"))
+            assert received(other) == [b"ACK z\r"]
+
+
+def test_who_does_not_finish_is_left() -> None:
+    limits = Limits(arriving=0.1, idle=0.1)
+    with serving(answering(echo, limits)) as (port, _), connect(port) as slow, connect(port) as silent:
+        slow.sendall(START + b"half")
+        assert closed(slow)
+        assert closed(silent)
+
+
+def test_no_more_connections_than_allowed() -> None:
+    with serving(answering(echo, Limits(connections=2))) as (port, _):
+        lines = [connect(port) for _ in range(2)]
+        for line in lines:
+            line.sendall(framed(b"z"))
+            assert received(line)
+        with connect(port) as third:
+            assert closed(third)
+        for line in lines:
+            line.close()
+
+
+def test_many_peers_at_once() -> None:
+    def talk(number: int) -> list[bytes]:
+        with connect(port) as line:
+            line.sendall(framed(b"%d" % number) * 5)
+            return received(line, 5)
+
+    with serving(answering(echo)) as (port, _), ThreadPoolExecutor(20) as pool:
+        for number, answers in enumerate(pool.map(talk, range(20))):
+            assert answers == [b"ACK %d\r" % number] * 5
+
+
+def test_what_was_begun_is_answered_before_the_end() -> None:
+    begun = []
+
+    async def slowly(data: bytes) -> bytes:
+        begun.append(data)
+        stop()
+        await asyncio.sleep(0.2)
+        return b"late"
+
+    with serving(answering(slowly)) as (port, stop), connect(port) as line, connect(port) as idle:
+        line.sendall(framed(b"one") + framed(b"two"))
+        assert received(line, 2) == [b"late"], "the second was not begun, so its sender sends it again"
+        assert closed(idle)
+    assert begun == [b"one\r"]
+    with pytest.raises(ConnectionRefusedError):
+        connect(port)
