@@ -256,11 +256,11 @@ def _source(source: Source, names: Mapping[int, str]) -> dict[str, Any]:
 
 
 urlpatterns = [
-    path("trust/records/<uuid:subject>/dispensed", list_dispensed, name="dispensed"),
-    path("trust/records/<uuid:subject>/dispensed/separate", separate_dispensed, name="dispensed-separate"),
-    path("trust/records/<uuid:subject>/dispensed/join", join_dispensed, name="dispensed-join"),
-    path("trust/records/<uuid:subject>/notebook", show_notebook, name="notebook"),
-    path("trust/records/<uuid:subject>/notebook/symbols", notebook_symbols, name="notebook-symbols"),
-    path("trust/records/<uuid:subject>/notebook/symbols/<int:number>.<str:kind>", notebook_symbol,
+    path("records/<uuid:subject>/dispensed", list_dispensed, name="dispensed"),
+    path("records/<uuid:subject>/dispensed/separate", separate_dispensed, name="dispensed-separate"),
+    path("records/<uuid:subject>/dispensed/join", join_dispensed, name="dispensed-join"),
+    path("records/<uuid:subject>/notebook", show_notebook, name="notebook"),
+    path("records/<uuid:subject>/notebook/symbols", notebook_symbols, name="notebook-symbols"),
+    path("records/<uuid:subject>/notebook/symbols/<int:number>.<str:kind>", notebook_symbol,
          name="notebook-symbol"),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 from tests.access import (
     rows_consents,
     rows_decision,
+    rows_dispensed,
     rows_flows,
     rows_guardianship,
     rows_log,
@@ -150,6 +151,7 @@ TABLE = (
     # -- imports: into the record that is open --
     Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404 404", "import"),
     Row("import", "GET", "/api/imports/{run}",                    "401 200 404 404 404 404 404"),
+    Row("steer-import", "POST", "/api/imports/{run}/cancel",      "401 404 404 404 404 404 404"),
 
     # -- the machine endpoints: who asks is shown by the form, not by a token or a session --
     Row("token", "POST", "/oauth/token",                          "400 400 400 400 400 400 400", "grant_type=password"),
