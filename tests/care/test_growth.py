@@ -117,9 +117,9 @@ def test_the_degree_of_obesity_names_its_edition(edition: str, percent: float) -
 @pytest.mark.parametrize(
     ("years", "weight", "edition", "name"),
     [
-        (4, 16.9, "", "ふとりすぎ"), (4, 15.6, "", "ややふとりすぎ"), (4, 15.0, "", "ふとりぎみ"), (4, 11.0, "", "やせ"),
-       
-        (4, 10.3, "", "やせすぎ"), (5, 16.0, "school-2000", "中等度肥満"), (5, 15.6, "R5-2023", "ややふとりすぎ"),
+        (4, 16.9, "", "ふとりすぎ"), (4, 15.6, "", "ややふとりすぎ"), (4, 15.0, "", "ふとりぎみ"),
+        (4, 11.0, "", "やせ"), (4, 10.3, "", "やせすぎ"), (5, 16.0, "school-2000", "中等度肥満"),
+        (5, 15.6, "R5-2023", "ややふとりすぎ"),
     ],
 )  # fmt: skip
 def test_classes_of_infants_and_of_school(years: int, weight: float, edition: str, name: str) -> None:
