@@ -35,8 +35,8 @@ class Command(BaseCommand):
         told("code", help="短い名前 / a short name: letters, digits, hyphens")
         told("base", help="FHIR の基底URL / base URL of its FHIR API")
         told("--client", required=True, help="相手での client id / what we are called there")
-        told("--launch-client", default="", metavar="ID", help="本人が相手でサインインして連結するときの client id / what we are"
-             " called where people sign in there to link")  # fmt: skip
+        told("--launch-client", default="", metavar="ID",
+             help="本人が連結するときの client id / what we are called where people sign in there")  # fmt: skip
         told("--organization", required=True, metavar="CODE", help="相手の機関コード / code of its organisation here")
         told("--name", help="表示名 / a name for people")
         told("--algorithm", choices=sorted(keys.ALGORITHMS), default="ES384")

@@ -27,6 +27,7 @@ from jwcrypto.jws import JWS
 
 from phr.embedded import postgres_server
 from phr.embedded.household import Household
+from tests.integrations.fhir_peer.wire import Wire
 
 ROOT = Path(__file__).parents[3]
 FHIR_JSON = "application/fhir+json"
@@ -173,3 +174,11 @@ class Ticking:
 @pytest.fixture
 def clock() -> Ticking:
     return Ticking()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    made = Wire()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.test import Client
+from django.utils import timezone
 from jwcrypto.jwk import JWK
 
 from consent import prepared
@@ -18,6 +21,8 @@ from integrations.items import Identity
 from integrations.models import LocalNumber, Peer
 from phr.records import body, store, vault
 from phr.records.models import Resource
+from phr.smart import assertion, demo
+from phr.smart.models import Application
 
 LOINC = "http://loinc.org"
 TYPES = ("AllergyIntolerance", "Encounter", "Observation")
@@ -64,3 +69,21 @@ def stored(subject: UUID, *types: str) -> list[dict[str, Any]]:
     rows = Resource.objects.filter(subject_id=subject, type__in=types, deleted=False).order_by("pk")
     found = prepared.fetch(f"{store.select()} WHERE r.id = ANY(%s) ORDER BY r.id", [[r.pk for r in rows]])
     return [body.parse(store.stored(row, store.facts_of_row(row)).body or b"{}") for row in found]
+
+
+def system_token(organization: Organization, key: JWK, *, now: datetime | None = None) -> str:
+    """A token of an organisation's own system, from the real endpoint."""
+    made = Application(
+        client_id=f"system-{organization.pk}", name="system", client_type="confidential", organization=organization,
+        authorization_grant_type="client-credentials", token_endpoint_auth_method="private_key_jwt",
+        system_scopes="system/*.cruds", client_jwks={"keys": [json.loads(key.export_public())]},
+    )  # fmt: skip
+    made.full_clean()
+    made.save()
+    form = urlencode({
+        "grant_type": "client_credentials", "scope": "system/*.cruds", "client_assertion_type": assertion.TYPE,
+        "client_assertion": demo.sign(made.client_id, key, now=now or timezone.now()),
+    })  # fmt: skip
+    answer = Client().generic("POST", "/oauth/token", form, content_type="application/x-www-form-urlencoded")
+    assert answer.status_code == 200, answer.content
+    return str(answer.json()["access_token"])
