@@ -152,6 +152,7 @@ INTEGRATIONS = [
     "integrations.jahis_qr.connector",
     "integrations.municipal_csv.connector",
     "integrations.receipts.connector",
+    "integrations.school.connector",
     "integrations.ssmix2.connector",
     "integrations.ssmix2.live",
 ]
@@ -163,6 +164,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # What stands behind the entrance is for pages; the FHIR API needs none of it.
 MIDDLEWARE = [
+    "integrations.counting.counted",
     "django.middleware.security.SecurityMiddleware",
     "phr.fhir.entrance.entrance",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -191,6 +193,9 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": database(text("DATABASE_URL", "postgresql://localhost/tsumugi"))}
+
+# What the operator's monitoring shows as its bearer at /api/metrics; empty: there is nothing there.
+PHR_METRICS_TOKEN = secret("PHR_METRICS_TOKEN")
 
 REDIS_URL = text("REDIS_URL", "redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = REDIS_URL

@@ -14,6 +14,8 @@ ROWS = (
     Row("type-operation", "POST", "/fhir/QuestionnaireResponse/$extract",          "401 200 200 200 200 200 200", FORM),
     Row("home-upload", "POST", "/api/imports/home", "401 200 200 403 403 403 200", WEIGHTS),
     Row("hl7", "POST", "/api/hl7",                  "401 404 404 404 415 403 404"),  # a form is no message
+    Row("questionnaire", "GET", "/api/questionnaires/school-checkup", "200 200 200 200 200 200 200"),
+    Row("questionnaire", "GET", "/api/questionnaires/none", "404 404 404 404 404 404 404"),
     Row("instance-operation", "POST", "/fhir/QuestionnaireResponse/none/$extract", "401 404 404 403 404 404 404"),
 )
 # fmt: on
