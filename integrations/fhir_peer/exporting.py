@@ -106,11 +106,7 @@ def _deletions(peer: Peer, linked: Mapping[str, Linked], url: str, *, clock: Clo
     """Bundles of type transaction with DELETE entries."""
     whose = {one.person.pk: one for one in linked.values()}
     for bundle in _lines(peer, url, clock=clock):
-        for entry in bundle.get("entry", []) if isinstance(bundle.get("entry"), list) else []:
-            request = entry.get("request") if isinstance(entry, dict) else None
-            name = parse.located(request.get("url")) if isinstance(request, dict) else None
-            if name is None or request.get("method") != "DELETE":
-                continue
+        for name in parse.deletions(bundle):
             for row in PeerKnown.objects.filter(person__in=whose, type=name[0], theirs=name[1], gone=False):
                 try:
                     storing.gone(peer, whose[row.person_id], row.type, row.theirs, clock=clock)

@@ -55,7 +55,7 @@ def assertion(peer: Peer, *, now: datetime, client: str = "") -> str:
 
 def _private(peer: Peer) -> JWK:
     commons = vault.all_keys(None).get(peer.key_version)
-    text = vault.unseal(peer.sealed, place=_place(peer), subjects=(), keys=(commons,), version=peer.key_version)
+    text = vault.unseal(bytes(peer.sealed), place=_place(peer), subjects=(), keys=(commons,), version=peer.key_version)
     return JWK.from_json(text.decode())
 
 

@@ -57,7 +57,7 @@ def begin(peer: Peer, *, subject: UUID, now: datetime) -> tuple[str, Kept]:
 
 def finish(kept: Mapping[str, Any], told: Mapping[str, str], *, by: Person, now: datetime) -> LocalNumber:
     """The peer's answer in the browser -> a link. Raises Absent (nobody asked; not hers), Refusal, Failed."""
-    peer = Peer.objects.filter(pk=kept.get("peer"), state=Peer.State.ACTIVE).exclude(launch_client="").first()
+    peer = Peer.objects.filter(pk=kept.get("peer", 0), state=Peer.State.ACTIVE).exclude(launch_client="").first()
     asked, answered = str(kept.get("state", "")), told.get("state", "")
     if peer is None or not asked or not secrets.compare_digest(asked.encode(), answered.encode("utf-8", "replace")):
         raise Absent

@@ -122,6 +122,13 @@ def located(text: object) -> tuple[str, str, str] | None:
     return (found[1], found[2], found[3] or "") if found else None
 
 
+def deletions(bundle: Resource) -> list[tuple[str, str]]:
+    """Type and id of everything a Bundle of an export's `deleted` files deletes."""
+    requests = [entry.get("request") for entry in _dicts(bundle.get("entry"))]
+    told = [r.get("url") for r in requests if isinstance(r, dict) and r.get("method") == "DELETE"]
+    return [(found[0], found[1]) for found in map(located, told) if found is not None]
+
+
 def _done(told: object) -> Done:
     status = told.get("status") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(status, str) or not re.match(r"[1-5]\d\d(?: |$)", status, re.ASCII):

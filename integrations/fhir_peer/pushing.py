@@ -97,13 +97,8 @@ def _packed(peer: Peer, number: int, waiting: Sequence[PeerDelivery], *, clock: 
             return []
         # Whoever changes this person's consents waits for us, or was before us.
         Subject.objects.select_for_update().get(pk=linked.subject)
-        try:
-            records = Records.opened_by(registry.caller(peer, "rs"), now=clock())
-        except Refused:
-            seen: dict[str, Stored] = {}
-            records = None
-        else:
-            seen = _seen(records, linked, waiting, clock=clock)
+        records = _opened(peer, clock=clock)
+        seen = _seen(records, linked, waiting, clock=clock) if records is not None else {}
         made = (_parcel(peer, linked, records, d, seen.get(f"{d.type}/{d.ours}")) for d in waiting)
         parcels = [parcel for parcel in made if parcel is not None]
         if parcels:
@@ -112,6 +107,13 @@ def _packed(peer: Peer, number: int, waiting: Sequence[PeerDelivery], *, clock: 
             by = registry.caller(peer, "rs")
             audit.record(Event.PEER_SENT, by=by, subject=linked.subject, now=clock(), detail=detail)
     return parcels
+
+
+def _opened(peer: Peer, *, clock: Clock) -> Records | None:
+    try:
+        return Records.opened_by(registry.caller(peer, "rs"), now=clock())
+    except Refused:
+        return None
 
 
 def _seen(records: Records, linked: Linked, waiting: Sequence[PeerDelivery], *, clock: Clock) -> dict[str, Stored]:

@@ -113,7 +113,7 @@ def opened(number: LocalNumber) -> str:
     key = vault.all_keys(number.subject_id).get(number.key_version)
     place = f"number|{bytes(number.digest).hex()}"
     told = vault.unseal(
-        number.sealed, place=place, subjects=(number.subject_id,), keys=(key,), version=number.key_version
+        bytes(number.sealed), place=place, subjects=(number.subject_id,), keys=(key,), version=number.key_version
     )
     return told.decode()
 

@@ -6,7 +6,9 @@ running, ordered by (transaction, row): a transaction that commits late is after
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -43,7 +45,7 @@ def after(mark: Mark, *, limit: int = 1000) -> list[Changed]:
             " ORDER BY c.xid, c.id LIMIT %s",
             [mark.xid, mark.id, limit],
         )
-        return [Changed(Mark(row[0], row[1]), *row[2:6], _persons(row[6:8]), row[8]) for row in cursor.fetchall()]
+        return [_changed(Mark(row[0], row[1]), row[2:]) for row in cursor.fetchall()]
 
 
 def of(subject: UUID, *, types: list[str]) -> list[Changed]:
@@ -54,8 +56,9 @@ def of(subject: UUID, *, types: list[str]) -> list[Changed]:
             " WHERE r.subject_id = %s AND r.type = ANY(%s) AND NOT r.deleted ORDER BY r.id",
             [subject, types],
         )
-        return [Changed(Mark(0, 0), *row[:4], _persons(row[4:6]), row[6]) for row in cursor.fetchall()]
+        return [_changed(Mark(0, 0), row) for row in cursor.fetchall()]
 
 
-def _persons(columns: tuple[UUID | None, ...]) -> tuple[UUID, ...]:
-    return tuple(one for one in columns if one is not None)
+def _changed(mark: Mark, row: Sequence[Any]) -> Changed:
+    type, id, version, method, first, second, author = row
+    return Changed(mark, type, id, version, method, tuple(one for one in (first, second) if one is not None), author)
