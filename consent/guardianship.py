@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from consent import audit, effective, grants, joint, kin, rules
 from consent.audit import Event
@@ -50,11 +50,6 @@ class FreezeReason(StrEnum):
     DEATH = "death"
 
 
-def may_act_for(person: Person, subject: Subject, now: datetime) -> bool:
-    """Whether the person acts for this record now: it is her own, or her guardianship stands."""
-    return standing(person, subject, now) is not None
-
-
 def standing(person: Person, subject: Subject, now: datetime) -> Capacity | None:
     """The capacity in which a person acts for a record now: self, guardian, or none. One query."""
     return entitled(in_force_between(person.pk, subject.pk, now=now), now)
@@ -86,6 +81,8 @@ def link(
         raise UnableToLink(fault)
     if evidence not in SHOWN_BY[kind] or (sole and evidence not in REGISTERS):
         raise UnableToLink("この書類では確認できません / this evidence does not show it", place="evidence")
+    if subject.birth_on is not None and starts_on < subject.birth_on:
+        raise UnableToLink("出生より前には始まりません / not before the birth", place="starts_on")
     if not today <= review_on <= rules.months_after(today, REVIEW_MONTHS) or (ends_on and ends_on <= starts_on):
         raise UnableToLink("期間または見直し日が不正です / the period or the review date is out of bounds")
     if Guardianship.objects.filter(person=person, subject=subject).exclude(state=Guardianship.State.ENDED).exists():
@@ -176,11 +173,10 @@ def renew(
 
 
 def due_for_review(desk: Organization, *, now: datetime) -> list[Guardianship]:
-    """Links this desk verified whose review is due within 60 days or overdue, the oldest first."""
-    links = Guardianship.objects.filter(
-        verified_by__organization=desk, state=Guardianship.State.ACTIVE,
-        review_on__lte=rules.today_in_japan(now) + SOON,
-    )  # fmt: skip
+    """Links this desk verified that must be looked at, the oldest first: frozen ones, whoever froze them (G-06), until
+    they are let stand again or ended; and those whose review is due within 60 days or overdue."""
+    due = Q(state=Guardianship.State.ACTIVE, review_on__lte=rules.today_in_japan(now) + SOON)
+    links = Guardianship.objects.filter(due | Q(state=Guardianship.State.FROZEN), verified_by__organization=desk)
     return list(links.order_by("review_on", "pk"))
 
 
@@ -212,6 +208,8 @@ def _link_fault(person: Person, subject: Subject, evidence: str, by: Person, tod
     gone = subject.state != Subject.State.ACTIVE or subject.died_on is not None
     if gone or person.own_subject_id == subject.pk or not person.is_active:
         return "この組み合わせは登録できません / these two cannot be linked"
+    if subject.birth_on is not None and subject.birth_on > today:
+        return "まだ生まれていません / not born yet: the pregnancy is the mother's record"
     if subject.birth_on is None or rules.guardian_ceiling(rules.age_on(subject.birth_on, today)) is None:
         return "未成年ではありません / not known to be a minor"
     return None

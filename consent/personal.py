@@ -6,7 +6,7 @@ fails the build. Other apps declare their own models in a `personal.py` of their
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -200,8 +200,3 @@ def disagreements(app: str, declared: Declaration) -> list[str]:
     }
     said = {f"{name}.{field}" for name, fields in declared.items() for field in fields}
     return [f"undeclared: {f}" for f in sorted(found - said)] + [f"no such field: {f}" for f in sorted(said - found)]
-
-
-def plain_fields(model: str, declared: Declaration = DECLARED) -> Iterable[str]:
-    """The fields of a model that a log line or a list may show."""
-    return [name for name, kind in declared[model].items() if kind is PLAIN]

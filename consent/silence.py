@@ -21,8 +21,3 @@ def kept(subject: UUID, about: str) -> bool:
     """Whether it is silent. `subject`: the id of the record. An unnamed pregnancy is silent once any of hers is."""
     found = Silence.objects.filter(subject_id=subject)
     return (found.filter(about=about) if about else found).exists()
-
-
-def episodes(subject: UUID) -> frozenset[str]:
-    """Everything that is silent in one record."""
-    return frozenset(Silence.objects.filter(subject_id=subject).values_list("about", flat=True))

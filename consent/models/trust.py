@@ -134,6 +134,10 @@ class Program(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="active") | Q(approval__isnull=False), name="active_program_was_approved"  # IT-05
             ),
+            models.CheckConstraint(
+                condition=~Q(state="active") | Q(use_class__in=["self-benefit", "public-interest"]),
+                name="active_program_declares_its_use",  # IT-05
+            ),
         ]  # fmt: skip
 
 

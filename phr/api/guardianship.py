@@ -97,12 +97,14 @@ def desk_links(request: Request, subject: UUID) -> Response:
 
 @endpoint("GET", gives=LinkShape(many=True))
 def desk_reviews(request: Request) -> Response:
-    """Links this desk verified that are due for review within 60 days, or overdue."""
-    by = staff_of(request, *DESKS)
+    """Links this desk verified that must be looked at: frozen ones, and those due for review within 60 days or
+    overdue."""
+    by, now = staff_of(request, *DESKS), timezone.now()
     desk, own = by.organization, kin.records_of(by)
     assert desk is not None
-    due = guardianship.due_for_review(desk, now=timezone.now())
-    return Response([LinkShape(x).data for x in due if x.subject_id not in own])
+    due = [link for link in guardianship.due_for_review(desk, now=now) if link.subject_id not in own]
+    read_at_desk(request, Event.GUARDIANSHIP_READ, [link.subject_id for link in due], by=by, now=now)
+    return Response([LinkShape(link).data for link in due])
 
 
 @endpoint("POST", takes=NewLink, gives=LinkShape, scope="trust.write", status=201)

@@ -138,6 +138,9 @@ KINDS: dict[str, Hidden] = {
         father_of_hana, OTHER, about=HANA, at=HANA, before=placed,
         says={"performer": [{"reference": "Organization/9f9f9f9f-0000-4000-8000-000000000001"}]},
     ),
+    "location-bearing, by a pharmacy's name": Hidden(
+        father_of_hana, OTHER, about=HANA, at=HANA, before=placed, says={"performer": [{"display": "見本薬局 駅前店"}]},
+    ),
     "another family's, for the mother": Hidden(lambda f: f.mother, by("otsu", KAI), about=KAI),
     "another family's, for the clinic": Hidden(clinic, by("otsu", KAI), about=KAI),
     "of a locked person": Hidden(clinic, by_clinic(OBSTETRIC.code, HANA), about=HANA, after=state(HANA, "locked")),
@@ -316,8 +319,7 @@ def scene(family: Neighbourhood, kind: Hidden) -> tuple[App, dict[str, str]]:
     return app, test_leaks_linked.settle(writer)
 
 
-@pytest.mark.G("12")
-@pytest.mark.G("13")
+@pytest.mark.G("08", "12", "13")
 @pytest.mark.IT("34")
 @pytest.mark.usefixtures("export_folder")
 @pytest.mark.parametrize("name", KINDS)

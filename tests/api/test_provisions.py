@@ -17,7 +17,7 @@ from consent.scope import Clause
 from phr.populate.cast import HANA, YUKI
 from phr.smart import launches
 from phr.smart.models import AccessToken, Application
-from tests.family import App, Neighbourhood, encoded, pressure, secret, weight
+from tests.family import OTSU, App, Neighbourhood, encoded, pressure, secret, weight
 from tests.institution import Trust
 
 JSON = "application/json"
@@ -111,6 +111,31 @@ def test_from_the_request_to_the_history(family: Neighbourhood, world: World) ->
     assert world.app.ask("POST", "/api/trust/recipient/benefits", encoded(given), type=JSON).status == 204
     ledger = family.mother.ask("GET", f"/api/trust/records/{YUKI}/benefits").json
     assert (ledger["none_yet"], ledger["lines"][0]["benefits"][0]["text_en"]) == (0, "result")
+
+
+@pytest.mark.IT("51")
+def test_the_sums_of_the_page_are_those_of_its_lines(family: Neighbourhood, world: World) -> None:
+    """Per person: how many were provided, how many brought nothing yet, what it was worth; of nobody else's."""
+    first, second = world.handed(), world.handed()
+    for id in (*first, *second):
+        assert world.fetch(id).status == 200
+    words = {"program": str(world.program.pk), "text_ja": "券", "text_en": "voucher"}
+    for given in ({"kind": "coupon", "yen": 500, "provision": first[0]}, {"kind": "service", "yen": 1200,
+                  "provision": first[0]}):  # fmt: skip
+        answer = world.app.ask("POST", "/api/trust/recipient/benefits", encoded(words | given), type=JSON)
+        assert answer.status == 204, answer
+    told = family.mother.ask("GET", f"/api/trust/records/{YUKI}/benefits").json
+    assert (told["provided"], told["none_yet"], told["yen"]) == (2, 1, 1700)
+    assert told["provided"] == len(told["lines"])
+    assert told["none_yet"] == sum(line["none_yet"] for line in told["lines"])
+    assert told["yen"] == sum(benefit["yen"] for line in told["lines"] for benefit in line["benefits"])
+    assert {line["provision"] for line in told["lines"]} == {*first, *second}
+    everybody = {"kind": "study-result", "yen": 300} | words
+    assert world.app.ask("POST", "/api/trust/recipient/benefits", encoded(everybody), type=JSON).status == 204
+    told = family.mother.ask("GET", f"/api/trust/records/{YUKI}/benefits").json
+    assert (told["none_yet"], told["yen"]) == (0, 2000), "what came to all takers stands on each line and counts once"
+    other = family.stranger.ask("GET", f"/api/trust/records/{OTSU}/benefits").json
+    assert (other["provided"], other["none_yet"], other["yen"], other["lines"]) == (0, 0, 0, [])
 
 
 @pytest.mark.IT("10")

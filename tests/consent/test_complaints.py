@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,18 +9,13 @@ from cryptography.exceptions import InvalidTag
 
 from consent import complaints, notices
 from consent.models import Complaint, DataKey, Subject
-from consent.refusal import Absent, Because, Refusal
+from consent.refusal import Absent, Because
 from tests.consent.people import People
 from tests.institution import Trust
+from tests.refusals import refused
 
 DAY = timedelta(days=1)
 WORDS = "なぜ提供されたのか分かりません"
-
-
-def refused(deed: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        deed()
-    return found.value
 
 
 def complaint(family: People, now: datetime) -> Complaint:

@@ -40,11 +40,11 @@ def link(family: People, now: datetime, **more: object) -> Guardianship:
 
 def test_a_verified_link_counts_from_its_first_day(family: People, now: datetime) -> None:
     before = epoch(family.hana)
-    assert not guardianship.may_act_for(family.mei, family.hana, now)
+    assert guardianship.standing(family.mei, family.hana, now) is None
     link(family, now)
-    assert guardianship.may_act_for(family.mei, family.hana, now)
-    assert not guardianship.may_act_for(family.mei, family.hana, now - timedelta(days=1))
-    assert not guardianship.may_act_for(family.mei, family.ren, now)
+    assert guardianship.standing(family.mei, family.hana, now) is not None
+    assert guardianship.standing(family.mei, family.hana, now - timedelta(days=1)) is None
+    assert guardianship.standing(family.mei, family.ren, now) is None
     assert epoch(family.hana) == before + 1
     line = AuditEntry.objects.filter(event="guardianship:linked", subject=family.hana.pk).latest("id")
     assert (line.person, line.organization) == (family.sato.pk, family.city.pk)
@@ -122,9 +122,9 @@ def test_a_freeze_stops_one_guardian_at_once_and_not_the_other(family: People, n
     before = epoch(family.hana)
     guardianship.set_frozen(guardianship=frozen, by=family.sato, reason=FreezeReason.SUPPORT_MEASURE, now=now)
     assert refusal(as_guardian(family.ichiro, family.hana), now) is Rule.LINK_FROZEN
-    assert not guardianship.may_act_for(family.ichiro, family.hana, now)
-    assert guardianship.may_act_for(family.ichiro, family.ren, now)
-    assert guardianship.may_act_for(family.yuki, family.hana, now)
+    assert guardianship.standing(family.ichiro, family.hana, now) is None
+    assert guardianship.standing(family.ichiro, family.ren, now) is not None
+    assert guardianship.standing(family.yuki, family.hana, now) is not None
     assert (epoch(family.hana), frozen.state) == (before + 1, "frozen")
     guardianship.set_frozen(guardianship=frozen, by=family.sato, reason=FreezeReason.COURT_ORDER, now=now)
     assert epoch(family.hana) == before + 1
@@ -186,7 +186,7 @@ def test_unfreezing_takes_two(family: People, now: datetime) -> None:
         with pytest.raises(UnableToChangeLink):
             guardianship.unfreeze(guardianship=frozen, by=by, second=second, now=now)
     guardianship.unfreeze(guardianship=frozen, by=family.sato, second=family.kondo, now=now)
-    assert guardianship.may_act_for(family.ichiro, family.hana, now)
+    assert guardianship.standing(family.ichiro, family.hana, now) is not None
 
 
 # --- what is in force, read from the tables -----------------------------------------------------------------------

@@ -12,18 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from consent import audit, incidents, notices, provisions
 from consent.audit import Event
 from consent.models import AuditEntry, Incident, Provision, Recipient, Subject
-from consent.refusal import Because, Refusal
+from consent.refusal import Because
 from consent.scope import Category
 from tests.consent.people import People
 from tests.institution import GROWTH, Trust, one, system_of
+from tests.refusals import refused
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def refused(deed: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        deed()
-    return found.value
 
 
 @pytest.fixture

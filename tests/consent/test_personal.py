@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consent.personal import DECLARED, PLAIN, disagreements, plain_fields
+from consent.personal import DECLARED, PERSONAL, PLAIN, disagreements
 
 
 def test_every_field_of_the_app_is_declared() -> None:
@@ -17,6 +17,8 @@ def test_an_undeclared_or_vanished_field_is_told() -> None:
     assert "undeclared: Person.name" in disagreements("consent", {})
 
 
-def test_what_a_list_may_show() -> None:
-    assert plain_fields("Organization") == ["id", "name", "kind", "code", "state", "class_from"]
-    assert "name" not in plain_fields("Person")
+def test_what_leads_to_a_person_is_personal() -> None:
+    assert set(DECLARED["Organization"].values()) == {PLAIN}
+    assert DECLARED["Person"]["name"] is PERSONAL
+    for model, field in (("Guardianship", "person"), ("Grant", "given_by"), ("Provision", "subject")):
+        assert DECLARED[model][field] is PERSONAL

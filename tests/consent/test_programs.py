@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,16 +12,11 @@ from consent import board, governance, mandates, programs, recipients
 from consent.decide import Deny, decide
 from consent.in_force import in_force_for
 from consent.models import EthicsDecision, Person, Program
-from consent.refusal import Because, Refusal
+from consent.refusal import Because
 from consent.scope import Category
 from tests.consent.people import People
 from tests.institution import Trust, one, system_of
-
-
-def refused(deed: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        deed()
-    return found.value
+from tests.refusals import refused
 
 
 @pytest.mark.IT("50")
@@ -35,6 +29,32 @@ def test_no_benefit_no_activation(institution: Trust) -> None:
     running = institution.program(to)
     with pytest.raises(IntegrityError, match="active_program_states_its_benefit"), transaction.atomic():
         Program.objects.filter(pk=running.pk).update(benefit_ja="")
+
+
+@pytest.mark.IT("05")
+@pytest.mark.parametrize("use_class", Program.UseClass.values)
+def test_a_clear_benefit_or_public_interest_is_declared_and_reviewed(institution: Trust, use_class: str) -> None:
+    """For either class: no benefit text, no submission; no decision, no activation; and the table itself says so."""
+    to = institution.recipient()
+    for missing in ("benefit_ja", "benefit_en"):
+        draft = institution.proposed(to, use_class=use_class, **{missing: " "})
+        assert refused(lambda d=draft: programs.submit(program=d, by=institution.clerk, now=institution.now)).place
+        assert refused(lambda d=draft: institution.decided(d)).because is Because.CONFLICT
+    assert refused(lambda: institution.proposed(to, use_class="")).place == "use_class"
+    draft = institution.proposed(to, use_class=use_class)
+    programs.submit(program=draft, by=institution.clerk, now=institution.now)
+    assert refused(lambda: institution.asked(draft, to)).place == "program"
+    with pytest.raises(IntegrityError, match="active_program_was_approved"), transaction.atomic():
+        Program.objects.filter(pk=draft.pk).update(state="active")
+    institution.decided(draft)
+    assert (draft.state, draft.use_class) == ("active", use_class)
+    for column, value, name in (
+        ("benefit_ja", "", "states_its_benefit"), ("benefit_en", "", "states_its_benefit"),
+        ("use_class", "", "declares_its_use"), ("use_class", "profit", "declares_its_use"),
+        ("approval", None, "was_approved"),
+    ):  # fmt: skip
+        with pytest.raises(IntegrityError, match=f"active_program_{name}"), transaction.atomic():
+            Program.objects.filter(pk=draft.pk).update(**{column: value})
 
 
 @pytest.mark.IT("05", "30")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,18 +16,13 @@ from consent import (
     provisions,
     tasks,
 )
-from consent.models import AuditEntry, Benefit, Confirmation, Notice, Program, Provision, Recipient
-from consent.refusal import Absent, Because, Refusal
+from consent.models import AuditEntry, Benefit, Confirmation, Grant, Notice, Program, Provision, Recipient
+from consent.refusal import Absent, Because
 from tests.consent.people import People
 from tests.institution import Trust, one, system_of
+from tests.refusals import refused
 
 DAY = timedelta(days=1)
-
-
-def refused(deed: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        deed()
-    return found.value
 
 
 @pytest.fixture
@@ -57,8 +51,10 @@ def test_the_record_of_giving_stays_three_years(
 ) -> None:
     consent(institution, family, to)
     made = delivered(one(institution.asked(program, to)), to, now)
-    kept = (made.recipient, made.subject, made.items, made.grant_version, made.made_at)
-    assert kept == (to, family.yuki_subject, ["Observation/a/_history/1"], 1, now)
+    kept = (made.recipient, made.subject, made.items, made.grant_id, made.grant_version, made.made_at)
+    [grant] = Grant.objects.filter(subject=family.yuki_subject, root__purposes=["HRESCH"])
+    assert kept == (to, family.yuki_subject, ["Observation/a/_history/1"], grant.pk, grant.version, now)
+    assert (made.judgement["permits"], made.delivered_at) == (True, now)
     overdue.end(provision=made, reason="period-over", by=None, now=now + 90 * DAY)
     over = provider_records.kept_until(now + 90 * DAY)
     assert over.date().year == (now + 90 * DAY).year + 3

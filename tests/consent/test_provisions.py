@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
@@ -21,19 +20,14 @@ from consent import (
 from consent.decide import Caller, Capacity
 from consent.guardianship import FreezeReason
 from consent.models import Guardianship, JointAct, Program, Provision, Recipient, Subject
-from consent.refusal import Absent, Because, Refusal
+from consent.refusal import Absent, Because
 from consent.scope import Category, Clause
 from phr.smart import severing
 from tests.consent.people import People, people
 from tests.institution import GROWTH, Trust, one, system_of, trust
+from tests.refusals import refused
 
 DAY = timedelta(days=1)
-
-
-def refused(deed: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        deed()
-    return found.value
 
 
 @pytest.fixture

@@ -16,14 +16,9 @@ from consent.refusal import Absent, Because, Refusal
 from consent.scope import Clause, Door
 from tests.consent.people import People
 from tests.institution import Trust, day, one, system_of
+from tests.refusals import refused
 
 WEEK, SECOND = timedelta(days=7), timedelta(seconds=1)
-
-
-def refused(deed: Callable[[], object]) -> Refusal:
-    with pytest.raises(Refusal) as found:
-        deed()
-    return found.value
 
 
 def verdict(to: Recipient, provision: Provision, now: datetime) -> str:

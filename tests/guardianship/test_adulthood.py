@@ -148,9 +148,9 @@ def test_the_boundary_is_midnight_in_japan(family: Neighbourhood, birth: date, f
     midnight = datetime(first.year, first.month, first.day, tzinfo=JST)
     subject = Subject.objects.get(pk=HANA)
     before = midnight - timedelta(seconds=1)
-    assert guardianship.may_act_for(person("yuki"), subject, before)
+    assert guardianship.standing(person("yuki"), subject, before) is not None
     assert severing.catch_up(now=before) == 0
-    assert not guardianship.may_act_for(person("yuki"), subject, midnight)
+    assert guardianship.standing(person("yuki"), subject, midnight) is None
     assert severing.catch_up(now=midnight.astimezone(timezone.get_fixed_timezone(0))) == 2
 
 

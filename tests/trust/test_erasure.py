@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from dataclasses import replace
@@ -374,13 +375,23 @@ def test_what_was_provided_is_called_back_and_its_record_stays(family: Neighbour
     program, yuki = desk.program(recipient), Person.objects.get(username="yuki")
     subject = Subject.objects.get(pk=YUKI)
     desk.entrusted(subject, yuki)
-    desk.given(subject, yuki, f"org:{recipient.organization_id}")
+    grant = desk.given(subject, yuki, f"org:{recipient.organization_id}")
     made = one(desk.asked(program, recipient))
     caller = system_of(recipient, provision=str(made.pk))
     provisions.delivered(provision=made, items=["Observation/x/_history/1"], last=True, by=caller, now=now)
     erase(family, family.mother, YUKI)
     made.refresh_from_db()
     assert (made.state, made.ended_reason, made.items) == ("ended", "erased", ["Observation/x/_history/1"])
+    # What stays is whole, and a pseudonym: nobody is named by it, and nothing leads from it to a person.
+    assert (made.recipient, made.subject_id, made.grant_id, made.grant_version) == (recipient, YUKI, grant.pk, 1)
+    assert (made.made_at, made.delivered_at, made.mandate_id is not None) == (now, now, True)
+    left = Subject.objects.get(pk=YUKI)
+    assert (left.state, left.birth_on) == ("erased", None)
+    assert not Person.objects.filter(own_subject=YUKI).exists()
+    yuki.refresh_from_db()
+    assert yuki.own_subject is None  # her account lives on as her children's guardian
+    words = json.dumps([made.judgement, made.items, made.grant.root, made.grant.terms, made.grant.ended_reason])
+    assert not [hidden for hidden in ("見本", "雪", "yuki", "1996") if hidden in words]
     assert DeletionCertificate.objects.filter(provision=made, submitted_at=None).exists()
     assert not Mandate.objects.filter(subject=subject, ended_at=None).exists()
     with pytest.raises(Refusal):  # three years
