@@ -22,12 +22,13 @@ from consent.audit import Event
 from consent.decide import Caller
 from consent.models import Organization
 from integrations import authority, base, holding, taking
-from integrations.holding import State
+from integrations.holding import COUNTS, State
 from integrations.ids import digest
 from integrations.items import Feed, Item, Piece
 from integrations.models import ImportRun, ImportSlice
 from integrations.originals import Shelf
 from integrations.problems import Problem, Unreadable
+from integrations.rehearsing import Rehearsal
 from integrations.storing import Result, Source, Stored, store
 from integrations.wording import say
 from phr.records.gateway import Refused
@@ -104,11 +105,14 @@ def run(held: ImportRun, *, clock: Clock, tell: Tell) -> None:
     """Bring a claimed run as far as it goes. Raises holding.Overtaken."""
     feed = base.feed(held.kind)
     try:
-        held = _surveyed(held, feed, clock=clock) if not held.total else held
+        rehearsal = Rehearsal() if held.dry else None
+        if rehearsal or not held.total:  # a dry run that broke off begins anew
+            held = _surveyed(held, feed, rehearsal, clock=clock)
         reading = _Reading(held)
         source = _source(held, feed, reading.numbers)
         for chunk, is_last in _with_last(_chunks(islice(reading.entries(feed), held.done, None), CHUNK)):
-            source.run = held = _commit(held, source, chunk, is_last, given=reading.shelf.given, now=clock())
+            given = reading.shelf.given
+            source.run = held = _commit(held, source, chunk, is_last, rehearsal, given=given, now=clock())
             tell(held)
             if held.state != State.RUNNING:
                 break
@@ -157,10 +161,13 @@ def _source(held: ImportRun, feed: Feed, numbers: dict[str, int]) -> Source:
     )  # fmt: skip
 
 
-def _surveyed(held: ImportRun, feed: Feed, *, clock: Clock) -> ImportRun:
+def _surveyed(held: ImportRun, feed: Feed, rehearsal: Rehearsal | None, *, clock: Clock) -> ImportRun:
     """Read it once to its end, before anything is written: an input that breaks off in the middle leaves nothing."""
     reading, beat, count = _Reading(held), monotonic(), 0
-    for count, _ in enumerate(reading.entries(feed), 1):  # noqa: B007
+    for entry in reading.entries(feed):
+        count += 1
+        if rehearsal:
+            rehearsal.look(entry)
         if monotonic() - beat > BEAT:
             beat = monotonic()
             _surveying(held, 0, now=clock())
@@ -171,13 +178,15 @@ def _surveying(held: ImportRun, total: int, *, now: datetime) -> ImportRun:
     """A sign of life; and how many there are, when that is known."""
     with transaction.atomic():
         current = holding.still_mine(held)
-        current.total, current.heartbeat_at = total, now
-        current.save(update_fields=["total", "heartbeat_at"])
+        for name in COUNTS:
+            setattr(current, name, 0)
+        current.total, current.heartbeat_at, current.problems = total, now, []
+        current.save()
     return current
 
 
-def _commit(held: ImportRun, source: Source, chunk: Sequence[Entry], is_last: bool, *, given: int,
-            now: datetime) -> ImportRun:  # fmt: skip
+def _commit(held: ImportRun, source: Source, chunk: Sequence[Entry], is_last: bool, rehearsal: Rehearsal | None, *,
+            given: int, now: datetime) -> ImportRun:  # fmt: skip
     """Write one chunk and how far the run came, in one transaction; or stop where somebody asked for it."""
     with transaction.atomic():
         run = holding.still_mine(held)
@@ -185,7 +194,7 @@ def _commit(held: ImportRun, source: Source, chunk: Sequence[Entry], is_last: bo
             _stop(run, now=now)
             return run
         items = [entry for entry in chunk if isinstance(entry, Item)]
-        stored = _tried(source, items, now=now) if run.dry else store(source, items, now=now)
+        stored = rehearsal.store(source, items, now=now) if rehearsal else store(source, items, now=now)
         _add_up(run, stored, chunk)
         run.attempts, run.bytes_done, run.heartbeat_at = 1, given, now
         if is_last:
@@ -193,15 +202,6 @@ def _commit(held: ImportRun, source: Source, chunk: Sequence[Entry], is_last: bo
         else:
             run.save()
     return run
-
-
-def _tried(source: Source, items: Sequence[Item], *, now: datetime) -> Stored:
-    """What would come of a chunk; nothing of it stays."""
-    point = transaction.savepoint()
-    try:
-        return store(source, items, now=now)
-    finally:
-        transaction.savepoint_rollback(point)
 
 
 def _stop(run: ImportRun, *, now: datetime) -> None:

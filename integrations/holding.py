@@ -25,6 +25,8 @@ STALE = timedelta(seconds=120)  # a running run without a heartbeat: its worker 
 MOST_ATTEMPTS = 5
 REVIVE = "integrations.tasks.revive_import"
 MOST_PROBLEMS = 300
+# What a run counts from its beginning.
+COUNTS = ("done", "chunks", "created", "unchanged", "updated", "retracted", "unmatched", "refused_items", "bytes_done")
 _EVENTS = {
     State.DONE: Event.IMPORT_COMMITTED, State.REPORTED: Event.IMPORT_REPORTED, State.CANCELLED: Event.IMPORT_CANCELLED,
 }  # fmt: skip

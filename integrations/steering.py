@@ -15,11 +15,9 @@ from consent.audit import Event
 from consent.decide import Caller
 from consent.refusal import Absent, Because, Refusal
 from integrations import accepting, holding, taking
-from integrations.holding import State
+from integrations.holding import COUNTS, State
 from integrations.models import ImportRun
 from integrations.wording import say
-
-COUNTS = ("done", "chunks", "created", "unchanged", "updated", "retracted", "unmatched", "refused_items", "bytes_done")
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from tests.integrations.feeds import town
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(settings, "INTEGRATIONS", [*settings.INTEGRATIONS, "tests.integrations.feeds.doses"])
+    monkeypatch.setattr(settings, "INTEGRATIONS", ["tests.integrations.feeds.doses"])
     base._installed.cache_clear()
     yield
     base._installed.cache_clear()

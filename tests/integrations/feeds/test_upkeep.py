@@ -74,6 +74,23 @@ def test_after_a_dry_run_one_goes_on_in_earnest(family: People, now: datetime) -
     assert (run.state, counts(run), run.done) == ("done", {"created": 500}, 500)
 
 
+def test_a_dry_run_counts_what_is_said_again_in_a_later_chunk_as_the_real_one_does(
+    family: People, now: datetime
+) -> None:
+    """Corrections, repetitions, deletions and older words, a chunk or two after what they speak of."""
+    lines = MANY.splitlines()
+    again = [
+        lines[3], lines[4].replace("L4", "L4b"), lines[5] + "D", lines[6][:-1] + "2026-01-01,",
+        lines[7].replace("L7,,", "L7,,2"),
+    ]  # fmt: skip
+    text = "\n".join([*lines[:120], *again, *lines[120:170], *again, lines[4], lines[6], lines[7]]) + "\n"
+    dry = brought(text, organization=family.city, now=now, dry=True)
+    assert not contents(family.city, now)
+    real = brought(text, organization=family.city, now=now)
+    assert counts(dry) == counts(real)
+    assert {"created", "updated", "unchanged", "retracted"} <= counts(real).keys()
+
+
 def test_the_same_input_while_it_is_open_is_the_same_run(family: People, now: datetime) -> None:
     one = brought(MANY, organization=family.city, now=now, run=False)
     assert brought(MANY, organization=family.city, now=now, run=False).pk == one.pk
