@@ -65,11 +65,7 @@ def _fetch(peer: Peer, linked: Linked, type: str, *, clock: Clock) -> None:
 
 def _reconcile(peer: Peer, linked: Linked, type: str, *, clock: Clock) -> None:
     """Look one by one for what we know and a search for her no longer finds."""
-    known = set(
-        PeerKnown.objects.filter(person=linked.person, type=type, gone=False, problem="").values_list(
-            "theirs", flat=True
-        )
-    )
+    known = set(PeerKnown.objects.filter(person=linked.person, type=type, gone=False).values_list("theirs", flat=True))
     if not known:
         return
     asked = urlencode([("patient", linked.patient), ("_count", str(COUNT)), ("_elements", "id")], quote_via=quote)
