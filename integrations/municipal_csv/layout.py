@@ -34,7 +34,7 @@ def laid(profile: Profile, headers: Sequence[Sequence[str]], *, width: int, line
 
     Raises Unreadable: a column the file must have is missing or there twice, or one is a 個人番号.
     """
-    names = _names(headers, width)
+    names = names_of(headers, width)
     refuse_headers((cell for row in headers for cell in row), line=line)
     folded: dict[str, list[int]] = {}
     for at, name in enumerate(names):
@@ -66,7 +66,7 @@ TWICE = -1
 _NEEDED = frozenset({"person.number", "event.date", "vaccine.vaccine", "not_disclosed", "correction"})
 
 
-def _names(headers: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
+def names_of(headers: Sequence[Sequence[str]], width: int) -> tuple[str, ...]:
     if not headers:
         return ("",) * width
     if len(headers) == 1:

@@ -217,10 +217,13 @@ def _merged(file: Path, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _over(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged; everything else is replaced. A table with `replace = true` replaces the whole."""
+    """Tables are merged; everything else is replaced. A table with `replace = true` replaces the whole; `false` takes
+    away what there was (`not_disclosed = false`: the source has no such column)."""
     merged = dict(base)
     for key, value in changes.items():
-        if isinstance(value, dict) and value.get("replace") is True:
+        if value is False:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and value.get("replace") is True:
             merged[key] = {k: v for k, v in value.items() if k != "replace"}
         elif isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = _over(merged[key], value)
