@@ -12,6 +12,7 @@ WEIGHTS = {"samples": [{"type": "weight", "startDate": "2026-03-01T07:00:00Z", "
 ROWS = (
     #                                                             anonymous mother father aunt clinic officer stranger
     Row("type-operation", "POST", "/fhir/QuestionnaireResponse/$extract",          "401 200 200 200 200 200 200", FORM),
+    Row("metrics", "GET", "/api/metrics",           "404 404 404 404 404 404 404"),  # for monitoring, by its own bearer
     Row("home-upload", "POST", "/api/imports/home", "401 200 200 403 403 403 200", WEIGHTS),
     Row("hl7", "POST", "/api/hl7",                  "401 404 404 404 415 403 404"),  # a form is no message
     Row("questionnaire", "GET", "/api/questionnaires/school-checkup", "200 200 200 200 200 200 200"),
