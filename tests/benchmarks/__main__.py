@@ -83,7 +83,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     import django
 
     django.setup()
-    from tests.benchmarks import complete, measurements, trust
+    from tests.benchmarks import complete, hl7, measurements, trust
 
     manage(env, "grant_roles")
     random.seed(1)
@@ -94,6 +94,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
         bench = measurements.Bench(port, options)
         complete.complete(bench, web, folder)
         trust.trust(bench, web, folder, server)
+        hl7.ssmix2(bench)
         measurements.ours(bench, drf)
 
 
