@@ -11,10 +11,11 @@ from uuid import UUID
 
 from integrations.ids import Renamed
 from integrations.incoming import Part, Plan, Reading
-from integrations.jahis_qr import identity, mapping, told
+from integrations.jahis_qr import identity, mapping, prescription, requests, told
 from integrations.jahis_qr.dispense import institution_code
 from integrations.jahis_qr.parse import MAX_BYTES, Notebook, parse
 from integrations.jahis_qr.parts import join, set_of
+from integrations.jahis_qr.prescription import Prescription
 from integrations.problems import Problem, Unreadable
 from phr.records import systems
 from phr.records.gateway import Records
@@ -31,7 +32,7 @@ Origins = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    notebook: Notebook
+    notebook: Notebook | Prescription
     origins: Origins  # line of the whole -> (part, line), where they differ
 
 
@@ -41,7 +42,7 @@ def read(parts: Sequence[Part]) -> Reading:
     if joined.data is None:
         return Reading(None, joined.missing, joined.problems)
     try:
-        notebook = parse(joined.data)
+        notebook = prescription.parse(joined.data) if prescription.is_prescription(joined.data) else parse(joined.data)
     except Unreadable as error:
         raise Unreadable(_placed(error.problems, joined.origins)) from None
     problems = (*joined.problems, *_placed(notebook.problems, joined.origins))
@@ -65,12 +66,12 @@ Trail = Callable[[frozenset[str]], list[Any]]
 def mismatches(content: Content, patient: Mapping[str, Any]) -> list[Problem]:
     """Where record 1 contradicts the Patient. Raises nothing."""
     birth = patient.get("birthDate", "")
-    found = identity.mismatches(
-        content.notebook,
-        names=list(_names(patient)),
-        gender=patient.get("gender", ""),
-        birth_on=date.fromisoformat(birth) if len(birth) == 10 else None,
-    )
+    names, gender = list(_names(patient)), patient.get("gender", "")
+    birth_on = date.fromisoformat(birth) if len(birth) == 10 else None
+    if isinstance(content.notebook, Prescription):
+        found = prescription.mismatches(content.notebook, names=names, gender=gender, birth_on=birth_on)
+    else:
+        found = identity.mismatches(content.notebook, names=names, gender=gender, birth_on=birth_on)
     return list(_placed(found, content.origins))
 
 
@@ -84,13 +85,7 @@ def _names(patient: Mapping[str, Any]) -> Iterator[str]:
 def plan(content: Content, parts: Sequence[Part], *, subject: UUID, records: Records, now: datetime) -> Plan:
     """All of a notebook is one chunk, one transaction: it is never half there."""
     patient = str(subject)
-    mapped = mapping.map_notebook(
-        content.notebook,
-        patient_id=patient,
-        now=now,
-        organizations=dict(_known_organizations(content.notebook, records, now)),
-        make_organizations=_may_make_organizations(records),
-    )
+    mapped = _mapped(content.notebook, patient, records, now)
     *binaries, document = mapping.original([part.data for part in parts], patient_id=patient, now=now)
     clinical = list(mapped.clinical.values())
     if records.author is None:
@@ -110,6 +105,15 @@ def plan(content: Content, parts: Sequence[Part], *, subject: UUID, records: Rec
         updatable=UPDATABLE,
         problems=_placed(mapped.problems, content.origins),
     )
+
+
+def _mapped(found: Notebook | Prescription, patient: str, records: Records, now: datetime) -> mapping.Mapped:
+    if isinstance(found, Prescription):
+        return requests.map_prescription(found, patient_id=patient)
+    return mapping.map_notebook(
+        found, patient_id=patient, now=now, organizations=dict(_known_organizations(found, records, now)),
+        make_organizations=_may_make_organizations(records),
+    )  # fmt: skip
 
 
 def _trail(mapped: mapping.Mapped, document: str, patient: str, now: datetime, written: frozenset[str]) -> list[Any]:

@@ -21,7 +21,7 @@ from phr.records import systems
 
 PROFILE = "http://jpfhir.jp/fhir/core/StructureDefinition/JP_MedicationDispense"
 # (薬品コード種別, length) -> system
-_DRUG_SYSTEMS = {
+DRUG_SYSTEMS = {
     ("2", 9): systems.RECEIPT_DRUG,
     ("3", 12): systems.MHLW_DRUG,
     ("4", 12): systems.YJ,
@@ -82,7 +82,7 @@ def told(drug: Drug, group: Group, patient_id: str) -> Dispensed:
     """What of a drug makes it known again elsewhere."""
     row, usage = drug.row, drug.usage
     kind, code = row.get("薬品コード種別"), row.get("薬品コード")
-    system = _DRUG_SYSTEMS.get((kind, len(code)))
+    system = DRUG_SYSTEMS.get((kind, len(code)))
     return Dispensed(
         person=patient_id, day=group.day.isoformat(), pharmacy=institution_code(group.first("11")),
         rp=row.get("RP番号"), order=drug.order, name=row.get("薬品名称"), code=code, dose=row.get("用量"),
@@ -94,7 +94,7 @@ def _medication(row: Row, problems: list[Problem]) -> Resource:
     name = row.get("薬品名称")
     kind, code = row.get("薬品コード種別"), row.get("薬品コード")
     codings = []
-    if code.isascii() and code.isalnum() and (system := _DRUG_SYSTEMS.get((kind, len(code)))):
+    if code.isascii() and code.isalnum() and (system := DRUG_SYSTEMS.get((kind, len(code)))):
         codings.append({"system": system, "code": code, "display": name})
     elif code:
         problems.append(say("unusable-code", line=row.line, field=RECORDS["201"].position["薬品コード"] + 1))

@@ -21,7 +21,6 @@ MAX_LINES = 5_000
 MAX_PROBLEMS = 200
 
 _HEADER = re.compile(r"JAHISTC(\d\d)\Z", re.ASCII)
-_PRESCRIPTION = re.compile(r"JAHIS\d{1,2}\Z", re.ASCII)
 _SMALL = re.compile(r"\d{1,2}\Z", re.ASCII)
 _DRUG_CODE = re.compile(r"[0-9A-Z]{7,13}\Z", re.ASCII)
 
@@ -55,7 +54,7 @@ class Notebook:
 def parse(data: bytes) -> Notebook:
     """Read one whole notebook (cp932, or UTF-8 from a reader app).
 
-    Raises `Unreadable` when nothing of it can be imported: no notebook header, a prescription symbol, no patient,
+    Raises `Unreadable` when nothing of it can be imported: no notebook header, no patient,
     too large, or every part of it has errors. Otherwise errors stand in `problems` and their groups are set aside.
     """
     _check_size(data)
@@ -92,8 +91,6 @@ def _check_size(data: bytes) -> None:
 def _header(row: Row, problems: list[Problem]) -> tuple[str, str]:
     first, output, *surplus = (*row.fields, "", "")
     match = _HEADER.match(first)
-    if _PRESCRIPTION.match(first):
-        raise Unreadable([say("prescription-symbol", line=row.line)])
     if not match or output not in ("", "1", "2"):
         raise Unreadable([say("not-jahistc", line=row.line)])
     if any(surplus):

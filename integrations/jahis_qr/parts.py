@@ -15,6 +15,7 @@ from itertools import takewhile
 from typing import Literal
 
 from integrations.incoming import Part
+from integrations.jahis_qr import prescription
 from integrations.jahis_qr.parse import MAX_BYTES, parse
 from integrations.jahis_qr.rows import BOM, Row, bytes_of, encoding_of, rows_of
 from integrations.jahis_qr.wording import say
@@ -191,7 +192,7 @@ def _by_index(parts: Sequence[Part]) -> Joined:
 
 def _ordered(parts: list[bytes]) -> bytes:
     """The one order in which the bytes read as a sound notebook; the first part is the one with the header."""
-    heads = [part for part in parts if part.removeprefix(BOM).lstrip().startswith(b"JAHISTC")]
+    heads = [part for part in parts if part.removeprefix(BOM).lstrip().startswith(b"JAHIS")]
     if len(heads) != 1 or len(parts) > MAX_UNORDERED or max(map(len, parts)) > SYMBOL_BYTES:
         raise Unreadable([say("order-unknown")])
     rest = [part for part in parts if part is not heads[0]]
@@ -229,7 +230,7 @@ def _decodes(data: bytes) -> bool:
 
 def _is_sound(data: bytes) -> bool:
     try:
-        notebook = parse(data)
+        found = prescription.parse(data) if prescription.is_prescription(data) else parse(data)
     except Unreadable:
         return False
-    return _decodes(data) and not errors(notebook.problems)
+    return _decodes(data) and not errors(found.problems)

@@ -115,7 +115,7 @@ def test_what_the_owner_confirmed_stays_confirmed(
 @pytest.mark.parametrize(
     ("data", "code", "line"),
     [
-        (b"", "empty", None), (b"PK\x03\x04", "not-jahistc", 1), (b"JAHIS10\r\n1,1,x", "prescription-symbol", 1),
+        (b"", "empty", None), (b"PK\x03\x04", "not-jahistc", 1), (b"JAHIS10\r\n1,1,x", "rx-record-missing", None),
         (notebook(*GROUP, DRUG[0]), "no-usage", 7), (notebook("31,9,x,1,,2"), "no-otc", 3),
         (sample("tc08_full.txt"), "birth-differs", 2), (sample("tc07_output2_patient.txt"), "name-differs", 2),
         (notebook(*GROUP, *DRUG, "911,1,1,2").replace(b"S500401", b"H300601"), "bad-split", 9),

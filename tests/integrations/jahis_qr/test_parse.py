@@ -80,7 +80,7 @@ def test_unknown_versions_are_read_with_a_remark(header: str) -> None:
     ("data", "code"),
     [
         (b"", "empty"), (b"\r\n\r\n\x1a", "empty"), (b"\x00", "not-jahistc"), (b"JAHISTC8,1\r\n", "not-jahistc"),
-        (b"JAHISTC08,3\r\n", "not-jahistc"), (b"<html>", "not-jahistc"), (b"JAHIS10\r\n1,1", "prescription-symbol"),
+        (b"JAHISTC08,3\r\n", "not-jahistc"), (b"<html>", "not-jahistc"), (b"JAHIS10\r\n1,1", "not-jahistc"),
         (b"JAHISTC08,1\r\n", "patient-missing"), (b"\xff\xfe1\x00,\x00", "not-jahistc"),
         (b"JAHISTC08,1\r\n" + b"x" * parsing.MAX_BYTES, "too-large"),
         (b"JAHISTC08,1\r\n" + b"9\n" * parsing.MAX_LINES, "too-many-lines"),
@@ -94,7 +94,7 @@ def test_what_is_no_notebook_is_refused(data: bytes, code: str) -> None:
 def test_prescription_symbols_are_refused_by_name(path: Path) -> None:
     data = path.read_bytes()
     if data.startswith(b"JAHIS10"):
-        assert refusal(data) == [("prescription-symbol", 1)]
+        assert refusal(data) == [("not-jahistc", 1)]
 
 
 def test_an_ingredient_without_its_medicine_is_refused_with_its_line() -> None:
