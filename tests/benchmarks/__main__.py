@@ -21,6 +21,7 @@ from pathlib import Path
 
 from phr import embedded
 from phr.embedded import postgres_server, supervise
+from tests.benchmarks import care
 from tests.benchmarks.table import print_table, row
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -61,7 +62,13 @@ def main() -> None:
     parser.add_argument("--families", type=int, default=200, help="invented families to store first (200)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement (4)")
     parser.add_argument("--only", default="", help="measure only what has this in its name")
+    parser.add_argument("--children", type=int, default=100_000, help="whose vaccinations are planned (100,000)")
     options = parser.parse_args()
+    if options.only in ("", "care"):
+        care.care(options.children)
+    if options.only == "care":  # needs no server
+        print_table()
+        return
     folder = Path(tempfile.mkdtemp(prefix="tsumugi-benchmarks-"))
     folder.chmod(0o711)
     try:
