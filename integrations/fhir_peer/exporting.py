@@ -90,6 +90,7 @@ def _files(peer: Peer, manifest: Mapping[str, Any], name: str) -> list[tuple[str
 def _file(peer: Peer, linked: Mapping[str, Linked], type: str, url: str, *, clock: Clock) -> None:
     lines = _lines(peer, url, clock=clock)
     while part := list(islice(lines, pulling.COUNT)):
+        registry.beat(peer, now=clock())
         sorted_out: dict[str, list[Resource]] = {}
         for resource in part:
             whose = _patient_of(resource, peer.base)

@@ -28,6 +28,7 @@ RECONCILE = timedelta(hours=6)  # between two looks for what is no longer there
 def pull(peer: Peer, *, clock: Clock) -> None:
     """Bring everybody linked there up to date. Raises Failed where the peer does not answer."""
     for linked in registry.persons(peer):
+        registry.beat(peer, now=clock())
         try:
             _pull(peer, linked, clock=clock)
         except Ended:

@@ -56,6 +56,7 @@ def push(peer: Peer, *, clock: Clock, draw: Draw = random.random) -> None:
             waiting = queueing.due(peer, linked, now=clock(), limit=TOGETHER)
             if not waiting:
                 break
+            registry.beat(peer, now=clock())
             alone = [d for d in waiting if d.attempts >= ALONE]
             _turn(peer, linked.person.number_id, alone[:1] or waiting, clock=clock, draw=draw)
 

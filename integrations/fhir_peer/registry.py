@@ -108,6 +108,12 @@ def person(peer: Peer, number: int) -> Linked | None:
     return Linked(row, found.subject_id, opened(found), found.subject.consent_epoch)
 
 
+def beat(peer: Peer, *, now: datetime) -> None:
+    """Say that the worker that holds it still lives. Raises client.Failed where another one has taken it over."""
+    if not Peer.objects.filter(pk=peer.pk, claim=peer.claim, state=State.ACTIVE).update(claimed_at=now):
+        raise client.Failed("overtaken", passes=True)
+
+
 def opened(number: LocalNumber) -> str:
     """The number itself. Raises CannotOpen."""
     key = vault.all_keys(number.subject_id).get(number.key_version)

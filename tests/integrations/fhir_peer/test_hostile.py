@@ -202,12 +202,18 @@ def test_gone_is_entered_in_error_and_hidden_is_not(family: People, wire: Wire, 
     assert found == {"w-1": "entered-in-error", "w-2": "final", "w-3": "entered-in-error"}
 
 
-def test_nothing_comes_for_who_is_not_linked_any_more(family: People, wire: Wire, peer: Peer, clock: Ticking) -> None:
-    def ending(path: str) -> Told:
-        registry.numbers(peer).update(until=clock())  # while the answer is on its way
-        return 200, {}, page(theirs())
+def test_nothing_comes_for_who_is_not_linked_any_more(
+    family: People, wire: Wire, peer: Peer, clock: Ticking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = client.get
 
-    wire.answers[OBSERVATIONS] = ending
+    def ended_meanwhile(*args: Any, **options: Any) -> Any:
+        answer = ask(*args, **options)
+        registry.numbers(peer).update(until=clock())
+        return answer
+
+    wire.answers[OBSERVATIONS] = (200, {}, page(theirs()))
+    monkeypatch.setattr(client, "get", ended_meanwhile)
     assert sync(peer, clock) == ""
     assert wire.asked and not stored(family.yuki_subject.pk, "Observation")
     wire.asked.clear()
