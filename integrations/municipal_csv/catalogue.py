@@ -70,6 +70,22 @@ def item(name: str) -> Shape | None:
     return items().get(name)
 
 
+PLACES = {
+    "person.number": "本人の番号", "person.name": "氏名", "person.birth_date": "生年月日", "person.sex": "性別",
+    "person.organization": "団体コード", "event.date": "日付", "event.stage": "健診の種類", "event.said_at": "更新日時",
+    "correction": "修正区分", "not_disclosed": "不開示区分", "attended": "受診の有無", "vaccine.vaccine": "ワクチン",
+    "vaccine.dose": "回数", "vaccine.given": "接種区分",
+}  # fmt: skip
+
+
+def called(place: str) -> str:
+    """A profile's place in words: the item's name, or what the column is; with the place itself for who edits it."""
+    bare = place.removeprefix("items.")
+    shape = item(bare) or item(bare.removesuffix(".date").removesuffix(".text"))
+    name = PLACES.get(place) or (shape.name if shape else "")
+    return f"{name} ({place})" if name else place
+
+
 def _shape(row: dict[str, str]) -> Shape:
     profile, category = KINDS[row["kind"]]
     loinc = row["loinc"].split()

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from integrations.municipal_csv import plausible
-from integrations.municipal_csv.catalogue import Shape, plain
+from integrations.municipal_csv.catalogue import Shape, called, plain
 from integrations.municipal_csv.profile import CodeMap
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem
@@ -54,7 +54,7 @@ class Place:
     dates: tuple[Style, ...]
 
     def say(self, code: str, **words: object) -> Problem:
-        return warning(say(code, line=self.line, field=self.field, part=None, name=self.name, **words))
+        return warning(say(code, line=self.line, field=self.field, part=None, name=called(self.name), **words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def laid(profile: Profile, headers: Sequence[Sequence[str]], *, width: int, line
     folded: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         folded.setdefault(plain(name), []).append(at)
-    places, faults, missing = dict[str, int](), list[Problem](), list[Problem]()
+    places, faults, absent = dict[str, int](), list[Problem](), list[str]()
     for place, column in profiles.columns(profile):
         index = _index(column, folded, width)
         if index == TWICE:
@@ -49,20 +49,21 @@ def laid(profile: Profile, headers: Sequence[Sequence[str]], *, width: int, line
         elif column.required or place in _NEEDED:
             faults.append(say("column-missing", line=line, name=_called(place, column)))
         else:
-            missing.append(say("column-absent", line=line, name=_called(place, column)))
+            absent.append(_called(place, column))
     if faults:
         raise Unreadable(faults)
+    told = [say("columns-absent", line=line, count=len(absent), names=", ".join(absent[:MOST_NAMED]))] if absent else []
     keyed = _keyed(profile, folded, line)
     used = set(places.values())
     rest = tuple((name or f"{index + 1}", index) for index, name in enumerate(names) if index not in used)
     if rest and profile.free.rest != "ignore":
-        missing.append(
-            say("columns-unknown", line=line, count=len(rest), fields=", ".join(str(i + 1) for _, i in rest[:20]))
-        )
-    return Layout(places, keyed, rest, width, tuple(missing))
+        fields = ", ".join(str(index + 1) for _, index in rest[:MOST_NAMED])
+        told.append(say("columns-unknown", line=line, count=len(rest), fields=fields))
+    return Layout(places, keyed, rest, width, tuple(told))
 
 
 TWICE = -1
+MOST_NAMED = 20
 _NEEDED = frozenset({"person.number", "event.date", "vaccine.vaccine", "not_disclosed", "correction"})
 
 

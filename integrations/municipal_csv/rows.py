@@ -48,7 +48,14 @@ class Row:
 
     def say(self, code: str, place: str, **words: object) -> Problem:
         index = self.layout.places.get(place)
-        return say(code, line=self.line, field=None if index is None else index + 1, part=None, name=place, **words)
+        return say(
+            code,
+            line=self.line,
+            field=None if index is None else index + 1,
+            part=None,
+            name=catalogue.called(place),
+            **words,
+        )
 
     def warn(self, code: str, place: str, **words: object) -> None:
         """Something is doubtful, but the row stands."""

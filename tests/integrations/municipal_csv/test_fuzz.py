@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from integrations.tabular.dates import STYLES
 from phr.records.validate import check
 from tests.integrations.municipal_csv.files import ABOUT, GOLDEN, ROW, TOWN, read, sample, text_of
 
+FOLDER = Path(profile.__file__).parent
 ENCODINGS = ["utf-8", "cp932", "utf-16", "shift_jis", "euc_jp"]
 CELLS = st.one_of(
     st.text(max_size=12),
@@ -114,6 +118,18 @@ def test_many_damaged_golden_files(name: str) -> None:
     for seed in range(200):
         for variant in damaged(content, random.Random(seed)):
             survives(variant, profile.standard()[name])
+
+
+def test_every_problem_has_words_and_every_word_a_problem() -> None:
+    """What the sources say stands in wording.json, and nothing else does."""
+    sources = "".join(file.read_text(encoding="utf-8") for file in FOLDER.glob("*.py"))
+    words = json.loads((FOLDER / "wording.json").read_text(encoding="utf-8"))
+    said = set(re.findall(r'(?:say|warn|Problem)\(\s*"([a-z][a-z\-]+)"', sources)) | {"zeros-lost", "wrong-width", "no-date"}
+    faults = set(
+        re.findall(r'fault="([a-z\-]+)"', (FOLDER.parent / "tabular" / "dates.py").read_text(encoding="utf-8"))
+    )
+    faults |= {"date-style", "year-without-era"}
+    assert said <= set(words) and set(words) == said | faults
 
 
 def test_messages_hold_no_values() -> None:
