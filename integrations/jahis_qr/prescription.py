@@ -1,8 +1,8 @@
 """院外処方箋２次元シンボル (JAHISn): the same camera, another layout, a prescription instead of a dispensing. Pure.
 
-Source: JAHIS 院外処方箋２次元シンボル記録条件規約 1.10 (first line JAHIS10; older ones JAHIS9 …). The record numbers
-of a notebook with other meanings, eras as digits, other 剤形. Strict where a medicine could be misread: one record that is
-not as the standard has it refuses the whole, by its line.
+Source: JAHIS 院外処方箋２次元シンボル記録条件規約 1.10 (first line JAHIS10; older ones JAHIS9 …).
+The record numbers of a notebook with other meanings, eras as digits, other 剤形. Strict where a medicine could be
+misread: one record that is not as the standard has it refuses the whole, by its line.
 """
 
 from __future__ import annotations
