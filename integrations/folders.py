@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
-from integrations.items import Piece
+from consent.models import Organization
+from integrations.ids import digest
+from integrations.items import Feed, Piece
+from integrations.models import ImportRun
 
 
 def pieces(paths: Iterable[Path]) -> Iterator[Piece]:
@@ -20,6 +24,20 @@ def pieces(paths: Iterable[Path]) -> Iterator[Piece]:
                 yield from _piece(file, file.relative_to(path).as_posix())
         else:
             yield from _piece(path, path.name)
+
+
+def mark_of(folder: Path) -> str:
+    """By what runs of one folder are known (`ImportRun.set_key`)."""
+    return digest("folder", str(folder.resolve()))
+
+
+def read_until(folder: Path, feed: Feed, organization: Organization, *, profile: str) -> datetime | None:
+    """When the last run that took in all of this folder began; None: there was none."""
+    done = ImportRun.objects.filter(
+        kind=feed.KIND, organization=organization, profile=profile, set_key=mark_of(folder), dry=False,
+        state=ImportRun.State.DONE,
+    )  # fmt: skip
+    return done.order_by("-created_at").values_list("created_at", flat=True).first()
 
 
 def _piece(file: Path, name: str) -> Iterator[Piece]:

@@ -35,7 +35,7 @@ def files(pieces: Iterable[Piece]) -> Iterator[File]:
             yield from _zipped(stream)
         elif start[257:262] == b"ustar" or start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")):
             yield from _tarred(stream)
-        else:
+        elif start != bytes(_HEAD_OF_TAR):  # which is a tar with nothing in it
             yield piece.name, stream.read(MAX_BYTES + 1)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 from integrations.items import About, Item, Mapped, Piece
 from integrations.problems import Problem, Unreadable
-from integrations.ssmix2 import archive, mapping, reading
+from integrations.ssmix2 import archive, mapping, reading, tree
 from integrations.ssmix2.reading import Source
 from integrations.ssmix2.stays import Stays
 
@@ -24,6 +26,11 @@ EXACT, LEADING_ZEROS = "", "leading-zeros"
 def profiles() -> Iterable[str]:
     """ "" : PID-3 and the file's name agree to the letter; `leading-zeros`: they may differ in zeros at the front."""
     return (EXACT, LEADING_ZEROS)
+
+
+def folder(path: Path, *, since: datetime | None) -> Piece:
+    """A storage on a disk as one piece; `since`: only what was touched from then on."""
+    return tree.piece(path, since=since)
 
 
 def items(pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item | Problem]:

@@ -8,12 +8,14 @@ organisation; a folder among FILE stands for every file below it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from consent import guardianship
@@ -23,7 +25,7 @@ from consent.scope import Door, Purpose
 from integrations import accepting, folders, running, taking
 from integrations.base import Connector, connectors, feeds
 from integrations.incoming import Part
-from integrations.items import Feed
+from integrations.items import Feed, Piece
 from integrations.models import ImportRun
 from integrations.problems import Problem
 from phr.records.gateway import Forbidden, Gone, NotFound, Refused
@@ -46,6 +48,11 @@ class Command(BaseCommand):
             "--organization", metavar="CODE", help="どの機関のデータか / code of the organisation it is from"
         )
         parser.add_argument("--profile", default="", help="様式の名前 / source profile of the feed")
+        parser.add_argument(
+            "--full",
+            action="store_true",
+            help="フォルダーを始めから読む / read all of a folder, not what was touched since",
+        )
         parser.add_argument("--dry-run", action="store_true", help="調べるだけで保存しない / report, store nothing")
 
     def handle(self, *args: Any, kind: str, files: list[Path], **options: Any) -> None:
@@ -71,10 +78,12 @@ class Command(BaseCommand):
         office = Organization.objects.filter(code=options["organization"]).first()
         if office is None:
             raise CommandError(f"そのような機関はありません。There is no such organisation: {options['organization']}")
+        folder = files[0] if hasattr(source, "folder") and len(files) == 1 and files[0].is_dir() else None
         try:
             run = taking.take(
-                source, folders.pieces(files), organization=office, by=taking.caller_for(office, client="manage.py"),
-                now=now, profile=options["profile"], dry=options["dry_run"], wake=False,
+                source, self._pieces(source, files, folder, office, options), organization=office,
+                by=taking.caller_for(office, client="manage.py"), now=now, profile=options["profile"],
+                dry=options["dry_run"], wake=False,
             )  # fmt: skip
         except taking.UnknownProfile as error:
             raise CommandError(f"--profile が必要です。Choose a profile: {', '.join(error.known) or '-'}") from None
@@ -88,7 +97,28 @@ class Command(BaseCommand):
             raise CommandError("取り込みが多すぎます。Too many imports are open.") from None
         except OSError as error:
             raise CommandError(f"{error.filename}: 読めません。Cannot be read: {error.strerror}") from None
+        if folder:
+            self._mark(run, folder)
         self._run(run)
+
+    def _pieces(
+        self, source: Feed, files: list[Path], folder: Path | None, office: Organization, options: dict[str, Any]
+    ) -> Iterable[Piece]:
+        """The files; or of a storage that is read again and again, what was touched since it was read last."""
+        if folder is None:
+            return folders.pieces(files)
+        full = options["full"]
+        since = None if full else folders.read_until(folder, source, office, profile=options["profile"])
+        return [cast("Any", source).folder(folder, since=since)]
+
+    def _mark(self, run: ImportRun, folder: Path) -> None:
+        try:
+            with transaction.atomic():
+                ImportRun.objects.filter(pk=run.pk).update(set_key=folders.mark_of(folder))
+        except IntegrityError:
+            ImportRun.objects.filter(pk=run.pk).update(state=ImportRun.State.CANCELLED)
+            raise CommandError(f"{folder}: いま読み込み中です。This folder is being read now.") from None
+        run.refresh_from_db()
 
     def _run(self, run: ImportRun) -> None:
         if run.state == ImportRun.State.DONE:

@@ -19,7 +19,8 @@ from integrations.hl7.mllp import END, START, Limits, Listener
 @contextmanager
 def serving(make: Callable[[Callable[[int], None], asyncio.Event], Any]) -> Iterator[tuple[int, Callable[[], None]]]:
     """Run what `make` returns in a loop of its own; gives its port and how to stop it. It must end without an error."""
-    ready, held, failed = threading.Event(), {}, []
+    ready, failed = threading.Event(), list[BaseException]()
+    held: dict[str, Any] = {}
 
     def started(port: int) -> None:
         held.update(port=port)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -302,3 +306,42 @@ def test_a_withdrawn_file_takes_its_resources_back(family: People, now: datetime
     run = brought(family, pieces([(path.removesuffix("1") + "0", data)]), now)
     assert run.retracted == 1
     assert [r["status"] for r in standing(family, "MedicationRequest", now)] == ["entered-in-error"]
+
+
+# A folder on a disk
+
+
+@pytest.fixture
+def storage_folder(tmp_path: Path) -> Path:
+    for path, data in OWN:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    return tmp_path
+
+
+def test_a_folder_reads_as_its_files(storage_folder: Path) -> None:
+    (storage_folder / "elsewhere").symlink_to("/")
+    assert read([connector.folder(storage_folder, since=None)]) == read(pieces(OWN))
+    assert read([connector.folder(storage_folder, since=datetime(2999, 1, 1, tzinfo=UTC))]) == []
+
+
+def test_a_folder_is_read_on_from_where_it_was_read_last(
+    family: People, storage_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """New files and renamed ones (the condition flag changed) come, what was read stays; `--full` reads all of it."""
+    for file in (f for f in storage_folder.rglob("*") if f.is_file()):
+        os.utime(file, (0, 0))
+    asked = ("import", "ssmix2", str(storage_folder), "--organization", CODE)
+    call_command(*asked)
+    assert "created 10" in capsys.readouterr().out
+    runs = ImportRun.objects.order_by("finished_at")
+    runs.update(created_at=timezone.now() + timedelta(hours=1))  # what lies there is older than the run
+    call_command(*asked)
+    assert runs.last().total == 0  # type: ignore[union-attr]
+    [path] = [path for path, _ in OWN if "OMP-01" in path and path.endswith("_1")]
+    runs.update(created_at=timezone.now() - timedelta(hours=1))
+    (storage_folder / path).rename(storage_folder / (path.removesuffix("1") + "0"))
+    call_command(*asked)
+    assert runs.last().retracted == 1  # type: ignore[union-attr]
+    call_command(*asked, "--full")
+    assert runs.last().unchanged > 0  # type: ignore[union-attr]

@@ -116,8 +116,9 @@ def test_condition_flags() -> None:
     ],
 )
 def test_a_file_that_contradicts_itself_is_refused_whole(change: Any, codes: list[str]) -> None:
+    path, data = change(*sample("OML-11"))
     with pytest.raises(Unreadable) as caught:
-        of_file(*change(*sample("OML-11")), SOURCE)
+        of_file(path, data, SOURCE)
     assert [problem.code for problem in caught.value.problems] == codes
 
 
