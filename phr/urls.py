@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", readyz, name="readyz"),
     path("", include("phr.smart.urls")),
     path("", include("phr.web.urls")),
+    path("", include("integrations.pages.urls")),
     path("fhir", include("phr.fhir.urls")),
     path("api/trust/", include("phr.api.urls")),
     path("api/", include("integrations.urls")),

@@ -29,7 +29,10 @@ def home(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, Person)
     now = timezone.now()
     records = _records(request.user, now)
-    context = {"person": request.user, "records": records, "apps": connected.told(request.user, now=now)}
+    context = {
+        "person": request.user, "records": records, "apps": connected.told(request.user, now=now),
+        "staff": request.user.organization is not None,
+    }  # fmt: skip
     return render(request, "web/home.html", context)
 
 

@@ -12,6 +12,7 @@ from phr.smart import scopes
 from phr.web import translations, wording
 
 WEB = Path(translations.__file__).parent
+IMPORTS = WEB.parents[1] / "integrations"
 PO = WEB / "locale" / "en" / "LC_MESSAGES" / "django.po"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 
@@ -52,13 +53,13 @@ def test_the_compiled_catalogue_is_up_to_date() -> None:
 def test_every_text_of_the_pages_has_english() -> None:
     known = {key.rpartition("\x04")[2] for key in translations.read_po(PO.read_text(encoding="utf-8"))}
     said: set[str] = set()
-    for template in (WEB / "templates").rglob("*.html"):
+    for template in [*(WEB / "templates").rglob("*.html"), *(IMPORTS / "templates").rglob("*.html")]:
         said |= set(re.findall(r'{% translate "([^"]+)" %}', template.read_text(encoding="utf-8")))
         for text in re.findall(
             r"{% blocktranslate[^%]*%}(.*?){% endblocktranslate %}", template.read_text(encoding="utf-8")
         ):
             said.add(re.sub(r"{{ (\w+) }}", r"%(\1)s", text))
-    for module in WEB.glob("*.py"):
+    for module in [*WEB.glob("*.py"), *(IMPORTS / "pages").glob("*.py")]:
         said |= set(re.findall(r'(?<![\w.])(?:_|gettext_noop)\(\s*"([^"]+)"', module.read_text(encoding="utf-8")))
     assert len(said) > 70
     assert said <= known, said - known
