@@ -72,6 +72,10 @@ class RowReader:
         self.piece = piece
         self.dates = tuple(profile.dates)
         self.system = _SYSTEMS[profile.person.system] + code
+        if (
+            profile.person.system == "handbook"
+        ):  # one handbook is of a mother and of her child: two persons, two systems
+            self.system += "/mother" if profile.form in ("prenatal", "postpartum") else "/child"
         self.items = [
             (f"items.{item}", cell, self._reader(item, cell))
             for item, cell in profile.items.items()

@@ -355,6 +355,14 @@ def test_twins_have_keys_of_their_own() -> None:
     assert not {r["id"] for r in resources(twins[0])} & {r["id"] for r in resources(twins[1])}
 
 
+def test_a_handbook_is_of_two_persons() -> None:
+    """Its number on a mother's row is not the same number on her child's."""
+    child = one({}, sample('person.system = "handbook"')).identity
+    mother = one({}, sample('person.system = "handbook"\nform = "prenatal"\nstage = ""')).identity
+    assert child.value == mother.value
+    assert child.system != mother.system and child.system.endswith(f"{TOWN}/child")
+
+
 @hazard("name change, adoption, move")
 def test_a_number_belongs_to_one_municipality() -> None:
     """After a move the family has another number in another town: nothing here takes the two for one."""
