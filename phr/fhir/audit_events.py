@@ -23,7 +23,7 @@ from phr.fhir.door import admitted, open_records
 from phr.fhir.outcome import FHIR_JSON, Issue, Problem, as_json
 from phr.fhir.shape import Shape
 from phr.records import body
-from phr.records.gateway import NotFound
+from phr.records.gateway import NotFound, Records
 from phr.records.search import ranges
 from phr.records.search.params import params_for
 from phr.trust.audit_events import Names, audit_event
@@ -63,7 +63,7 @@ def read(request: HttpRequest, *, id: str) -> HttpResponse:
         _, line = LogReading.of(records).line(id)
     except Absent:
         raise NotFound(f"{TYPE}/{id[:64]}") from None
-    return HttpResponse(_spelled(audit_event(line, _Names().of(line)), form), content_type=FHIR_JSON)
+    return HttpResponse(_spelled(audit_event(line, _Names(records).of(line)), form), content_type=FHIR_JSON)
 
 
 def search(request: HttpRequest) -> HttpResponse:
@@ -91,7 +91,7 @@ def search(request: HttpRequest) -> HttpResponse:
 def _page(reading: LogReading, asked: Asked) -> tuple[list[Event], str | None]:
     """The events of a page, and where the next one begins."""
     found: list[Event] = []
-    names, last = _Names(), asked.cursor
+    names, last = _Names(reading.records), asked.cursor
     for looked, (place, line) in enumerate(reading.walk(asked.wanted, asked.cursor)):
         if not asked.count:
             return [], None
@@ -107,7 +107,7 @@ def _page(reading: LogReading, asked: Asked) -> tuple[list[Event], str | None]:
 
 def _total(reading: LogReading, asked: Asked) -> int | None:
     """How many there are; None where that would take too long (R4 bundle.html: total is optional)."""
-    count, names = 0, _Names()
+    count, names = 0, _Names(reading.records)
     for looked, (_, line) in enumerate(reading.walk(asked.wanted)):
         if looked == AT_MOST:
             return None
@@ -116,9 +116,10 @@ def _total(reading: LogReading, asked: Asked) -> int | None:
 
 
 class _Names:
-    """What ids in lines are called; each looked up once."""
+    """What ids in lines are called; each looked up once. A Consent that is not there for the reader is not named."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: Records) -> None:
+        self._records = records
         self._organizations = dict(Organization.objects.values_list("pk", "name"))
         self._persons: dict[int, str] = {}
         self._consents: dict[int, str] = {}
@@ -127,7 +128,9 @@ class _Names:
         if line.person is not None and line.person not in self._persons:
             self._persons.update(Person.objects.filter(pk=line.person).values_list("pk", "name"))
         if missing := set(line.consents) - self._consents.keys():
-            self._consents.update(Grant.objects.filter(pk__in=missing).values_list("pk", "consent_id"))
+            stands = dict(Grant.objects.filter(pk__in=missing).values_list("pk", "consent_id"))
+            seen = self._records.may_know(f"Consent/{id}" for id in stands.values() if id)
+            self._consents.update({pk: id if f"Consent/{id}" in seen else "" for pk, id in stands.items()})
         return Names(wire.base(), line.subject, self._organizations, self._persons, self._consents)
 
 

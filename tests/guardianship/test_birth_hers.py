@@ -52,8 +52,8 @@ def test_the_child_has_no_trace_of_it(family: Neighbourhood, hers: dict[str, str
     [child] = split(family)
     father = father_of(family, child)
     pages = [father.get(f"Patient/{child}/$everything?_count=200"), father.get("_history?_count=200")]
-    pages += [father.search(kind, _include="*", _revinclude="Provenance:target") for kind in
-              ("Observation", "Coverage", "Procedure", "Condition", "RelatedPerson", "Patient", "Provenance")]  # fmt: skip
+    types = ("Observation", "Coverage", "Procedure", "Condition", "RelatedPerson", "Patient", "Provenance")
+    pages += [father.search(kind, _include="*", _revinclude="Provenance:target") for kind in types]
     everything = b"\n".join(page.content for page in pages)
     assert b"3120" in everything
     for hidden in (MARK, NUMBER, "9988776", str(YUKI), "76499-3", "52637005", "B18.1", *hers.values()):

@@ -37,7 +37,8 @@ def girl(family: Neighbourhood) -> App:
 def opened(to: str, **more: Any) -> Grant:
     told: dict[str, Any] = {
         "permit": True, "actors": frozenset({f"person:{person(to).pk}"}), "purposes": frozenset({"FAMRQT"}),
-        "actions": frozenset({"access"}), "categories": frozenset({"LABORATORY"}), "valid_to": timezone.now() + timedelta(days=100),
+        "actions": frozenset({"access"}), "categories": frozenset({"LABORATORY"}),
+        "valid_to": timezone.now() + timedelta(days=100),
     }  # fmt: skip
     return grants.give(
         subject=Subject.objects.get(pk=HANA), root=Clause(**(told | more)), by=person("hana"), capacity="self",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from consent import clauses, glass, grants, rules
 from consent.asking import Capacity
+from consent.fhir_consent import SCOPE
 from consent.models import Grant, Organization, Person, Subject
 from consent.scope import Clause
 from phr.populate.cast import HANA
+from phr.records import systems
 from phr.trust.log_pages import LogReading, Wanted
 from tests.family import Neighbourhood, weight
 from tests.guardianship.desk import done, get, person, post
@@ -104,6 +107,51 @@ def test_no_organisation_is_named_to_a_guardian_while_the_place_is_hidden(family
     assert notices
     assert all("organization" not in told["detail"] for told in notices)
     assert PLACE in get(mother, f"records/{HANA}/consents/{one}").content.decode()  # she named it herself
+
+
+def _spellings(clinic: Organization) -> dict[str, dict[str, Any]]:
+    """Ways in which a Consent names an organisation."""
+    code = {"system": f"{systems.INSTITUTION_10}", "value": clinic.code}
+    return {
+        "by identifier": {"identifier": code}, "by name": {"display": PLACE},
+        "by type": {"type": "Organization", "display": PLACE},
+    }  # fmt: skip
+
+
+@pytest.mark.G("08")
+@pytest.mark.parametrize("by", ["mother", "father"])
+def test_no_consent_at_the_fhir_door_names_an_organisation_while_the_place_is_hidden(
+    family: Neighbourhood, by: str
+) -> None:
+    """Of a child of 7: given by the trust's API, or written as a Consent; by whichever way it can be asked for."""
+    giver = family.app(by, patient="hana")
+    clinic = Organization.objects.get(name=PLACE)
+    tree = {"permit": True, "actors": [f"org:{clinic.pk}"], "purposes": ["TREAT"], "categories": ["GROWTH"]}
+    done(giver, f"records/{HANA}/consents/give", {"root": tree})
+    [given] = [e["resource"] for e in giver.search("Consent").json["entry"]]
+    assert clinic.code in str(given) or PLACE in str(given) or "Organization/" in str(given)
+    named = [given["id"]]
+    for spelling in _spellings(clinic).values():
+        treatment = {"scope": {"coding": [{"system": SCOPE, "code": "treatment"}]}}
+        rest = {k: v for k, v in given.items() if k not in ("id", "meta", "provision", "identifier", "extension")}
+        named.append(giver.made({**rest, **treatment, "organization": [spelling]})["id"])
+    guardians = (family.app("mother", patient="hana"), family.app("father", patient="hana"))
+    assert all(app.get(f"Consent/{id}").status == 200 for app in guardians for id in named)
+    done(giver, f"records/{HANA}/protection")
+    for app in guardians:
+        absent = app.get("Consent/00000000-0000-4000-8000-000000000000")
+        assert [id for id in named if app.get(f"Consent/{id}").told() != absent.told()] == []
+        pages = [
+            app.search("Consent", _total="accurate"), app.get(f"Patient/{HANA}/$everything?_count=200"),
+            app.get("Consent/_history"), app.get(f"Patient/{HANA}/Consent"), app.get("AuditEvent?_count=100"),
+            app.search("Patient", _revinclude="Consent:patient"),
+            *(app.get(f"Consent/{id}/_history/1") for id in named),
+        ]  # fmt: skip
+        content = b"\n".join(page.content for page in pages)
+        assert [hidden for hidden in (PLACE, clinic.code, *named) if hidden.encode() in content] == []
+        assert app.search("Consent", _total="accurate").json["total"] == 0
+    done(family.officer, f"desk/records/{HANA}/location", {"hidden": False, "reason": "ended"})
+    assert all(app.get(f"Consent/{id}").status == 200 for app in guardians for id in named)
 
 
 @pytest.mark.G("08")
