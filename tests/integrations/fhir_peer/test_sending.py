@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from consent import audit, grants
 from consent.decide import Caller, Capacity
 from consent.models import AuditEntry, Grant
 from consent.scope import Clause, Door
-from integrations.fhir_peer import client, pushing, queueing, registry, syncing
+from integrations.fhir_peer import client, parse, pushing, queueing, registry, syncing
 from integrations.models import Peer, PeerDelivery
 from phr.records import body
 from phr.records.gateway import Records
@@ -70,11 +71,12 @@ def written(family: People, clock: Ticking, value: float = 60) -> dict[str, Any]
     return body.parse(made.body or b"{}")
 
 
-def over_there(peer: Peer, clock: Ticking) -> list[dict[str, Any]]:
+def over_there(peer: Peer, clock: Ticking, *, most: int = 100) -> list[dict[str, Any]]:
     """What the second server has from this very server, asked with our own right there."""
-    url = f"{peer.base}/Observation?_count=1000&_sort=_id"
-    answer = client.get(Peer.objects.get(pk=peer.pk), url, clock=clock)
-    found = [entry["resource"] for entry in json.loads(answer.body).get("entry", [])]
+    url, found = f"{peer.base}/Observation?_count=200&_sort=-_lastUpdated", []
+    while url and len(found) < most:
+        page = parse.searchset(client.get(Peer.objects.get(pk=peer.pk), url, clock=clock).body, at=url)
+        found, url = [*found, *page.entries], page.next
     return [f for f in found if str(f["meta"].get("source", "")).startswith(registry.own_base())]
 
 
@@ -180,3 +182,28 @@ def test_what_came_from_them_does_not_go_back_and_what_went_does_not_come_back(
     assert sent.count() == 1 and queueing.State.SENT == "sent"
     assert len(over_there(peer, clock)) == 1
     assert second.ask("GET", f"Observation/{theirs['id']}")[1]["meta"]["versionId"] == "1"
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(40, marks=pytest.mark.long)])
+def test_killed_again_and_again_the_peer_has_each_once(
+    family: People, second: Second, peer: Peer, clock: Ticking, kills: int
+) -> None:
+    """kill -9 of their server at any moment, also while it writes: in the end each resource is there, once."""
+    allow(family, clock)
+    dice, expected = random.Random(kills), 0
+    for turn in range(kills):
+        own_words(family, clock).create_all([weight(str(family.yuki_subject.pk), 40 + n) for n in range(40)])
+        expected += 40
+        killer = threading.Timer(dice.uniform(0.02, 0.8), second.kill)
+        killer.start()
+        sync(peer, clock)
+        killer.join()
+        if second.child is None:
+            second.start()
+        assert turn < kills
+    for _ in range(20):
+        if sync(peer, clock):
+            break
+    assert set(PeerDelivery.objects.values_list("state", flat=True)) == {"sent"}
+    there = [o["meta"]["source"] for o in over_there(peer, clock, most=expected + 100)]
+    assert (len(there), len(set(there))) == (expected, expected)
