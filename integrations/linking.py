@@ -39,6 +39,10 @@ MOST_CANDIDATES = 10
 State = Unlinked.State
 
 
+class TooManyTries(Refusal):
+    """This organisation has shown too many wrong codes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """Somebody who waits to be linked, in the source's words."""
@@ -142,13 +146,13 @@ def link_by_launch(*, identity: Identity, subject: UUID, person: Person, by: Cal
 def use_code(*, system: str, value: str, code: str, by: Caller, now: datetime) -> LocalNumber:
     """`link_by_code` at a door: a wrong code is counted, and after a few the door is closed for a while.
 
-    Raises Absent, Refusal (THROTTLED after MOST_TRIES wrong ones within the hour), Refused.
+    Raises Absent, TooManyTries (after MOST_TRIES wrong ones within the hour), Refusal, Refused.
     """
     refused = AuditEntry.objects.filter(
         event=Event.LINK_CODE_REFUSED.value, organization=by.organization, at__gt=now - timedelta(hours=1)
     )
     if refused.count() >= MOST_TRIES:
-        raise Refusal("しばらく待ってください / too many wrong codes; wait a while", because=Because.CONFLICT)
+        raise TooManyTries("しばらく待ってください / too many wrong codes; wait a while", because=Because.CONFLICT)
     try:
         return link_by_code(identity=Identity(system, value), code=code, by=by, now=now)
     except Absent:

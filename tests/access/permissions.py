@@ -151,6 +151,8 @@ TABLE = (
     # -- imports: into the record that is open --
     Row("start-import", "POST", "/api/imports/jahis-qr",          "401 202 404 403 202 404 404", "import"),
     Row("import", "GET", "/api/imports/{run}",                    "401 200 404 404 404 404 404"),
+    Row("link-number", "POST", "/api/numbers",                    "401 404 404 404 404 404 404",
+        {"system": "https://x.example", "value": "1", "code": "AAAAAAAAAA"}),
     Row("steer-import", "POST", "/api/imports/{run}/cancel",      "401 404 404 404 404 404 404"),
 
     # -- the machine endpoints: who asks is shown by the form, not by a token or a session --
