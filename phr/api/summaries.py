@@ -15,6 +15,8 @@ SUMMARIES: dict[str, tuple[str, str]] = {
     "question_log_line": ("「この閲覧は正しかったか」と問う", "Ask whether an access was right"),
     "disclosure": ("保有するすべての情報の開示", "Disclosure of everything kept"),
     "portability": ("記録と同意の持ち出し", "The record and its consents, to take along"),
+    "list_due": ("予防接種と健診のこれから", "Vaccinations and checkups, and when they are due"),
+    "show_growth": ("発育の記録とパーセンタイル", "Measurements with their percentiles"),
     "list_dispensed": ("調剤された薬の一覧", "What was dispensed, each once, with its sources"),
     "separate_dispensed": ("同じ薬とみなすのをやめる", "Undo a merge of two tellings"),
     "join_dispensed": ("同じ薬とみなし直す", "Redo a merge of two tellings"),

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from phr.api import (
     births,
+    caring,
     closing,
     complaints,
     connected,
@@ -37,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *launches.urlpatterns,
     *family.urlpatterns,
     *births.urlpatterns,
+    *caring.urlpatterns,
     *glass.urlpatterns,
     *guardianship.urlpatterns,
     *marks.urlpatterns,

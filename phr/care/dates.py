@@ -36,6 +36,11 @@ def months_old(birth: date, day: date) -> float:
     return (day - birth).days / 30.4375
 
 
+def years_old(birth: date, day: date) -> int:
+    """Completed years of age by law: attained at the end of the day before the birthday, so whole on the birthday."""
+    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
+
+
 def fiscal_start(day: date) -> date:
     """1 April of the fiscal year that holds `day`."""
     return date(day.year - (day.month < 4), 4, 1)

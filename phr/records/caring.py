@@ -57,20 +57,25 @@ def person(records: Records, subject: UUID, rules: Rules, illnesses: tuple[Illne
 
     Raises NotFound or Gone as for any Patient, NoBirthDate, Deceased, TooCostly.
     """
-    patient = body.parse(records.read("Patient", str(subject)).body or b"{}")
-    if patient.get("deceasedBoolean") or "deceasedDateTime" in patient:
+    told = patient(records, subject)
+    if told.get("deceasedBoolean") or "deceasedDateTime" in told:
         raise Deceased
     entries, more = records.newest(subject, ("Immunization",), most=MOST)
     if more:
         raise TooCostly(f"more than {MOST} Immunizations of one person")
     own = tuple(one for one in entries if one.facts.subjects[0] == subject)
     given, unread = doses(((one.reference, body.parse(one.body or b"{}")) for one in own), rules)
-    return Seen(Person(born(patient), patient.get("gender", ""), given, illnesses), unread, own)
+    return Seen(Person(born(told), str(told.get("gender", "")), given, illnesses), unread, own)
 
 
-def born(patient: Resource) -> date:
+def patient(records: Records, subject: UUID) -> Resource:
+    """The Patient of the record; logged. Raises NotFound or Gone."""
+    return body.parse(records.read("Patient", str(subject)).body or b"{}")
+
+
+def born(told: Resource) -> date:
     """Raises NoBirthDate unless the whole day is known, of somebody who may be alive."""
-    known = last_day_of(str(patient.get("birthDate", "")))
+    known = last_day_of(str(told.get("birthDate", "")))
     if known is None or not known[1] or not FIRST <= known[0].year <= LAST:
         raise NoBirthDate
     return known[0]
@@ -83,7 +88,7 @@ def doses(resources: Iterable[tuple[str, Resource]], rules: Rules) -> tuple[tupl
     for reference, resource in resources:
         if resource.get("status") != "completed" or resource.get("isSubpotent"):
             continue
-        when = _when(str(resource.get("occurrenceDateTime", "")))
+        when = day_of(str(resource.get("occurrenceDateTime", "")))
         product = _product(resource, when[0], rules) if when else None
         if when and product:
             found.append(Given(product, when[0], reference, exact=when[1]))
@@ -92,7 +97,7 @@ def doses(resources: Iterable[tuple[str, Resource]], rules: Rules) -> tuple[tupl
     return tuple(found), tuple(unread)
 
 
-def _when(text: str) -> tuple[date, bool] | None:
+def day_of(text: str) -> tuple[date, bool] | None:
     """The day and whether it is exact; of a month or a year its last day."""
     if "T" not in text:
         return last_day_of(text)

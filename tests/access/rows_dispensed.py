@@ -8,6 +8,10 @@ NONE = {"reference": "MedicationDispense/none"}
 
 # fmt: off
 ROWS = (
+    Row("due", "GET", "/api/trust/records/{yuki}/due",       "401 200 404 404 403 404 404"),
+    Row("due", "GET", "/api/trust/records/{hana}/due",       "401 404 200 404 403 404 404"),
+    Row("growth", "GET", "/api/trust/records/{yuki}/growth", "401 200 404 404 403 404 404"),
+    Row("growth", "GET", "/api/trust/records/{hana}/growth", "401 404 200 404 403 404 404"),
     #                                                             anonymous mother father aunt clinic officer stranger
     Row("dispensed", "GET", "/api/trust/records/{yuki}/dispensed",                     "401 200 404 404 403 404 404"),
     Row("dispensed", "GET", "/api/trust/records/{hana}/dispensed",                     "401 404 200 404 403 404 404"),
