@@ -154,7 +154,7 @@ INTEGRATIONS = [
     "integrations.receipts.connector",
     "integrations.school.connector",
     "integrations.ssmix2.connector",
-    "integrations.ssmix2.live",
+    "integrations.hl7.connector",
 ]
 AUTH_USER_MODEL = "consent.Person"
 SILENCED_SYSTEM_CHECKS = ["urls.W002"]  # FHIR paths begin with a slash: the base is /fhir, without one

@@ -16,17 +16,17 @@ from django.db import Error as DatabaseError
 from consent.decide import Caller
 from consent.models import Organization
 from integrations import feeding, taking
+from integrations.hl7 import connector
 from integrations.hl7.answers import Answer, refusal, written
 from integrations.hl7.wording import say
 from integrations.items import Feed, Piece
 from integrations.problems import Unreadable
-from integrations.ssmix2 import live
 from integrations.storing import Busy
 from phr.records.gateway import Forbidden, Refused
 from phr.records.vault import CannotOpen
 
 log = logging.getLogger(__name__)
-FEED: Feed = live  # type: ignore[assignment]  # a module is a Feed by its names
+FEED: Feed = connector  # type: ignore[assignment]  # a module is a Feed by its names
 
 
 def receive(data: bytes, *, organization: Organization, by: Caller, now: datetime, profile: str = "") -> Answer:
@@ -38,7 +38,7 @@ def receive(data: bytes, *, organization: Organization, by: Caller, now: datetim
     except Unreadable as error:
         return refusal(error.problems)
     except taking.TooLarge:
-        return refusal([say("too-large", limit=live.MAX_BYTES)])
+        return refusal([say("too-large", limit=connector.MAX_BYTES)])
     except (Forbidden, Refused, taking.UnknownProfile):
         return refusal([say("not-allowed")])
     except Busy:

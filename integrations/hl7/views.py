@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from consent.models import Organization
 from integrations import taking
-from integrations.hl7 import receiving
-from integrations.ssmix2 import live
+from integrations.hl7 import connector, receiving
 from phr.caller import caller_of
 from phr.fhir import wire
 from phr.fhir.outcome import Problem
@@ -36,7 +35,7 @@ def take(request: HttpRequest) -> HttpResponse:
     caller = caller_of(request, now=now)
     office = Organization.objects.filter(pk=caller.organization or 0).first()
     if office is None:
-        raise NotFound(live.KIND)
+        raise NotFound(connector.KIND)
     taking.may_send(receiving.FEED, organization=office, by=caller, profile="", now=now)
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() not in _KINDS:
         raise Problem(415, "not-supported", f"Content-Type は {HL7} です。Expected {HL7}.")

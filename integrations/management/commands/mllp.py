@@ -12,9 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from consent.models import Organization
-from integrations.hl7 import mllp
+from integrations.hl7 import connector, mllp
 from integrations.hl7.listening import listen
-from integrations.ssmix2 import connector, live
 
 
 class Command(BaseCommand):
@@ -35,7 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, organization: str, bind: str, port: int, hl7: str, threads: int, connections: int,
                **options: Any) -> None:  # fmt: skip
         sender = self._sender(organization)
-        if hl7 not in live.profiles():
+        if hl7 not in connector.profiles():
             raise CommandError(f"知らない読み方です。Unknown profile: {hl7}")
         tls = self._tls(options, bind=bind)
         serving = listen(
@@ -49,7 +48,7 @@ class Command(BaseCommand):
         self.stdout.write("終了しました。Stopped.")
 
     def _sender(self, code: str) -> Organization:
-        found = Organization.objects.filter(code=code, kind__in=live.SENDERS).first()
+        found = Organization.objects.filter(code=code, kind__in=connector.SENDERS).first()
         if found is None:
             raise CommandError(f"{code}: そのような医療機関はありません。There is no such hospital or clinic.")
         return found

@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from integrations import running, taking
+from integrations.hl7 import connector as live
 from integrations.items import Item, Piece
 from integrations.models import ImportRun, KnownItem, WaitingItem
 from integrations.problems import Problem, Unreadable
-from integrations.ssmix2 import connector, live, mapping, reading
+from integrations.ssmix2 import connector, mapping, reading
 from phr.records import body, systems, validate
 from phr.records.gateway import Records
 from phr.records.models import Resource

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from integrations.items import Item, Piece
 from integrations.problems import Problem
-from integrations.ssmix2 import connector, parse, reading
+from integrations.ssmix2 import connector as storage
+from integrations.ssmix2 import parse, reading
 from integrations.ssmix2.connector import NEEDS, SENDERS, WAITS, profiles, resources
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
 ]  # fmt: skip
 
 KIND = "hl7"
-FACTS = connector.KIND  # under which kind the Items are known
+FACTS = storage.KIND  # under which kind the Items are known
 MAX_BYTES = parse.MAX_BYTES
 KEEPS_ORIGINAL = False  # the sender has it, and is answered at once
 
