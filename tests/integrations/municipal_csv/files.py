@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -120,3 +120,13 @@ def observation(item: Item, name: str) -> dict[str, Any]:
         for r in resources(item)
         if r["resourceType"] == "Observation" and any(c.get("code") == name for c in r["code"].get("coding", ()))
     )
+
+
+def hazard(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Marks the test of a line of the list of hazards (tests/golden/municipal/hazards.csv)."""
+
+    def marked(test: Callable[..., None]) -> Callable[..., None]:
+        test.hazard = name  # type: ignore[attr-defined]
+        return test
+
+    return marked
