@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from consent.decide import Caller, Capacity
+from consent import grants
+from consent.decide import Caller
 from consent.models import Organization
-from consent.scope import Door
+from consent.scope import Clause
 from integrations import feeding, resolving, taking
 from integrations.feeding import Outcome
 from integrations.items import Identity, Piece
@@ -24,6 +25,7 @@ from phr.records import body, systems
 from phr.records.gateway import Forbidden, Records
 from phr.records.models import Resource
 from tests.consent.people import People
+from tests.integrations.conftest import clinic
 from tests.integrations.moves import kinds
 from tests.integrations.receipts.samples import CLINIC, HO, IR, RE, days, lines
 
@@ -118,16 +120,24 @@ def test_claims_are_no_problems_in_the_summary_and_not_of_the_emergency_set(
     assert len(records.newest(family.hana.pk, ("Condition",), most=9)[0]) == 1, "her own record shows it, as a claim"
 
 
-def test_a_granted_clinic_sees_claims_only_where_insurance_is_named(
-    family: People, office: Organization, now: datetime
-) -> None:  # fmt: skip
+@pytest.mark.parametrize("named", [False, True])
+def test_whom_a_family_lets_see_problems_sees_claims_only_where_insurance_is_named(
+    family: People, office: Organization, now: datetime, named: bool
+) -> None:
     linked(office, family, now)
     brought(office, now, IR, HANA_RE, HO, DISEASE)
-    doors = (Door("*", "rs"),)
-    other = Caller(
-        client="c", capacity=Capacity.SYSTEM, purpose="TREAT", doors=doors, organization=family.clinic.pk
+    found = {
+        "resourceType": "Condition", "code": {"coding": [{"system": systems.ICD10, "code": "J00"}]},
+        "subject": {"reference": f"Patient/{family.hana.pk}"},
+    }  # fmt: skip
+    Records.opened_by(clinic(family), now=now).create(found)
+    problems = Clause(
+        permit=True, purposes=frozenset({"TREAT"}), actors=frozenset({f"org:{family.city.pk}"}),
+        actions=frozenset({"access"}), categories=frozenset({"PROBLEM"}),
     )  # fmt: skip
-    seen = Records.opened_by(other, now=now).newest(family.hana.pk, ("Condition",), most=9)[0]
-    assert not seen
-    own = replace(other, organization=office.pk)
-    assert len(Records.opened_by(own, now=now).newest(family.hana.pk, ("Condition",), most=9)[0]) == 1
+    claims = replace(problems, categories=None, labels=frozenset({"INSURANCE", "UNCLASSIFIED"}))
+    for root in (problems, claims) if named else (problems,):
+        grants.give(subject=family.hana, root=root, by=family.yuki, capacity="guardian", now=now)
+    city = replace(clinic(family), organization=family.city.pk)
+    seen = Records.opened_by(city, now=now).newest(family.hana.pk, ("Condition",), most=9)[0]
+    assert len(seen) == 1 + named
