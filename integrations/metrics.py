@@ -14,11 +14,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
-from django.utils.crypto import constant_time_compare
-from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily as Gauge
 
 from consent.models import AuditBatch
@@ -118,13 +114,3 @@ def text(*, now: datetime) -> bytes:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
     return generate_latest(registry) + generate_latest(REGISTRY)
-
-
-@require_safe
-def show(request: HttpRequest) -> HttpResponse:
-    """For the operator's monitoring, by the bearer of the environment. Everybody else finds nothing here."""
-    expected = f"Bearer {settings.PHR_METRICS_TOKEN}"
-    told = request.headers.get("Authorization", "")
-    if not settings.PHR_METRICS_TOKEN or not constant_time_compare(told, expected):
-        raise Http404
-    return HttpResponse(text(now=timezone.now()), content_type=CONTENT_TYPE_LATEST)

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.decorators.http import require_safe
 
-from integrations import feed_views, metrics, number_views, record_views, views
+from integrations import feed_views, number_views, record_views, views
 from integrations.fhir_peer import views as peers
 from integrations.hl7 import views as hl7
 from integrations.home import views as home
@@ -18,7 +18,7 @@ urlpatterns = [
     path("peers/callback", peers.callback, name="peer-callback"),
     path("peers/<slug:code>/begin", peers.begin, name="peer-begin"),
     path("hl7", door(negotiate=hl7.acceptable, POST=hl7.take), name="hl7"),
-    path("metrics", metrics.show, name="metrics"),
+    path("metrics", views.watched, name="metrics"),
     path("numbers", door(POST=number_views.link), name="link-number"),
     path("imports/<uuid:id>", door(GET=views.show), name="import"),
     path("imports/<uuid:id>/<slug:deed>", door(POST=feed_views.steer), name="steer-import"),

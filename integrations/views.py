@@ -11,10 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST
 
-from integrations import accepting, feed_views, taking
+from integrations import accepting, feed_views, metrics, taking
 from integrations.base import UnknownKind, connector, feeds
 from integrations.encoded import base64_bytes
 from integrations.incoming import Part
@@ -139,3 +143,13 @@ def _count(item: dict[str, Any], name: str, least: int, place: str) -> int | Non
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST:
         raise _bad(f"{least} 以上の整数です。Expected a whole number from {least}.", f"{place}.{name}")
     return value
+
+
+@require_safe
+def watched(request: HttpRequest) -> HttpResponse:
+    """For the operator's monitoring, by the bearer of the environment. Everybody else finds nothing here."""
+    expected = f"Bearer {settings.PHR_METRICS_TOKEN}"
+    told = request.headers.get("Authorization", "")
+    if not settings.PHR_METRICS_TOKEN or not constant_time_compare(told, expected):
+        raise Http404
+    return HttpResponse(metrics.text(now=timezone.now()), content_type=CONTENT_TYPE_LATEST)
