@@ -153,12 +153,14 @@ def pixels(png: bytes) -> memoryview:
 
 def scanned(found: Sequence[segno.QRCode]) -> list[bytes]:
     """What a reader sees in the pictures."""
-    read = []
-    for symbol in found:
-        [result] = zxingcpp.read_barcodes(pixels(symbols.image(symbol, "png")))
-        assert result.format == zxingcpp.BarcodeFormat.QRCode
-        read.append(bytes(result.bytes))
-    return read
+    return [read_png(symbols.image(symbol, "png")) for symbol in found]
+
+
+def read_png(picture: bytes) -> bytes:
+    """The bytes of the one QR symbol in a picture."""
+    [result] = zxingcpp.read_barcodes(pixels(picture))
+    assert result.format == zxingcpp.BarcodeFormat.QRCode
+    return bytes(result.bytes)
 
 
 @pytest.mark.parametrize("split", ["911", "append"])
