@@ -26,6 +26,7 @@ from phr.records import sealed_files
 from phr.records.exporting import Export, Part
 from phr.records.jobs import ExportFile, ExportJob
 from phr.records.reading import Refused
+from phr.records.vault import CannotOpen
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def _is_due(found: ExportJob, now: datetime) -> bool:
 def _advance(held: ExportJob, *, now: datetime) -> bool:
     """Decide anew, write one chunk, and keep how far the job came, in one transaction. False when it has ended."""
     export = Export.opened_by(clients.caller_of(held), now=now)
+    require_basis(held, export)
     with transaction.atomic():
         job = _still_mine(held)
         if job.high_water is None:
@@ -121,6 +123,45 @@ def _advance(held: ExportJob, *, now: datetime) -> bool:
                 files.add(Kind.ERROR, "OperationOutcome", 0, line)
         _end(job, State.DONE, now=now)
         return False
+
+
+def require_basis(job: ExportJob, export: Export) -> None:
+    """Raises Refused where the persons an export names are not this client's to see any more (IT-11).
+
+    One that names few (plan.SLICE) rests on each of them; one that names many, on any.
+    """
+    members = asked(job).members
+    if not members:
+        return  # of nobody in particular: each row is asked for by itself
+    gone = export.unknown(members)
+    if len(gone) == len(set(members)) or (gone and len(members) <= plan.SLICE):
+        raise Refused("whom it names is not there any more")
+
+
+def void(*, now: datetime) -> int:
+    """End every export whose basis is gone, waiting, running or done: its key and its files go. Returns how many.
+
+    What was withdrawn does not leave from its commit on; this lets it lie on no disk either.
+    """
+    ended = 0
+    open_ = ExportJob.objects.filter(state__in=(State.ACCEPTED, State.RUNNING, State.DONE))
+    for job in open_.order_by("created_at"):
+        try:
+            require_basis(job, Export.opened_by(clients.caller_of(job), now=now))
+        except Refused:
+            ended += _voided(job, now=now)
+        except CannotOpen:
+            continue  # a key-encryption key is missing: nobody can open its files either
+    return ended
+
+
+def _voided(held: ExportJob, *, now: datetime) -> bool:
+    with transaction.atomic():
+        job = ExportJob.objects.select_for_update().exclude(state=State.FAILED).filter(pk=held.pk).first()
+        if job is not None:
+            job.kek, job.wrapped, _ = sealed_files.new_key(job.pk)  # what a disk keeps of the files is noise now
+            _end(job, State.FAILED, now=now)
+    return job is not None
 
 
 def asked(job: ExportJob) -> plan.Plan:

@@ -24,8 +24,10 @@ def run_export(id: str) -> None:
 
 @shared_task(name="phr.fhir.bulk.tasks.sweep")
 def sweep() -> int:
-    """Wake workers for exports whose message or worker was lost, and remove what expired; returns how many were due."""
+    """Wake workers for exports whose message or worker was lost, end those whose basis is gone, and remove what
+    expired; returns how many were due."""
     now = timezone.now()
+    running.void(now=now)
     running.forget(now=now)
     woken = running.due(now=now)
     for id in woken:

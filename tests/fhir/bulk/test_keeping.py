@@ -9,16 +9,20 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import TestCase
 from django.utils import timezone
 
 from consent import grants
-from consent.models import Grant, Organization, Subject
-from phr.fhir.bulk import running, tasks
+from consent.models import Grant, Organization, Person, Subject
+from consent.scope import Clause
+from phr.fhir.bulk import plan, running, tasks
+from phr.populate.cast import PAEDIATRIC
+from phr.populate.store import FOR_THE_CLINIC
 from phr.records import exporting, sealed_files, vault
 from phr.records.jobs import ExportFile, ExportJob
 from phr.smart.models import Application
-from tests.family import YUKI, Neighbourhood, audit_lines, organization, pressure
-from tests.fhir.bulk.exports import Exported, download, exported, finished, job_of, kick_off
+from tests.family import OTSU, YUKI, App, Neighbourhood, audit_lines, organization, pressure
+from tests.fhir.bulk.exports import Exported, download, exported, finished, job_of, kick_off, parameters
 
 IG = "Bulk Data Access IG 3.0"
 OTHER = "9919000003"
@@ -231,6 +235,74 @@ def test_a_consent_withdrawn_later_holds_back_the_file(family: Neighbourhood) ->
     withdraw_all(family)
     [left] = download(family.clinic, file_of(done, "Observation"))
     assert own["id"].encode() in left, "what the clinic wrote itself stays its own"
+
+
+def of_two(family: Neighbourhood) -> tuple[App, dict[str, Any]]:
+    """Another clinic, to which Yuki and Otsu open their records, and a question about these two."""
+    office = family.demo.organizations[PAEDIATRIC.code]
+    root = Clause(permit=True, actors=frozenset({f"org:{office.pk}"}), purposes=frozenset({"TREAT"}),
+                  categories=FOR_THE_CLINIC)  # fmt: skip
+    for who, record in (("yuki", YUKI), ("otsu", OTSU)):
+        grants.give(subject=Subject.objects.get(pk=record), root=root, by=Person.objects.get(username=who),
+                    capacity="self", now=timezone.now())  # fmt: skip
+    return family.of_clinic(PAEDIATRIC.code), parameters(
+        patient=[{"reference": f"Patient/{YUKI}"}, {"reference": f"Patient/{OTSU}"}]
+    )
+
+
+@pytest.mark.IT("11")
+@pytest.mark.parametrize("when", ["accepted", "running", "done"])
+def test_an_export_of_named_persons_ends_when_one_withdraws(
+    family: Neighbourhood, export_folder: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.setattr(exporting, "CHUNK", 3)
+    for _ in range(9):
+        family.mother.made(pressure())
+    app, asked = of_two(family)
+    accepted = kick_off(app, "Patient/$export", asked)
+    id, url = job_of(accepted), accepted.headers["Content-Location"]
+    held = running._claim(id, now=timezone.now()) if when == "running" else None
+    if held is not None:
+        assert running._advance(held, now=timezone.now())
+    if when == "done":
+        running.run(id, clock=timezone.now)
+    assert running.void(now=timezone.now()) == 0, "while both consent it goes on"
+    kept = ExportJob.objects.get(pk=id)
+    folder = sealed_files.folder(id)
+    assert list(folder.glob("*")) != [] or when == "accepted"
+    withdraw_all(family)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        if held is not None:  # the worker itself finds it before its next chunk
+            with pytest.raises(running.Refused):
+                running._advance(held, now=timezone.now())
+        assert running.void(now=timezone.now()) == 1
+    job = ExportJob.objects.get(pk=id)
+    assert (job.state, job.files.count(), list(folder.glob("*"))) == ("failed", 0, [])
+    assert bytes(job.wrapped) != bytes(kept.wrapped)
+    with pytest.raises(vault.CannotOpen):
+        running.asked(job)
+    assert app.get(url).status == 500
+    assert audit_lines("export:failed")
+    if held is not None:
+        with pytest.raises(running.Overtaken):
+            running._still_mine(held)
+    assert kick_off(app, "Patient/$export", asked).status == 422, "and is not begun again with her in it"
+    alone = exported(app, "Patient/$export", parameters(patient={"reference": f"Patient/{OTSU}"}))
+    assert str(YUKI) not in str(alone.lines)
+
+
+@pytest.mark.IT("11")
+def test_an_export_of_many_ends_when_none_is_left(family: Neighbourhood, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "SLICE", 1)
+    app, asked = of_two(family)
+    id = job_of(kick_off(app, "Patient/$export", asked))
+    running.run(id, clock=timezone.now)
+    withdraw_all(family)
+    assert running.void(now=timezone.now()) == 0
+    for grant in Grant.objects.filter(subject_id=OTSU, state="active"):
+        grants.withdraw(grant=grant, by=Person.objects.get(username="otsu"), reason="", now=timezone.now())
+    assert running.void(now=timezone.now()) == 1
+    assert ExportJob.objects.get(pk=id).state == "failed"
 
 
 @pytest.mark.parametrize("state", [Subject.State.LOCKED, Subject.State.ERASED])
