@@ -20,7 +20,7 @@ from phr.records.search.parse import parse as parse_search
 Resource = dict[str, Any]
 BY_WORDS = ("AllergyIntolerance", "Condition", "Communication", "MedicationStatement", "CareTeam")
 MOST = 500  # resources that are compared by their words
-AT_ONCE = 50  # keys asked for in one search
+AT_ONCE = 16  # keys asked for in one search: a value has 2,000 characters at most
 DROPPED = ("MedicationStatement", "CareTeam")  # an end given later would change what another wrote
 
 

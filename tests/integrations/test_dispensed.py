@@ -156,6 +156,14 @@ def test_the_notebook_goes_out_and_comes_in_again_without_anything_new(
     assert seen(family, mother, now)
 
 
+def test_a_notebook_of_many_drugs_is_told_once(family: People, mother: Caller, now: datetime) -> None:
+    drugs = [line for n in range(1, 41) for line in (f"201,{n},見本{n},1,錠,1,,1", f"301,{n},分１,7,日分,1,1,,1")]
+    data = hanas(book(*QR[:2], *drugs))
+    assert imported(data, by=clinic(family), subject=family.hana.pk, now=now).state == "done"
+    run = imported(data, by=mother, subject=family.hana.pk, now=now)
+    assert (run.state, run.created) == ("done", 0)
+
+
 def test_what_is_hidden_is_not_written(family: People, mother: Caller, now: datetime) -> None:
     imported(hanas(book(*QR, "401,気をつけて,1")), by=mother, subject=family.hana.pk, now=now)
     drug = next(r for r in Resource.objects.filter(type="MedicationDispense"))
