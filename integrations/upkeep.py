@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from consent.models import Subject
-from integrations import holding, waiting
-from integrations.models import ImportRun, KnownItem, LinkCode, LocalNumber, Unlinked
+from integrations import dead_letters, holding, waiting
+from integrations.models import ImportPart, ImportRun, KnownItem, LinkCode, LocalNumber, PeerDelivery, Unlinked
 
 MOST = 200  # of each at a time
+LETTERS = timedelta(days=90)  # how long a dead letter that was decided stays
 
 
 def sweep(*, now: datetime) -> int:
@@ -22,11 +23,12 @@ def sweep(*, now: datetime) -> int:
         done += _let_go(pk, now=now)
     for subject in list(_erased()):
         done += forget(subject, now=now)
-    return done
+    return done + dead_letters.forget(before=now - LETTERS)
 
 
 def _over(now: datetime) -> list[UUID]:
-    rows = ImportRun.objects.filter(subject=None, wrapped__isnull=False, original_until__lte=now)
+    has = Q(subject=None, wrapped__isnull=False) | Q(Exists(ImportPart.objects.filter(run=OuterRef("pk"))))
+    rows = ImportRun.objects.filter(has, original_until__lte=now)
     return list(rows.exclude(finished_at=None).order_by("original_until").values_list("pk", flat=True)[:MOST])
 
 
@@ -63,6 +65,7 @@ def forget(subject: UUID, *, now: datetime) -> int:
     items.delete()
     LocalNumber.objects.filter(pk__in=[number.pk for number in numbers]).delete()
     LinkCode.objects.filter(subject=subject).delete()
+    PeerDelivery.objects.filter(subject=subject).delete()  # what else peers know her by has gone with the numbers
     runs = ImportRun.objects.select_for_update(of=("self",)).filter(
         organization__in=offices, subject=None, wrapped__isnull=False
     )

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consent.models import Subject
+from integrations import upkeep
 from integrations.fhir_peer import client, parse, registry, storing, syncing
-from integrations.models import Peer, PeerCursor, PeerKnown
+from integrations.models import Peer, PeerCursor, PeerDelivery, PeerKnown, PeerPerson
 from phr.records.models import Resource
 from tests.consent.people import People
 from tests.integrations.fhir_peer.conftest import Ticking
@@ -226,6 +227,19 @@ def test_nothing_comes_for_a_record_that_is_closed(family: People, wire: Wire, p
     wire.answers[OBSERVATIONS] = (200, {}, page(theirs()))
     assert sync(peer, clock) == ""
     assert not wire.asked and not stored(family.yuki_subject.pk, "Observation")
+
+
+def test_with_the_record_goes_what_we_know_of_it_there(family: People, wire: Wire, peer: Peer, clock: Ticking) -> None:
+    wire.answers[OBSERVATIONS] = (200, {}, page(theirs()))
+    assert sync(peer, clock) == ""
+    PeerDelivery.objects.create(
+        peer=peer, subject=family.yuki_subject, type="Observation", ours="x", wanted=1, next_at=clock()
+    )
+    Subject.objects.filter(pk=family.yuki_subject.pk).update(state="erased")
+    upkeep.forget(family.yuki_subject.pk, now=clock())
+    for model in (PeerDelivery, PeerPerson, PeerCursor, PeerKnown):
+        assert not model.objects.exists(), model
+    assert sync(peer, clock) == ""
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(
