@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
 from integrations.items import Item, Piece
 from integrations.municipal_csv import parse
-from integrations.municipal_csv import profile as profiles_
 from integrations.municipal_csv.making import KIND
 from integrations.municipal_csv.mapping import resources
-from integrations.municipal_csv.profile import Profile, ProfileError
+from integrations.municipal_csv.profile import Profile, ProfileError, files, load, standard
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem, Unreadable
 
@@ -26,37 +25,38 @@ WAITS = True
 KEEPS_ORIGINAL = True
 
 
-def known() -> Mapping[str, Profile]:
-    """All profiles by id: the standard ones, and those in the operator's folder (PHR_IMPORT_PROFILES).
-
-    A folder that changed is read anew. Raises ProfileError.
-    """
-    folder = Path(settings.PHR_IMPORT_PROFILES) if settings.PHR_IMPORT_PROFILES else None
-    if folder is None:
-        return profiles_.standard()
-    stamps = tuple((file.name, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.toml")))
-    return profiles_.standard() | _of(folder, stamps)  # type: ignore[operator]
-
-
-@cache
-def _of(folder: Path, stamps: tuple[tuple[str, int], ...]) -> Mapping[str, Profile]:
-    return profiles_.folder(folder, profiles_.standard())
-
-
 def profiles() -> Iterable[str]:
-    """Ids of the profiles to choose from. One that is not sound is not among them: importing by it says why."""
-    try:
-        return sorted(known())
-    except (ProfileError, OSError):
-        return sorted(profiles_.standard())
+    """Ids of the profiles to choose from. One that is not sound is among them: importing by it says what is wrong."""
+    return sorted({*standard(), *(file.stem for file in _own())})
+
+
+def chosen(id: str) -> Profile:
+    """The profile of this id: a standard one, or a file of the operator's folder (PHR_IMPORT_PROFILES), read anew when
+    any file there has changed. Raises KeyError, ProfileError."""
+    own = {file.stem: file for file in _own()}
+    if id not in own:
+        return standard()[id]
+    if id in standard():
+        raise ProfileError(f"{own[id].name}: id: 標準のプロファイルと同じ名前です。The name of a standard profile")
+    beside = sorted(own[id].parent.glob("*.toml"))  # it may extend any of them
+    return _loaded(own[id], tuple((file.name, file.stat().st_mtime_ns) for file in beside))
+
+
+def _own() -> list[Path]:
+    return files(Path(settings.PHR_IMPORT_PROFILES)) if settings.PHR_IMPORT_PROFILES else []
+
+
+@lru_cache(maxsize=256)
+def _loaded(file: Path, stamps: tuple[tuple[str, int], ...]) -> Profile:
+    return load(file)
 
 
 def items(pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item | Problem]:
     """Read the files by one profile. Raises Unreadable, also for a profile that is unknown or not sound."""
     try:
-        chosen = known().get(profile)
+        source = chosen(profile)
+    except KeyError:
+        raise Unreadable([say("unknown-profile", profile=profile)]) from None
     except (ProfileError, OSError) as error:
         raise Unreadable([say("bad-profile", text=str(error))]) from None
-    if chosen is None:
-        raise Unreadable([say("unknown-profile", profile=profile)])
-    yield from parse.items(pieces, profile=chosen, code=code)
+    yield from parse.items(pieces, profile=source, code=code)

@@ -24,7 +24,7 @@ from integrations.tabular.reading import ENCODINGS
 STANDARD = Path(__file__).parent / "profiles"
 Form = Literal["infant-checkup", "vaccination", "prenatal", "birth", "newborn-screening", "postpartum"]
 FORMS: tuple[Form, ...] = ("infant-checkup", "vaccination", "prenatal", "birth", "newborn-screening", "postpartum")
-NumberSystem = Literal["atena", "handbook", "patient"]
+NumberSystem = Literal["local", "handbook"]  # local: 宛名番号 of a municipality, 診察券番号 of a clinic that sends
 MOST_BYTES = 1 << 20
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.\-]{0,62}$")]
@@ -55,7 +55,7 @@ class Person(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Whom a row is about. `organization`: the column of the 団体コード, which must be the sender's own."""
 
     number: Column
-    system: NumberSystem = "atena"
+    system: NumberSystem = "local"
     name: Column | None = None
     kana: Column | None = None
     birth_date: Column | None = None
@@ -146,21 +146,12 @@ class ProfileError(Exception):
 @cache
 def standard() -> Mapping[str, Profile]:
     """The profiles of the standard layouts, by id."""
-    return folder(STANDARD)
+    return {file.stem: load(file) for file in files(STANDARD)}
 
 
-def folder(path: Path, known: Mapping[str, Profile] | None = None) -> dict[str, Profile]:
-    """The profiles of a folder (`*.toml`) by id, which is each file's name. Raises ProfileError for the first that is
-    not sound. `known`: profiles whose ids are taken."""
-    found: dict[str, Profile] = {}
-    for file in sorted(path.glob("*.toml")):
-        if file.name.startswith("_"):
-            continue
-        profile = load(file)
-        if profile.id in (known or {}):
-            raise _error(file, "id", f"「{profile.id}」は標準のプロファイルと同じです。The id of a standard profile")
-        found[profile.id] = profile
-    return found
+def files(folder: Path) -> list[Path]:
+    """The profiles of a folder; those whose name begins with `_` are only there to be extended."""
+    return [file for file in sorted(folder.glob("*.toml")) if not file.name.startswith("_")]
 
 
 def load(file: Path) -> Profile:

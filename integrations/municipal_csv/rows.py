@@ -17,8 +17,7 @@ from integrations.tabular.figures import is_municipality, is_my_number, unprinta
 from integrations.tabular.reading import Record
 from phr.records import systems
 
-_SYSTEMS = {"atena": systems.PERSON_AT_MUNICIPALITY + "/", "handbook": systems.HANDBOOK + "/",
-            "patient": systems.PATIENT_AT_INSTITUTION}  # fmt: skip
+MUNICIPALITY = 6  # digits of a 団体コード; a 医療機関コード has ten
 _SPACES = " \u3000\t\r\n"
 
 
@@ -71,11 +70,7 @@ class RowReader:
         self.code = code
         self.piece = piece
         self.dates = tuple(profile.dates)
-        self.system = _SYSTEMS[profile.person.system] + code
-        if (
-            profile.person.system == "handbook"
-        ):  # one handbook is of a mother and of her child: two persons, two systems
-            self.system += "/mother" if profile.form in ("prenatal", "postpartum") else "/child"
+        self.system = _system(profile, code)
         self.items = [
             (f"items.{item}", cell, self._reader(item, cell))
             for item, cell in profile.items.items()
@@ -129,12 +124,11 @@ class RowReader:
 
     def _own(self, row: Row) -> None:
         organization = row.get("person.organization")
-        if not organization or organization == self.code:
-            return
-        width = len(self.code)
-        if organization.isdigit() and len(organization) < width:
-            raise Fallen(row.say("zeros-lost", "person.organization", width=width))
-        if width == 6 and not is_municipality(organization):
+        if not organization or organization == self.code or len(self.code) != MUNICIPALITY:
+            return  # in a clinic's file it is the town that pays
+        if organization.isdigit() and len(organization) < MUNICIPALITY:
+            raise Fallen(row.say("zeros-lost", "person.organization", width=MUNICIPALITY))
+        if not is_municipality(organization):
             raise Fallen(row.say("bad-municipality", "person.organization"))
         raise Fallen(row.say("not-the-sender", "person.organization"))
 
@@ -331,6 +325,15 @@ class RowReader:
         if len(kept) < len(found):
             row.problems.append(say("free-my-number", line=row.line))
         return kept
+
+
+def _system(profile: Profile, code: str) -> str:
+    """Whose numbers they are. One handbook is of a mother and of her child: two persons, so two systems."""
+    if profile.person.system == "handbook":
+        return f"{systems.HANDBOOK}/{code}/{'mother' if profile.form in ('prenatal', 'postpartum') else 'child'}"
+    if len(code) == MUNICIPALITY:
+        return f"{systems.PERSON_AT_MUNICIPALITY}/{code}"
+    return systems.PATIENT_AT_INSTITUTION + code
 
 
 def _given(content: dict[str, Any], item: str) -> int | None:

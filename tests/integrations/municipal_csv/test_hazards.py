@@ -248,6 +248,13 @@ def test_twins_have_keys_of_their_own() -> None:
     assert not {r["id"] for r in resources(twins[0])} & {r["id"] for r in resources(twins[1])}
 
 
+def test_the_numbers_of_a_clinic_are_its_own() -> None:
+    """A clinic sends the town's code with each row: it is who pays, and no reason to refuse."""
+    (found,) = items(text_of([{"団体コード": "131016"}]), code="1312345678")
+    assert found.identity.system == "urn:oid:1.2.392.100495.20.3.51.11312345678"
+    assert one({}).identity.system.endswith(f"/NamingSystem/atena/{TOWN}")
+
+
 def test_a_handbook_is_of_two_persons() -> None:
     """Its number on a mother's row is not the same number on her child's."""
     child = one({}, sample('person.system = "handbook"')).identity

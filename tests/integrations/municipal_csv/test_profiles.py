@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,21 @@ def test_a_profile_of_the_operator_extends_a_standard_one(tmp_path: Path, settin
         'extends = "infant-1y6m"\nid = "my-town"\nversion = "R8"\ntitle = "見本市"\n[person.number]\nwidth = 7\n'
     )
     assert "my-town" in connector.profiles() and "infant-1y6m" in connector.profiles()
-    chosen = connector.known()["my-town"]
+    chosen = connector.chosen("my-town")
     assert (chosen.person.number.width, chosen.person.number.required) == (7, True)
     assert chosen.items == profile.standard()["infant-1y6m"].items
     mine.write_text(mine.read_text() + "widht = 8\n")  # edited while the server runs
-    assert "my-town" not in connector.profiles()
+    assert "my-town" in connector.profiles()  # so that choosing it says what is wrong
+    assert connector.chosen("infant-1y6m")
     with pytest.raises(Unreadable) as refused:
         list(connector.items([], profile="my-town", code=TOWN))
     assert "my-town.toml: person.number" in refused.value.problems[0].en
+    mine.write_text('extends = "_base"\nid = "my-town"\nversion = "1"\ntitle = "x"\n')
+    base = tmp_path / "_base.toml"
+    for width in (7, 8):
+        base.write_text(f'extends = "infant-1y6m"\n[person.number]\nwidth = {width}\n')
+        os.utime(base, ns=(0, width))  # however fast it is edited
+        assert connector.chosen("my-town").person.number.width == width
     mine.rename(tmp_path / "vaccination.toml")
     with pytest.raises(Unreadable):
         list(connector.items([], profile="vaccination", code=TOWN))
