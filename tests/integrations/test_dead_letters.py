@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent.decide import Caller
-from integrations import accepting, dead_letters, holding, originals, running
+from integrations import accepting, dead_letters, holding, originals, running, upkeep
 from integrations import tasks as ours
 from integrations.incoming import Part
 from integrations.models import DeadLetter, ImportRun
@@ -112,6 +112,17 @@ def test_without_its_original_or_brought_in_anew_it_stays_failed(
     ImportRun.objects.exclude(pk=run.pk).delete()
     assert originals.destroy(run)
     assert holding.revive(run.pk, now=now) is False
+
+
+@pytest.mark.django_db
+def test_the_parts_of_a_failed_import_go_when_its_days_are_over(
+    family: People, mother: Caller, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = failing(family, mother, now, monkeypatch)
+    upkeep.sweep(now=now + timedelta(days=29))
+    assert run.parts.exists()
+    upkeep.sweep(now=now + timedelta(days=31))
+    assert not run.parts.exists()
 
 
 @pytest.mark.django_db
