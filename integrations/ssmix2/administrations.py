@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from integrations.ssmix2.case import Case
 from integrations.ssmix2.codes import Json, amount, concept, people
-from integrations.ssmix2.medication import Positions, identifiers, order_number, route, rp_number
+from integrations.ssmix2.medication import MIXTURE, Positions, identifiers, mixture, order_number, route, rp_number
 from integrations.ssmix2.message import Segment
 from integrations.ssmix2.when import date_of
 
@@ -51,16 +51,16 @@ def _administration(case: Case, order: Segment, given: Segment, routes: list[Seg
     if not medication or not when:
         case.note("no-time" if medication else "no-code", given, 3 if medication else 5)
         return
-    profile = "JP_MedicationAdministration" + ("_Injection" if case.type == "OMP-12" else "")
-    resource = case.start("MedicationAdministration", f"{rp}-{spot}", profile=profile)
-    if vaccination and (vaccine := _vaccine(given, medication)):
-        resource["contained"] = [vaccine]
+    injected = _injected(case, given, medication) if case.type == "OMP-12" else {}
+    resource = case.start("MedicationAdministration", f"{rp}-{spot}", profile=_profile(case, injected))
+    if injected:
+        resource["contained"] = [injected]
     resource["identifier"] = [*identifiers(rp, spot), *resource["identifier"]]
     resource["status"] = _STATUS.get(given[20].text(), "completed")
     if given[21].text() == _DELETED:
         resource["status"] = "entered-in-error"
-    if "contained" in resource:
-        resource["medicationReference"] = {"reference": "#vaccine"}
+    if injected:
+        resource["medicationReference"] = {"reference": f"#{MIXTURE}"}
     else:
         resource["medicationCodeableConcept"] = medication
     resource |= {"subject": case.patient} | when
@@ -97,12 +97,20 @@ def _dosage(case: Case, given: Segment, routes: list[Segment]) -> Json:
     return found if dose else {}
 
 
-def _vaccine(given: Segment, medication: Json) -> Json:
-    """The Medication with its lot (RXA-15), when it can be used until (16) and its maker (17)."""
+def _profile(case: Case, injected: Json) -> str:
+    if case.type != "OMP-12":
+        return "JP_MedicationAdministration"
+    return "JP_MedicationAdministration_Injection" if "meta" in injected else ""
+
+
+def _injected(case: Case, given: Segment, medication: Json) -> Json:
+    """The Medication with its amount, its lot (RXA-15), how long it keeps (16) and its maker (17)."""
+    said = given[6].text()
+    dose = amount(said, given[7], institution=case.institution) if said != _UNKNOWN_DOSE else {}
+    found = mixture([(medication, dose)])
+    if maker := given[17](2) or given[17](1):
+        found["manufacturer"] = {"display": maker}
     batch = {"lotNumber": given[15].text(), "expirationDate": date_of(given[16](1))}
-    batch = {name: value for name, value in batch.items() if value}
-    maker = given[17](2) or given[17](1)
-    if not batch and not maker:
-        return {}
-    found: Json = {"resourceType": "Medication", "id": "vaccine", "code": medication}
-    return found | ({"manufacturer": {"display": maker}} if maker else {}) | ({"batch": batch} if batch else {})
+    if batch := {name: value for name, value in batch.items() if value}:
+        found["batch"] = batch
+    return found

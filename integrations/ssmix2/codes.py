@@ -120,8 +120,15 @@ def _unit(unit: Value, *, institution: str, measured: bool = False) -> Json:
     ucum = UNITS.get(text) or UNITS.get(code)
     if measured or name == "ISO+":  # ISO+ is near to UCUM, not the same: ml/hr
         return {"unit": text, "system": systems.UCUM, "code": ucum} if ucum else {"unit": text} if text else {}
-    system = system_of(name, code, institution=institution) if code else ""
-    return ({"unit": text} if text else {}) | ({"system": system, "code": code} if system else {})
+    if not text:
+        return {}
+    # JP Core wants a code with every amount of a medicine: a unit in words is a code of the hospital's own
+    system = (system_of(name, code, institution=institution) if name else "") or _own_units(institution)
+    return {"unit": text, "system": system, "code": code or _code(text)}
+
+
+def _own_units(institution: str) -> str:
+    return f"{systems.OWN}/CodeSystem/local/{institution}/unit"
 
 
 def person(value: Value, *, institution: str) -> Json:

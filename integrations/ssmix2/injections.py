@@ -7,15 +7,22 @@ Source: SS-MIX2 guideline 1.2h, OMP-02.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 from integrations.ssmix2.case import Case, only
 from integrations.ssmix2.codes import Json, amount, categories, concept, people
-from integrations.ssmix2.medication import Positions, authored, dosage, identifiers, order_number, rp_number, supply
+from integrations.ssmix2.medication import (
+    MIXTURE,
+    Positions,
+    authored,
+    dosage,
+    identifiers,
+    mixture,
+    order_number,
+    rp_number,
+    supply,
+)
 from integrations.ssmix2.message import Segment
 from integrations.ssmix2.prescriptions import status
-
-MIXTURE = "mixture"
 
 
 def add(case: Case) -> None:
@@ -29,16 +36,18 @@ def add(case: Case) -> None:
 def _request(case: Case, order: Segment, group: Sequence[Segment], position: Positions) -> None:
     rxe, rp = group[0], rp_number(order)
     place, made = position(rp), authored(case, rxe, order)
-    request = case.start("MedicationRequest", f"{rp}-{place}", profile="JP_MedicationRequest_Injection" if made else "")
-    ingredients = _ingredients(case, only(group, "RXC"))
-    if ingredients:
-        request["contained"] = [{"resourceType": "Medication", "id": MIXTURE, "ingredient": ingredients}]
+    drugs = _drugs(case, only(group, "RXC"))
+    medicine = mixture(drugs) if drugs else {}
+    profile = "JP_MedicationRequest_Injection" if made and "meta" in medicine else ""
+    request = case.start("MedicationRequest", f"{rp}-{place}", profile=profile)
+    if medicine:
+        request["contained"] = [medicine]
     request["identifier"] = [*identifiers(rp, place), *order_number(order), *request["identifier"]]
     request |= {"status": status(case, order, group), "intent": "order"}
     kind = concept(rxe[2], institution=case.institution)
     if kinds := [c for c in [kind, *categories(rxe, 21, institution=case.institution)] if c]:
         request["category"] = kinds
-    if ingredients:
+    if medicine:
         request["medicationReference"] = {"reference": f"#{MIXTURE}"}
     elif kind:
         request["medicationCodeableConcept"] = kind
@@ -57,16 +66,12 @@ def _request(case: Case, order: Segment, group: Sequence[Segment], position: Pos
         request["dispenseRequest"] = what
 
 
-def _ingredients(case: Case, components: Sequence[Segment]) -> list[Json]:
+def _drugs(case: Case, components: Sequence[Segment]) -> list[tuple[Json, Json]]:
     """RXC-2 what, RXC-3/4 how much."""
     found = []
     for rxc in components:
-        code = concept(rxc[2], institution=case.institution)
-        if not code:
+        if drug := concept(rxc[2], institution=case.institution):
+            found.append((drug, amount(rxc[3].text(), rxc[4], institution=case.institution)))
+        else:
             case.note("no-code", rxc, 2)
-            continue
-        ingredient: Json = {"itemCodeableConcept": code}
-        if quantity := amount(rxc[3].text(), rxc[4], institution=case.institution):
-            ingredient["strength"] = {"numerator": quantity, "denominator": {"value": Decimal(1)}}
-        found.append(ingredient)
     return found

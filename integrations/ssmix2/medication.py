@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from integrations.medicines import STRENGTH_TYPE, duration
 from integrations.ssmix2.case import Case, one, only
-from integrations.ssmix2.codes import EXTENSION, Json, amount, codings, concept, concepts, number
+from integrations.ssmix2.codes import EXTENSION, JP, Json, amount, codings, concept, concepts, number
 from integrations.ssmix2.message import Segment, Value
 from integrations.ssmix2.when import date_of
 from phr.records import systems
 
+MIXTURE = "mixture"
 CANCELLED = {"CA": "cancelled", "OC": "cancelled", "CR": "cancelled", "DC": "stopped", "OD": "stopped"}  # HL7 0119
 
 
@@ -110,6 +111,18 @@ def supply(case: Case, drug: Segment, group: Sequence[Segment]) -> Json:
     if lasts:
         found["expectedSupplyDuration"] = duration(lasts)
     return found
+
+
+def mixture(drugs: Sequence[tuple[Json, Json]]) -> Json:
+    """A contained Medication of drugs and their amounts each time; JP_Medication where all amounts are known."""
+    once = {"value": Decimal(1), "unit": "回", "system": systems.MEDICATION_UNIT, "code": "TIME"}
+    ingredients = [
+        {"itemCodeableConcept": drug} | ({"strength": {"numerator": dose, "denominator": once}} if dose else {})
+        for drug, dose in drugs
+    ]
+    whole = all("code" in dose for _, dose in drugs)
+    profile: Json = {"meta": {"profile": [f"{JP}/JP_Medication"]}} if whole else {}
+    return {"resourceType": "Medication", "id": MIXTURE} | profile | {"status": "active", "ingredient": ingredients}
 
 
 def days(group: Sequence[Segment]) -> Decimal | None:
