@@ -130,9 +130,10 @@ def require_basis(job: ExportJob, export: Export) -> None:
 
     One that names few (plan.SLICE) rests on each of them; one that names many, on any.
     """
-    members = asked(job).members
-    if not members:
-        return  # of nobody in particular: each row is asked for by itself
+    told = asked(job)
+    members = told.members
+    if not members or told.level != "patient":
+        return  # of nobody in particular, or of a Group that may hold whom it likes: each row is asked for by itself
     gone = export.unknown(members)
     if len(gone) == len(set(members)) or (gone and len(members) <= plan.SLICE):
         raise Refused("whom it names is not there any more")
