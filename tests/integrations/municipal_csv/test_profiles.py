@@ -96,6 +96,15 @@ def test_a_profile_of_the_operator_extends_a_standard_one(tmp_path: Path, settin
         list(connector.items([], profile="vaccination", code=TOWN))
 
 
+def test_who_did_not_come_has_no_visit(tmp_path: Path) -> None:
+    rows = [{"受診": "0", "受診日": ""}, {"受診": "1", "宛名番号": "0000124"}, {"受診": "?", "宛名番号": "0000125"}]
+    layout = sample('attended = { name = "受診", yes = ["1"] }')
+    found = [f for f in read(text_of(rows).encode(), layout) if getattr(f, "code", "") != "columns-absent"]
+    assert [getattr(f, "code", None) or [p.code for p in f.problems] for f in found] == [  # type: ignore[union-attr]
+        "not-attended", [], ["unknown-flag"]
+    ]  # fmt: skip
+
+
 def test_an_unknown_profile_is_refused() -> None:
     with pytest.raises(Unreadable) as refused:
         list(connector.items([], profile="nobodys", code=TOWN))
