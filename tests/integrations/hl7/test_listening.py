@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -20,7 +25,9 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 from hl7.client import MLLPClient
 
-from integrations import feeding, taking
+from consent.decide import Caller, Capacity
+from consent.scope import Door
+from integrations import feeding, linking, taking
 from integrations.hl7 import mllp
 from integrations.models import KnownItem, WaitingItem
 from integrations.ssmix2 import connector
@@ -185,6 +192,20 @@ def test_many_senders_at_once_store_each_fact_once(port: int, family: People) ->
     assert kinds(family) == {"Specimen": 20, "Observation": 20, "DiagnosticReport": 20}
 
 
+def test_what_waited_arrives_when_somebody_links_the_number(port: int, family: People, now: datetime) -> None:
+    unknown = result().replace(NUMBER.encode(), b"7777777")
+    assert str(sent(port, unknown)["MSA"][0][1]) == "AA"
+    by = Caller(
+        client="desk", capacity=Capacity.STAFF, purpose="TREAT", doors=(Door("*", "cruds"),), person=family.mori.pk,
+        organization=family.clinic.pk,
+    )  # fmt: skip
+    [case] = linking.waiting_cases(by=by, now=now)
+    linking.link(case=case.id, subject=family.yuki_subject.pk, by=by, now=now)
+    assert kinds(family) == {"Specimen": 1, "Observation": 1, "DiagnosticReport": 1}
+    assert str(sent(port, unknown)["MSA"][0][1]) == "AA"
+    assert kinds(family) == {"Specimen": 1, "Observation": 1, "DiagnosticReport": 1}
+
+
 # TLS
 
 
@@ -252,3 +273,21 @@ def test_over_tls_with_and_without_a_certificate_of_the_sender(
 def test_the_command_says_what_is_wrong(family: People, options: list[str], told: str) -> None:
     with pytest.raises(CommandError, match=told):
         call_command("mllp", *options)
+
+
+def test_the_command_listens_until_it_is_told_to_stop(family: People) -> None:
+    said, answers = io.StringIO(), []
+
+    def talk() -> None:
+        while "listening" not in said.getvalue():
+            time.sleep(0.01)
+        answers.append(sent(int(said.getvalue().rsplit(":", 1)[1]), result()))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=talk)
+    sender.start()
+    call_command("mllp", "--organization", CODE, "--port", "0", "--threads", "2", stdout=said)
+    sender.join(10)
+    assert str(answers[0]["MSA"][0][1]) == "AA"
+    assert "Stopped" in said.getvalue()
+    assert kinds(family)["Observation"] == 1
