@@ -90,7 +90,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
     import django
 
     django.setup()
-    from tests.benchmarks import complete, hl7, measurements, notebook, trust
+    from tests.benchmarks import complete, flows, hl7, measurements, notebook, trust
 
     manage(env, "grant_roles")
     random.seed(1)
@@ -102,6 +102,7 @@ def run(env: dict[str, str], folder: Path, options: argparse.Namespace) -> None:
         complete.complete(bench, web, folder)
         trust.trust(bench, web, folder, server)
         hl7.ssmix2(bench)
+        flows.flows(bench, env, folder)
         notebook.jahis(bench)
         measurements.ours(bench, drf)
 
