@@ -6,10 +6,11 @@ from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.management.base import SystemCheckError
 
+from phr.records import care_checks
 from phr.smart import checks as smart_checks
 from phr.smart import login_checks
 
-__all__ = ["login_checks", "require_safe", "smart_checks"]
+__all__ = ["care_checks", "login_checks", "require_safe", "smart_checks"]
 
 
 def require_safe() -> None:

@@ -139,7 +139,7 @@ def list_due(request: Request, subject: UUID) -> Response:
         raise Refusal("生まれる前の日です / before birth", place="date")
     days, encounters = measuring.stages_seen(records, subject)
     pregnant = measuring.pregnancy(records, subject, visits=days.get("prenatal", ()), day=day)
-    records.log_extract("due", [*seen.found, *encounters])
+    records.log_extract("due", [*seen.found, *encounters, *(pregnant.found if pregnant else ())])
     found = plan(seen.person, day=day, rules=rules)
     lines, visits = list(found.lines), _checkups(seen.person.birth, days, day)
     if pregnant:

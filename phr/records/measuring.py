@@ -50,10 +50,11 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Pregnancy:
-    """One that goes on. `visits`: days of prenatal visits."""
+    """One that goes on. `visits`: days of prenatal visits. `found`: what says so, for the log."""
 
     expected: Expected
     visits: tuple[date, ...]
+    found: tuple[Stored, ...]
 
 
 def growth(records: Records, subject: UUID) -> Body:
@@ -90,6 +91,7 @@ def pregnancy(records: Records, subject: UUID, *, visits: Iterable[date], day: d
     """The pregnancy that goes on, as far as it may be seen. None as well where nothing is to be told of it any more."""
     entries, _ = records.newest(subject, ("Observation", "EpisodeOfCare"), most=MOST)
     dates: list[tuple[date, Expected]] = []
+    says: list[Stored] = []
     born: list[date] = []
     episode = ""
     for found, resource in _read(entries, subject):
@@ -101,14 +103,15 @@ def pregnancy(records: Records, subject: UUID, *, visits: Iterable[date], day: d
             born.append(on[0])
         elif on:
             told = day_of(str(resource.get("valueDateTime", "")))
-            dates += [
-                (on[0], Expected(told[0], EXPECTED[code])) for code in codes if code in EXPECTED and told and told[1]
-            ]
+            named = [Expected(told[0], EXPECTED[code]) for code in codes if code in EXPECTED and told and told[1]]
+            dates += [(on[0], one) for one in named]
+            says += [found] if named else []
     expected = reckoned(one for _, one in sorted(dates, key=lambda pair: pair[0]) if _is_now(one, born, day))
     if expected is None or silence.kept(subject, episode):
         return None
     begin = expected.on.toordinal() - TERM
-    return Pregnancy(expected, tuple(sorted(on for on in visits if begin <= on.toordinal() and on <= day)))
+    since = tuple(sorted(on for on in visits if begin <= on.toordinal() and on <= day))
+    return Pregnancy(expected, since, tuple(says))
 
 
 def _is_pregnancy(resource: Resource) -> bool:

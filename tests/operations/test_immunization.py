@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consent import silence
+from consent.models import Subject
 from phr.care.immunizations import State
+from phr.care.tables import DATA
 from phr.fhir.vaccination import FLAGS, STATES
 from phr.populate.cast import YUKI
 from phr.records import validate
+from phr.records.care_checks import vaccination_rules_can_be_read
 from phr.records.profiles import bundled
 from phr.records.systems import CVX, DISEASE_RECEIPT, OWN, OWN_DISEASE, OWN_VACCINE
-from tests.family import KAI, Answer, App, Neighbourhood, encoded
+from tests.family import KAI, LOINC, Answer, App, Neighbourhood, encoded, weight
 
 RESTRICTED = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}
 
@@ -205,3 +210,34 @@ def test_a_long_illness_opens_the_window_again(bare: Neighbourhood) -> None:
     )
     assert "TB" not in closed
     assert state(opened["TB"]) in ("due", "overdue")
+
+
+def expecting(family: Neighbourhood, due: date) -> None:
+    coding = {"coding": [{"system": LOINC, "code": "11778-8"}]}
+    said = (due - timedelta(days=220)).isoformat()
+    family.mother.made(
+        weight(YUKI, on=said, code=coding, category=None, valueQuantity=None, valueDateTime=due.isoformat())
+    )
+
+
+def test_in_a_pregnancy_the_vaccine_for_the_child_is_told_until_it_is_lost(bare: Neighbourhood) -> None:
+    due = date(2026, 12, 1)
+    expecting(bare, due)
+    day = (due - timedelta(days=80)).isoformat()
+    line = lines(asked(bare.mother, date=day))["RSV"]
+    assert (state(line), dates(line)["59777-3"]) == ("due", "2026-11-09")
+    silence.keep(Subject.objects.get(pk=YUKI), "an episode", now=bare.now)
+    answer = asked(bare.mother, date=day)
+    assert answer.json["resourceType"] == "OperationOutcome" or "RSV" not in lines(answer)
+
+
+def test_what_an_operator_gives_is_checked_before_it_is_used(tmp_path: Path, settings: Any) -> None:
+    settings.PHR_IMMUNIZATION_RULES = str(tmp_path)
+    assert [error.id for error in vaccination_rules_can_be_read(None)] == ["phr.E131"]
+    (tmp_path / "immunization_rules.json").write_bytes((DATA / "immunization_rules.json").read_bytes())
+    assert vaccination_rules_can_be_read(None) == []
+    (tmp_path / "immunization_rules-2.json").write_bytes(b'{"ruleset": 1}')
+    settings.PHR_IMMUNIZATION_RULES = str(tmp_path / ".." / tmp_path.name)
+    [error] = vaccination_rules_can_be_read(None)
+    assert "immunization_rules-2.json" in error.msg
+    assert "$.ruleset" in error.msg

@@ -6,9 +6,11 @@ see, and whom to ask. Whoever has died has no plan, and nothing is missed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
-from phr.care.immunizations import plan
+from phr.care.dates import attained
+from phr.care.immunizations import Person, maternal, plan
 from phr.care.rules import Rules
 from phr.care.windows import Illness
 from phr.fhir import vaccination, wire
@@ -16,11 +18,13 @@ from phr.fhir.door import admitted
 from phr.fhir.operations.calling import Ask, operation
 from phr.fhir.operations.inputs import In, refused
 from phr.fhir.outcome import Issue, Problem, as_json
-from phr.records import body, caring, systems
+from phr.records import body, caring, measuring, systems
 from phr.records.caring import Seen
 from phr.records.gateway import Records
+from phr.records.measuring import Pregnancy
 
 NOTHING = "案内する予防接種はありません。The table has nothing for this person on that day."
+YOUNGEST = 120  # months of age below which nobody is asked about a pregnancy
 INPUTS = (In("date", "date"), In("long-illness-ended", "date"))
 
 
@@ -34,12 +38,17 @@ INPUTS = (In("date", "date"), In("long-illness-ended", "date"))
 def recommendation(records: Records, ask: Ask) -> bytes:
     """An ImmunizationRecommendation as of `date` (today in Japan): what may be given next, by disease.
 
+    Of a pregnancy that goes on, what is given in it stands there too; after a loss nothing of it does.
     `long-illness-ended`: for 長期療養特例, the day the reason ended, as doctor and municipality decided.
     """
     seen, rules, day = _asked(records, ask)
     if seen is None:
         return _nothing()
     found = plan(seen.person, day=day, rules=rules)
+    if pregnant := _pregnancy(records, seen.person, ask.id, day):
+        records.log_extract(f"${ask.operation}", pregnant.found)
+        lines = maternal(pregnant.expected.on, seen.person.given, day=day, rules=rules)
+        found = replace(found, lines=(*found.lines, *lines))
     made = vaccination.recommendation(found, rules, patient=str(ask.id), unread=len(seen.unread), now=records.now)
     return body.write(made) if made["recommendation"] else _nothing()
 
@@ -81,6 +90,13 @@ def _asked(records: Records, ask: Ask) -> tuple[Seen | None, Rules, date]:
         raise refused("date", "生まれる前の日です。It is before birth.")
     records.log_extract(f"${ask.operation}", seen.found)
     return seen, rules, day
+
+
+def _pregnancy(records: Records, person: Person, id: str | None, day: date) -> Pregnancy | None:
+    """The pregnancy of somebody who may have one, as far as the caller may see it."""
+    if person.sex == "male" or day < attained(person.birth, YOUNGEST) or id is None:
+        return None
+    return measuring.pregnancy(records, records.patient(id), visits=(), day=day)
 
 
 def _day(ask: Ask, name: str) -> date | None:
