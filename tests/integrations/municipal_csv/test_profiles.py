@@ -111,6 +111,13 @@ def test_an_unknown_profile_is_refused() -> None:
     assert refused.value.problems[0].code == "unknown-profile"
 
 
+def test_the_profile_of_the_readme_is_one(tmp_path: Path) -> None:
+    text = (Path(profile.__file__).parent / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "my-town-3y.toml").write_text(text.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    mine = profile.load(tmp_path / "my-town-3y.toml")
+    assert (mine.stage, mine.items["ant.weight"].unit, set(mine.maps["judgement"].codes)) == ("y3", "g", set("イロハ"))
+
+
 def test_a_stage_by_column_and_a_key_of_the_source() -> None:
     by_column = sample("""
 stage = ""
