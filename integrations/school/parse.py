@@ -41,10 +41,7 @@ def items(pieces: Iterable[Piece], *, profile: Profile, code: str) -> Iterator[I
 
 def _of_piece(piece: Piece, profile: Profile, code: str) -> Iterator[Item | Problem]:
     found = records(piece.stream, declared=profile.encoding, delimiter=profile.delimiter)
-    told: list[Problem] = []
-    head = next((one for one in found if isinstance(one, Record) or told.append(one)), None)
-    if head is None or any(p.severity == "error" for p in told):
-        raise Unreadable([*told, say("no-rows")])
+    head, told = _head(found)
     places, noticed = _places(head, profile)
     yield from [*told, *noticed]
     reader = _Rows(profile, places, len(head.fields), code, piece.name)
@@ -59,6 +56,18 @@ def _of_piece(piece: Piece, profile: Profile, code: str) -> Iterator[Item | Prob
         yield reader.read(one)
     watch.refuse()
     yield from watch.doubts()
+
+
+def _head(found: Iterator[Record | Problem]) -> tuple[Record, list[Problem]]:
+    """The header row, and what was noticed above it. Raises Unreadable."""
+    told: list[Problem] = []
+    for one in found:
+        if isinstance(one, Record):
+            return one, told
+        told.append(one)
+        if one.severity == "error":
+            break
+    raise Unreadable([*told, say("no-rows")])
 
 
 def _places(head: Record, profile: Profile) -> tuple[dict[str, int], list[Problem]]:

@@ -19,7 +19,7 @@ ROWS = (
     # -- pages: a session is what counts, so the clinic's system is anonymous here; desks are for staff alone --
     Row("imports-page", "GET", "/imports",                                         "302 404 404 404 302 200 404"),
     Row("import-new", "GET", "/imports/new",                                       "302 404 404 404 302 200 404"),
-    Row("import-new", "POST", "/imports/new",                                      "302 404 404 404 302 422 404", UPLOAD),
+    Row("import-new", "POST", "/imports/new",                                    "302 404 404 404 302 422 404", UPLOAD),
     Row("import-page", "GET", "/imports/{run}",                                    "302 404 404 404 302 404 404"),
     Row("import-page-steer", "POST", "/imports/{run}/proceed",                     "302 404 404 404 302 404 404", ""),
     Row("import-page-steer", "POST", "/imports/{run}/nothing",                     "302 404 404 404 302 404 404", ""),
