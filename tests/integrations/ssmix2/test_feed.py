@@ -6,8 +6,9 @@ import io
 import os
 import random
 import tarfile
+import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from integrations.hl7 import connector as live
 from integrations.items import Item, Piece
 from integrations.models import ImportRun, KnownItem, WaitingItem
 from integrations.problems import Problem, Unreadable
-from integrations.ssmix2 import connector, mapping, reading
+from integrations.ssmix2 import connector, mapping, reading, tree
 from phr.records import body, systems, validate
 from phr.records.gateway import Records
 from phr.records.models import Resource
@@ -346,3 +347,30 @@ def test_a_folder_is_read_on_from_where_it_was_read_last(
     assert runs.last().retracted == 1  # type: ignore[union-attr]
     call_command(*asked, "--full")
     assert runs.last().unchanged > 0  # type: ignore[union-attr]
+
+
+def test_a_large_tree_is_read_in_flat_memory() -> None:
+    """As a tar that is made while it is read: four times the files, the same memory."""
+    data = next(data for path, data in OWN if "OML-11" in path)
+
+    def entries(count: int) -> Iterator[bytes]:
+        for n in range(count):
+            info = tarfile.TarInfo(path_of("OML-11", order=f"{n:015}"))
+            info.size = len(data)
+            yield info.tobuf(tarfile.USTAR_FORMAT)
+            yield data + b"\0" * (-len(data) % 512)
+        yield b"\0" * 1024
+
+    def peak(count: int) -> int:
+        stream = io.BufferedReader(tree._Pulled(entries(count)))
+        tracemalloc.start()
+        try:
+            found = sum(isinstance(e, Item) for e in connector.items([Piece("t", stream)], profile="", code=CODE))
+            assert found == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(50)  # what is loaded once
+    small, large = peak(100), peak(400)
+    assert large < small * 1.25 + 100_000
