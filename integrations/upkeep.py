@@ -9,8 +9,17 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from consent.models import Subject
-from integrations import dead_letters, holding, waiting
-from integrations.models import ImportPart, ImportRun, KnownItem, LinkCode, LocalNumber, PeerDelivery, Unlinked
+from integrations import dead_letters, holding, originals, waiting
+from integrations.models import (
+    ImportPart,
+    ImportRun,
+    KeptApart,
+    KnownItem,
+    LinkCode,
+    LocalNumber,
+    PeerDelivery,
+    Unlinked,
+)
 
 MOST = 200  # of each at a time
 LETTERS = timedelta(days=90)  # how long a dead letter that was decided stays
@@ -18,7 +27,7 @@ LETTERS = timedelta(days=90)  # how long a dead letter that was decided stays
 
 def sweep(*, now: datetime) -> int:
     """Do what is due; returns how much that was. Repeatable."""
-    done = waiting.sweep(now=now)
+    done = waiting.sweep(now=now) + originals.rewrap_all()  # after `rotate_keys`, before the old key is taken away
     for pk in list(_over(now)):
         done += _let_go(pk, now=now)
     for subject in list(_erased()):
@@ -45,7 +54,7 @@ def _erased() -> list[UUID]:
     """Erased persons of whom something is still known here."""
     hers = {"subject": OuterRef("pk")}
     known = Q(Exists(LocalNumber.objects.filter(**hers))) | Q(Exists(KnownItem.objects.filter(**hers)))
-    known |= Q(Exists(LinkCode.objects.filter(**hers)))
+    known |= Q(Exists(LinkCode.objects.filter(**hers))) | Q(Exists(KeptApart.objects.filter(**hers)))
     return list(Subject.objects.filter(known, state=Subject.State.ERASED).values_list("pk", flat=True)[:MOST])
 
 
@@ -58,6 +67,7 @@ def forget(subject: UUID, *, now: datetime) -> int:
     """
     numbers = list(LocalNumber.objects.select_for_update().filter(subject=subject).order_by("pk"))
     items = KnownItem.objects.filter(subject=subject)
+    KeptApart.objects.filter(subject=subject).delete()
     offices = {number.organization_id for number in numbers} | set(items.values_list("organization", flat=True))
     for number in numbers:
         same = Unlinked.objects.filter(organization=number.organization_id, digest=number.digest)
