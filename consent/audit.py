@@ -270,6 +270,10 @@ def record_many(
     """Keep one line per patient found, in one statement; none if there is none. `told`: patient -> detail."""
     if not told:
         return
+    if len(told) == 1:  # most searches are about one person: arrays of one cost more to write than values
+        [(subject, detail)] = told.items()
+        record(event, by=by, now=now, subject=subject, detail=detail)
+        return
     details = {subject: _detail(detail) for subject, detail in told.items()}
 
     def keep() -> bool:
