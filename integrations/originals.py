@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from integrations.ids import digest
 from integrations.items import Piece
 from integrations.models import ImportRun, ImportSlice
-from phr.records import sealed_files
+from phr.records import sealed_files, vault
 from phr.records.vault import CannotOpen
 
 SLICE = 1 << 20
@@ -157,3 +157,16 @@ def destroy(run: ImportRun) -> bool:
     run.wrapped, run.original_until = None, None
     run.save(update_fields=["wrapped", "original_until"])
     return was
+
+
+def rewrap_all() -> int:
+    """Wrap the keys of all originals by the current key-encryption key; returns how many. Resumable.
+
+    Raises CannotOpen where a key-encryption key in use was taken away before.
+    """
+    held = ImportRun.objects.exclude(wrapped=None).exclude(kek=vault.keyring().current)
+    done = 0
+    for id, kek, wrapped in held.values_list("pk", "kek", "wrapped"):
+        new, again = sealed_files.rewrap(id, kek, wrapped)
+        done += ImportRun.objects.filter(pk=id, kek=kek, wrapped__isnull=False).update(kek=new, wrapped=again)
+    return done

@@ -63,8 +63,8 @@ def _lines(number: str) -> str:
     for n in range(DOSES):
         day = BORN + timedelta(days=60 + 28 * n)
         found.append(
-            f"{CODE},{number},見本 花子,ミホン ハナコ,20240101,2,{day:%Y%m%d},{GIVEN[n % 4]},{n // 4 + 1},L{n:04d},,0.5,"
-            "接種,9910010003,見本市見本小児科,,1,0,2026/04/10 09:00:00\n"
+            f"{CODE},{number},見本 花子,ミホン ハナコ,20240101,2,{day:%Y%m%d},{GIVEN[n % 4]},{n // 4 + 1},L{n:04d},,"
+            "0.5,接種,9910010003,見本市見本小児科,,1,0,2026/04/10 09:00:00\n"
         )
     return "".join(found)
 

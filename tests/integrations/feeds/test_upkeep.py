@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,3 +196,15 @@ def test_nothing_of_a_taken_input_stays_when_it_is_too_large(
     assert not ImportSlice.objects.exists()
     assert not (Unlinked.objects.exists() or WaitingItem.objects.exists())
     assert isinstance(town.pieces("x")[0], Piece)
+
+
+def test_the_keys_of_originals_follow_the_key_encryption_key(family: People, now: datetime, settings: Any) -> None:
+    run = brought(MANY, organization=family.city, now=now)
+    first = settings.PHR_KEYS
+    second = "next:" + base64.b64encode(b"n" * 32).decode()
+    settings.PHR_KEYS = f"{second},{first}"
+    assert upkeep.sweep(now=now) == 1
+    settings.PHR_KEYS = second
+    run.refresh_from_db()
+    assert run.kek == "next"
+    assert next(originals.Shelf(run).pieces()).stream.read() == MANY.encode()
