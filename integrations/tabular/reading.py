@@ -64,23 +64,31 @@ def choose(head: bytes, declared: Iterable[str], *, whole: bool) -> Encoded:
         if name != "utf-16" and _decodes(head, name, whole=whole):
             return Encoded(name, (say("encoding-chosen", encoding=name),) if len(allowed) > 1 else ())
     guess = guessed(head, whole=whole)
+    if guess.startswith("utf-16") and "utf-16" in allowed:
+        return Encoded(guess, (say("encoding-chosen", encoding=guess),))
     if guess and guess not in allowed and not (guess == "cp932" and "shift_jis" in allowed):
         raise Unreadable([say("encoding-differs", declared=" / ".join(allowed), guess=guess)])
-    fallback = next((name for name in allowed if name != "utf-16"), "")
-    if not fallback:
+    rest = [name for name in allowed if name != "utf-16"]
+    if not rest:
         raise Unreadable([say("encoding-differs", declared=" / ".join(allowed), guess=guess or "?")])
-    return Encoded(fallback)  # some rows will not decode: they fall out, named
+    nearest = min(rest, key=lambda name: _lost(head, name))  # some rows will not decode: they fall out, named
+    return Encoded(nearest, (say("encoding-chosen", encoding=nearest),) if len(rest) > 1 else ())
 
 
 def guessed(head: bytes, *, whole: bool) -> str:
     """What the bytes look like: utf-8, utf-16-le, utf-16-be, cp932, euc_jp, or "" when they are none of these."""
     if marked := next((name for mark, name in _BOMS if head.startswith(mark)), ""):
         return marked
-    if head[1::2].count(0) > len(head) // 8:
+    if head[1::2].count(0) > len(head) // 50:
         return "utf-16-le"
-    if head[::2].count(0) > len(head) // 8:
+    if head[::2].count(0) > len(head) // 50:
         return "utf-16-be"
     return next((name for name in ("utf-8", "euc_jp", "cp932") if _decodes(head, name, whole=whole)), "")
+
+
+def _lost(head: bytes, name: str) -> int:
+    """How many places of the head are no characters of the encoding."""
+    return len(_FAULT.findall(codecs.getincrementaldecoder(name)("tsumugi-csv").decode(head)))
 
 
 def _decodes(head: bytes, name: str, *, whole: bool) -> bool:

@@ -73,6 +73,27 @@ def test_characters_lost_before_fall_out_and_none_is_ever_put_in() -> None:
     assert [i.identity.value for i in found if isinstance(i, Item)] == ["0000124"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp932"])
+def test_one_broken_row_does_not_make_it_another_encoding(encoding: str) -> None:
+    layout = sample('encoding = ["utf-8", "utf-16", "cp932"]')
+    data = (
+        text_of([{"氏名": "見本一"}, {"氏名": "XX", "宛名番号": "0000124"}])
+        .encode(encoding)
+        .replace(b"XX", b"\xff\xfd")
+    )
+    found = read(data, layout)
+    assert [i.identity.name for i in found if isinstance(i, Item)] == ["見本一"]
+    assert "undecodable" in codes(found)
+
+
+def test_utf_16_without_a_mark_is_seen() -> None:
+    layout = sample('encoding = ["utf-8", "utf-16", "cp932"]')
+    for encoding in ("utf-16-le", "utf-16-be"):
+        rows = [{"氏名": "見本" * 30, "皮膚": "所見あり", "皮膚所見": "湿疹が両ほほにある" * 20}]
+        (found,) = items(text_of(rows).encode(encoding), layout)
+        assert found.identity.name == "見本" * 30
+
+
 def test_cp932_is_not_shift_jis() -> None:
     """① ㈱ are in one of them only; － ～ are other characters in each."""
     name = "①㈱－～∥￠"
