@@ -15,7 +15,7 @@ from phr.care.rules import Rules, with_first
 from phr.care.windows import Window, first_open, last_from, legal, months, reached
 
 # What makes a dose doubtful. Everything else is a remark.
-DOUBTFUL = frozenset({"early-age", "early-gap", "late-age", "live-gap", "product-changed", "extra", "not-for-sex"})
+DOUBTFUL = frozenset({"early-age", "early-gap", "late-age", "live-gap", "product-changed", "extra"})
 
 
 @dataclass(frozen=True, slots=True)
