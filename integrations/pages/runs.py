@@ -67,9 +67,7 @@ def _new(request: HttpRequest, held: uploads.Held) -> HttpResponse:
     feed, profile = choices.get(request.POST.get("what", ""), (None, ""))
     file = request.FILES.get("file")
     if held.too_large:
-        return _form(
-            request, choices, _("ファイルが大きすぎます。大きいものは API かコマンドで取り込みます。"), 413
-        )
+        return _form(request, choices, _("ファイルが大きすぎます。大きいものは API かコマンドで取り込みます。"), 413)
     if feed is None:
         return _form(request, choices, _("種類を選んでください。"), 422)
     if file is None or not file.size:
