@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from consent.decide import Caller
-from consent.models import AuditEntry, Organization
+from consent.models import AuditEntry, Organization, Subject
 from consent.scope import Door
-from integrations import dispensed, feeding, notebook, resolving, taking
+from integrations import dispensed, feeding, notebook, resolving, taking, upkeep
 from integrations.dispensed import Entry, Source, entries
 from integrations.feeding import Outcome
 from integrations.incoming import Part
 from integrations.items import Item, Piece
 from integrations.jahis_qr import symbols
-from integrations.models import LocalNumber
+from integrations.models import KeptApart, LocalNumber
 from integrations.receipts import connector as receipts
+from phr.fhir.operations.summary import made as summary_of
 from phr.records.gateway import NotFound, Records
 from phr.records.models import Resource
 from tests.consent.people import People
@@ -87,6 +89,28 @@ def test_a_merge_is_undone_and_redone_and_the_log_says_so(
     assert [len(entry.sources) for entry in seen(family, mother, now)] == [2]
     told = AuditEntry.objects.filter(event__startswith="dispense:").order_by("pk").values_list("event", flat=True)
     assert list(told) == ["dispense:separated", "dispense:joined"]
+
+
+def test_what_was_undone_goes_with_an_erased_person(family: People, mother: Caller, now: datetime) -> None:
+    imported(hanas(book(*QR)), by=mother, subject=family.hana.pk, now=now)
+    own = Resource.objects.filter(type="MedicationDispense")[0]
+    records, name = Records.opened_by(mother, now=now), f"MedicationDispense/{own.fhir_id}"
+    dispensed.separate(records, name, subject=family.hana.pk, by=mother, now=now)
+    upkeep.sweep(now=now)
+    assert KeptApart.objects.count() == 1
+    Subject.objects.filter(pk=family.hana.pk).update(state=Subject.State.ERASED)
+    upkeep.sweep(now=now)
+    assert not KeptApart.objects.exists()
+
+
+def test_a_summary_tells_a_dispensing_once_in_the_words_of_the_pharmacy(
+    family: People, mother: Caller, pharmacy: Organization, now: datetime
+) -> None:
+    imported(hanas(book(*QR[:4])), by=mother, subject=family.hana.pk, now=now)
+    claimed(lines(*CLAIM[:6]), pharmacy, family, now)
+    told = json.loads(summary_of(Records.opened_by(mother, now=now), family.hana.pk))
+    found = [e["resource"] for e in told["entry"] if e["resource"]["resourceType"] == "MedicationDispense"]
+    assert [one["medicationCodeableConcept"]["text"] for one in found] == ["見本錠"]
 
 
 def test_only_what_one_sees_of_this_person_is_separated(family: People, mother: Caller, now: datetime) -> None:

@@ -76,6 +76,12 @@ def test_unknown_versions_are_read_with_a_remark(header: str) -> None:
     assert ("unknown-version", 1, None) in codes(notebook(*GROUP, *DRUG, header=header))
 
 
+@pytest.mark.parametrize("version", ["02", "03", "04", "05", "06", "07", "08", "12", "99"])
+def test_every_version_reads_alike(version: str) -> None:
+    found, newest = (parse(notebook(*GROUP, *DRUG, header=f"JAHISTC{v},1")) for v in (version, "08"))
+    assert (found.version, found.groups) == (version, newest.groups)
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
