@@ -18,7 +18,7 @@ from consent.models import Organization, Person, Subject
 from consent.scope import ALL_CATEGORIES, Category, Door
 from integrations.fhir_peer import client, keys, mapping
 from integrations.models import LocalNumber, Peer, PeerPerson
-from phr.records import vault
+from phr.records import changes, vault
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ def add(*, code: str, name: str, base: str, client_id: str, organization: Organi
         client=client_id, purpose=purpose, types=sorted(types), categories=int(mask), pulls=pulls, pushes=pushes,
         bulk=bulk, launch_client=launch_client, next_at=now, created_at=now,
     )  # fmt: skip
+    mark = changes.end()  # what is there comes with each link
+    peer.xid, peer.change = mark.xid, mark.id
     keys.fresh(peer, algorithm)
     peer.save()
     _told(peer, "added", now=now)

@@ -48,6 +48,13 @@ def after(mark: Mark, *, limit: int = 1000) -> list[Changed]:
         return [_changed(Mark(row[0], row[1]), row[2:]) for row in cursor.fetchall()]
 
 
+def end() -> Mark:
+    """Where a reader begins who cares for nothing that is there: what still runs comes behind it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return Mark(cursor.fetchone()[0], 0)
+
+
 def of(subject: UUID, *, types: list[str]) -> list[Changed]:
     """The last change of everything of these types in one record, as if it happened now; no deleted one. No marks."""
     with connection.cursor() as cursor:

@@ -197,3 +197,19 @@ def test_pauses_grow_to_a_limit_and_are_never_shorter_than_asked(
     assert found >= timedelta(seconds=max(after or 0, 15))
     assert found <= max(registry.LONGEST, timedelta(seconds=after or 0))
     assert registry.pause(failures + 1, after=after, share=share) >= found
+
+
+def test_what_was_there_before_the_peer_and_the_link_goes_too(
+    family: People, wire: Wire, taker: Taker, clock: Ticking, settings: Any
+) -> None:
+    """A new peer does not read the past of everybody: each link brings its own."""
+    settings.DEMO = True
+    allow(family, clock)
+    written(family, clock, 50)
+    peer = registered(wire.base, KEY, family.clinic, now=clock(), types=("Observation",), pulls=False, pushes=True)
+    assert sync(peer, clock) == "" and not PeerDelivery.objects.exists()
+    written(family, clock, 51)
+    assert sync(peer, clock) == "" and not PeerDelivery.objects.exists()
+    link(peer, family.yuki_subject.pk, HERS, now=clock())
+    written(family, clock, 52)
+    assert sync(peer, clock) == "" and states() == ["sent"] * 3
