@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -10,9 +12,9 @@ from fhir.resources.R4B import get_fhir_model_class
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integrations.items import Item
+from integrations.items import Item, Piece
 from integrations.problems import Problem, Unreadable
-from integrations.receipts import rows
+from integrations.receipts import connector, rows
 from integrations.receipts.rows import amount, when
 from phr.records import body, systems
 from tests.integrations.jahis_qr.test_parse import mutated
@@ -202,3 +204,38 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(name: str, steps: li
 def test_any_bytes_behind_a_header(noise: bytes) -> None:
     for start in (b"", lines(IR), lines(IR, RE), lines(YK, RX, "SH,01,1,006", "CZ,1,20260112,20260112,1,28")):
         survive(start + noise)
+
+
+class Endless(io.RawIOBase):
+    """A file of so many receipts, made while it is read."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._held, self._parts = b"", self._made(count)
+
+    @staticmethod
+    def _made(count: int) -> Iterator[bytes]:
+        yield lines(IR)
+        for n in range(count):
+            yield lines(RE.replace("00001", f"{n:06}"), HO, *["SY,8833422,20251010,1"] * 20)
+
+    def read(self, size: int = -1) -> bytes:
+        while len(self._held) < size and (more := next(self._parts, b"")):
+            self._held += more
+        told, self._held = self._held[:size], self._held[size:]
+        return told
+
+
+@pytest.mark.long
+def test_a_large_file_is_read_in_flat_memory() -> None:
+    tracemalloc.start()
+    try:
+        peaks = []
+        for count in (500, 8_000):
+            tracemalloc.reset_peak()
+            stream = connector.items([Piece("x", Endless(count))], profile="", code="")  # type: ignore[arg-type]
+            assert sum(1 for _ in stream) == count
+            peaks.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 200 * 8_000, peaks  # what tells receipts apart: some bytes of each
