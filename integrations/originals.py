@@ -167,6 +167,6 @@ def rewrap_all() -> int:
     held = ImportRun.objects.exclude(wrapped=None).exclude(kek=vault.keyring().current)
     done = 0
     for id, kek, wrapped in held.values_list("pk", "kek", "wrapped"):
-        new, again = sealed_files.rewrap(id, kek, wrapped)
+        new, again = sealed_files.rewrap(id, kek, bytes(wrapped or b""))
         done += ImportRun.objects.filter(pk=id, kek=kek, wrapped__isnull=False).update(kek=new, wrapped=again)
     return done
