@@ -13,7 +13,7 @@ from phr.care.gestation import TERM, Expected, Method, reckoned
 from phr.records import body
 from phr.records.caring import day_of
 from phr.records.gateway import Records, Stored
-from phr.records.systems import LOINC, OWN_VISIT, UCUM
+from phr.records.systems import LOINC, OWN_ITEM, OWN_VISIT, UCUM
 
 MOST = 5000  # Observations of one person that are looked through; newest first
 # LOINC -> what is measured
@@ -24,6 +24,7 @@ MEASURES = {
 UNITS = {"kg": 1.0, "g": 0.001, "cm": 1.0, "mm": 0.1, "m": 100.0}  # UCUM -> kg or cm
 OF = {"weight": ("kg", "g"), "height": ("cm", "mm", "m"), "head": ("cm", "mm", "m")}
 GESTATION = "11884-4"  # days at birth, in the child's own record; in the mother's, of a delivery
+LOST = "loss"  # own item: miscarriage, stillbirth, termination
 EXPECTED: Mapping[str, Method] = {"11778-8": "unknown", "11779-6": "lmp", "11780-4": "ultrasound"}
 WRONG = frozenset({"entered-in-error", "cancelled"})
 Resource = dict[str, Any]
@@ -99,8 +100,8 @@ def pregnancy(records: Records, subject: UUID, *, visits: Iterable[date], day: d
         codes = _codes(resource.get("code"), LOINC)
         if found.type == "EpisodeOfCare" and not episode and _is_pregnancy(resource):
             episode = found.id
-        elif on and GESTATION in codes:
-            born.append(on[0])
+        elif on and (GESTATION in codes or LOST in _codes(resource.get("code"), OWN_ITEM)):
+            born.append(on[0])  # a birth, or a loss that a register or clinic told of
         elif on:
             told = day_of(str(resource.get("valueDateTime", "")))
             named = [Expected(told[0], EXPECTED[code]) for code in codes if code in EXPECTED and told and told[1]]

@@ -11,7 +11,7 @@ from consent import silence
 from consent.models import Subject
 from phr.care import growth
 from phr.populate.cast import HANA, YUKI
-from phr.records.systems import OWN_VACCINE, OWN_VISIT
+from phr.records.systems import OWN_ITEM, OWN_VACCINE, OWN_VISIT
 from tests.family import LOINC, Answer, App, Neighbourhood, audit_lines, encoded, weight
 
 BIRTH = date(2018, 12, 10)
@@ -134,6 +134,19 @@ def test_after_a_loss_nothing_of_the_pregnancy_is_told(family: Neighbourhood) ->
     assert told["pregnancy"] is None
     assert not [c for c in told["checkups"] if c["id"].startswith("prenatal")]
     assert not [line for line in told["vaccinations"] if line["vaccine"] == "RSVM"]
+
+
+def test_a_loss_that_came_with_a_file_ends_it_too(family: Neighbourhood) -> None:
+    due = date(2026, 12, 1)
+    family.mother.made(expected(due))
+    path = f"due?date={due - timedelta(days=80)}"
+    assert get(family.mother, path, of=YUKI)["pregnancy"]
+    lost, words = (due - timedelta(days=90)).isoformat(), {"text": "流産"}
+    coding = {"coding": [{"system": OWN_ITEM, "code": "loss"}]}
+    family.mother.made(
+        weight(YUKI, on=lost, code=coding, category=None, valueQuantity=None, valueCodeableConcept=words)
+    )
+    assert get(family.mother, path, of=YUKI)["pregnancy"] is None
 
 
 def test_nothing_is_due_of_a_child_who_has_died(family: Neighbourhood) -> None:
