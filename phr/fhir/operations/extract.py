@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from django.db import transaction
 
-from phr.fhir import extraction, questionnaires, wire
+from phr.fhir import extraction, questionnaires, throttle, wire
 from phr.fhir.door import admitted
 from phr.fhir.operations.calling import Ask, operation
 from phr.fhir.operations.inputs import In, refused
@@ -101,6 +101,7 @@ def _stored(records: Records, id: str) -> list[tuple[int, Stored]]:
     response = body.parse(found.body or b"{}")
     said = [] if response.get("status") == ERRED else _wanted(records, response)
     earlier = {one.id: one for one in _earlier(records, id)}
+    throttle.charge(records, sum(one["id"] not in earlier for one in said))
     told = [_kept_in_step(records, one, earlier) for one in said]
     names = {one["id"] for one in said}
     erred = [(200, _erred(records, one)) for one in earlier.values() if one.id not in names]
