@@ -26,7 +26,7 @@ from integrations.fhir_peer.parse import Done, Unusable
 from integrations.fhir_peer.queueing import State
 from integrations.fhir_peer.registry import Linked
 from integrations.models import Peer, PeerDelivery
-from phr.records import body
+from phr.records import body, labels
 from phr.records.gateway import Gone, NotFound, Records, Refused
 from phr.records.search import parse as search
 from phr.records.store import Stored
@@ -145,7 +145,9 @@ def _parcel(
         return None
     there = registry.there(peer, linked, _sent_before(peer, linked))
     try:
-        resource = mapping.given(body.parse(stored.body or b"{}"), there)
+        content = body.parse(stored.body or b"{}")
+        labels.removed(content)  # as by every door: they leave only to the organisation that wrote them
+        resource = mapping.given(content, there)
     except Unusable as error:
         queueing.settle(delivery, State.DEAD, version=stored.version, reason=str(error))
         return None

@@ -213,3 +213,14 @@ def test_what_was_there_before_the_peer_and_the_link_goes_too(
     link(peer, family.yuki_subject.pk, HERS, now=clock())
     written(family, clock, 52)
     assert sync(peer, clock) == "" and states() == ["sent"] * 3
+
+
+def test_labels_do_not_leave(family: People, wire: Wire, taker: Taker, peer: Peer, clock: Ticking) -> None:
+    """Sensitivity labels stay, as at every door, and so do our id and version."""
+    allow(family, clock)
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}
+    own_words(family, clock).create(weight(str(family.yuki_subject.pk), 50, meta={"security": [label]}))
+    assert sync(peer, clock) == "" and states() == ["sent"]
+    [sent] = [json.loads(b)["entry"][0]["resource"] for b in wire.bodies if b.startswith(b"{")]
+    assert "security" not in sent["meta"] and not {"versionId", "lastUpdated"} & set(sent["meta"]) and "id" not in sent
+    assert sent["subject"] == {"reference": f"Patient/{HERS}"}
