@@ -213,7 +213,7 @@ def test_whatever_a_message_holds_it_is_refused_or_becomes_sound_resources(event
 
 @pytest.mark.long
 @given(st.sampled_from(EVENTS), st.lists(SEGMENT, max_size=12))
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=3_000, deadline=None)
 def test_whatever_a_message_holds_many_times(event: str, lines: list[str]) -> None:
     try:
         item = reading.of_message(message(event, *lines), reading.Source(CODE))
