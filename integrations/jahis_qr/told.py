@@ -7,7 +7,7 @@ what others brought in must not show in what happens to its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
@@ -27,12 +27,16 @@ DROPPED = ("MedicationStatement", "CareTeam")  # an end given later would change
 def known(found: Iterable[Resource], *, subject: UUID, records: Records) -> list[Resource]:
     """The resources, those that stand in the record already under the id they have there; some are left out."""
     mine = list(found)
-    there = dict(_by_key(mine, subject, records)) | dict(_by_words(mine, subject, records))
+    there: dict[object, set[str]] = {}
+    for told, id in chain(_by_key(mine, subject, records), _by_words(mine, subject, records)):
+        there.setdefault(told, set()).add(id)
     kept = []
     for resource in mine:
-        id = there.get(_fingerprint(resource), resource["id"])
-        if id == resource["id"] or resource["resourceType"] not in DROPPED:
-            kept.append(resource | {"id": id})
+        ids = there.get(_fingerprint(resource), set())
+        if not ids or resource["id"] in ids:
+            kept.append(resource)
+        elif resource["resourceType"] not in DROPPED:
+            kept.append(resource | {"id": min(ids)})
     return kept
 
 
