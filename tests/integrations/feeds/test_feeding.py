@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from consent import protection
 from consent.models import AuditEntry, Confirmation
+from consent.refusal import Refusal
 from integrations import feeding
 from integrations.models import ImportRun, KnownItem, LocalNumber, WaitingItem
 from integrations.problems import Unreadable
@@ -159,3 +161,13 @@ def test_a_dry_run_tells_and_changes_nothing(family: People, now: datetime) -> N
     assert not WaitingItem.objects.exists()
     real = brought(text, organization=family.city, now=now)
     assert counts(real) == counts(run)
+
+
+def test_only_the_desk_of_the_register_shows_again_what_it_hid(family: People, now: datetime) -> None:
+    brought(f"0001,{HANA},2019-01-10,L1,,H\n", organization=family.city, now=now)
+    for desk in (family.kondo, family.mori, family.yuki):
+        with pytest.raises(Refusal):
+            protection.set_location(subject=family.hana, hidden=False, reason=protection.Reason.ENDED, by=desk, now=now)
+    protection.set_location(subject=family.hana, hidden=False, reason=protection.Reason.ENDED, by=family.sato, now=now)
+    family.hana.refresh_from_db()
+    assert not family.hana.location_hidden
