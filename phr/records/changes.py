@@ -7,7 +7,7 @@ running, ordered by (transaction, row): a transaction that commits late is after
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +31,7 @@ class Changed:
     id: str
     version: int
     method: str
-    subjects: tuple[UUID, ...] = ()
+    subjects: tuple[UUID, ...] = field(default=(), repr=False)  # not for a log that prints what it holds
     author: int | None = None  # the organisation that wrote it; None = the family
 
 

@@ -164,7 +164,7 @@ def test_a_late_commit_is_read_later_never_skipped() -> None:
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(slow)
         assert written.wait(300)
-        quick = family.mother.made(weight())
+        quick = family.clinic.made(weight())  # the quota of one app would have its second write wait
         assert changes.after(start) == []  # committed, but behind a transaction that still runs
         go.set()
         late.result()
