@@ -14,11 +14,12 @@ from phr.records import systems
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 MOST_SAID = 1000  # characters about places in the original
 _PRODUCT = {"system": "urn:ietf:rfc:3986", "value": systems.OWN}
+Line = tuple[Item, Sequence[str]]  # an Item, and the "Type/id"s written of it
 
 
 def provenance(
     subject: UUID,
-    lines: Sequence[tuple[Item, Iterable[str]]],
+    lines: Sequence[Line],
     *,
     organization: Organization,
     sha256: str,
@@ -41,6 +42,21 @@ def provenance(
         ],
         "entity": [{"role": "source", "what": original | {"display": places(item for item, _ in lines)}}],
     }
+
+
+def marked(resources: Iterable[Resource]) -> set[str]:
+    """What bears a protective mark: its Provenance stands apart, since whoever must not see it must not hear of it."""
+    return {
+        f"{resource['resourceType']}/{resource['id']}"
+        for resource in resources
+        if any(label.get("system") == systems.OWN_MARK for label in resource.get("meta", {}).get("security", ()))
+    }
+
+
+def only(lines: Iterable[Line], names: set[str], *, within: bool) -> list[Line]:
+    """The lines of which something written is among these names, or not among them."""
+    found = [(item, [name for name in written if (name in names) is within]) for item, written in lines]
+    return [(item, written) for item, written in found if written]
 
 
 def places(items: Iterable[Item]) -> str:

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from integrations.storing import Source
 
 
-def park(source: Source, items: Sequence[Item], *, now: datetime) -> set[bytes]:
-    """Keep them for their persons; of each the newest. Returns the numbers (digests) that were dismissed."""
+def park(source: Source, items: Sequence[Item], hidden: set[bytes], *, now: datetime) -> set[bytes]:
+    """Keep them for their persons; of each the newest. Returns the numbers (digests) that were dismissed.
+
+    `hidden`: the numbers (digests) of whom a line says that her place is not to be told.
+    """
     if not items:
         return set()
     wanted = {digest_of(i.identity.system, i.identity.value): i.identity for i in items}
@@ -31,7 +34,7 @@ def park(source: Source, items: Sequence[Item], *, now: datetime) -> set[bytes]:
     new = [
         Unlinked(
             organization=source.organization, system=identity.system[:200], digest=digest, since=now,
-            not_disclosed=identity.not_disclosed, key_version=key.version,
+            not_disclosed=digest in hidden, key_version=key.version,
             sealed=_sealed(msgspec.json.encode(identity), _case_place(source.organization.pk, digest), key),
         )
         for digest, identity in sorted(wanted.items()) if digest not in cases
@@ -39,12 +42,20 @@ def park(source: Source, items: Sequence[Item], *, now: datetime) -> set[bytes]:
     if new:
         Unlinked.objects.bulk_create(new, ignore_conflicts=True)
         cases = _cases(source, wanted)
-    hidden = [cases[d].pk for d, i in wanted.items() if i.not_disclosed and not cases[d].not_disclosed]
-    if hidden:
-        Unlinked.objects.filter(pk__in=hidden).update(not_disclosed=True)
+    told = [case.pk for digest, case in cases.items() if digest in hidden and not case.not_disclosed]
+    if told:
+        Unlinked.objects.filter(pk__in=told).update(not_disclosed=True)
     waiting = [(cases[d], i) for i in items if (d := digest_of(i.identity.system, i.identity.value)) not in dismissed]
     _keep(source, waiting, key=key, now=now)
     return dismissed
+
+
+def protected(source: Source, digests: Iterable[bytes]) -> list[bytes]:
+    """Of which of these numbers (digests) a line that waits said that her place is not to be told."""
+    rows = Unlinked.objects.filter(
+        organization=source.organization, digest__in=list(digests), state=Unlinked.State.WAITING, not_disclosed=True
+    )
+    return [bytes(digest) for digest in rows.values_list("digest", flat=True)]
 
 
 def _cases(source: Source, digests: Iterable[bytes]) -> dict[bytes, Unlinked]:

@@ -25,15 +25,14 @@ from integrations import known, queue
 from integrations.depositing import Depositing, Names
 from integrations.ids import Renamed
 from integrations.incoming import Resource
-from integrations.items import About, Feed, Item
+from integrations.items import About, Feed, Identity, Item
 from integrations.known import Known
 from integrations.models import ImportRun
 from integrations.problems import Problem, errors
-from integrations.provenance import provenance
+from integrations.provenance import marked, only, provenance
 from integrations.resolving import Linked, contradictions, digest_of, linked
 from integrations.wording import say
 from phr.records.gateway import Conflict, Forbidden, Gone, Invalid, Rejected
-from phr.records.systems import OWN_MARK
 
 What = Literal["stored", "unchanged", "older", "waiting", "refused"]
 TRIES = 4
@@ -186,10 +185,11 @@ def _newest(chunk: _Chunk, positions: Iterable[int]) -> list[int]:
 
 def _whose(chunk: _Chunk, positions: Sequence[int]) -> list[tuple[int, Linked]]:
     """Find the persons; who is not known waits, who contradicts is refused, who is protected is hidden at once."""
+    asking = [item.identity for item in chunk.items if item.identity.not_disclosed and item.identity.value]
     identities = [chunk.items[position].identity for position in positions]
-    people = linked(chunk.records, identities, now=chunk.now)
+    people = linked(chunk.records, [*identities, *asking], now=chunk.now)
     chunk.records.linked = frozenset(who.subject for who in people.values())
-    ready, waiting, hidden = [], [], set()
+    ready, waiting = [], []
     for position, identity in zip(positions, identities, strict=True):
         who = people.get(digest_of(identity.system, identity.value))
         if who is None:
@@ -198,19 +198,28 @@ def _whose(chunk: _Chunk, positions: Sequence[int]) -> list[tuple[int, Linked]]:
             chunk.settle(position, "refused", [say("contradicts", what=", ".join(differing))])
         else:
             ready.append((position, who))
-            hidden |= {who.subject} if identity.not_disclosed else set()
-    if hidden:
-        protection.told(subjects=hidden, organization=chunk.source.organization, by=chunk.source.by, now=chunk.now)
-    _wait(chunk, waiting)
+    _hide(chunk, asking, people)
+    _wait(chunk, waiting, {digest_of(identity.system, identity.value) for identity in asking})
     return ready
 
 
-def _wait(chunk: _Chunk, positions: Sequence[int]) -> None:
+def _hide(chunk: _Chunk, asking: Iterable[Identity], people: Mapping[bytes, Linked]) -> None:
+    """Every line that asks for it is heard, also one that is not kept; and what asked for it while it waited."""
+    hidden = {people[digest].subject for digest in queue.protected(chunk.source, people)}
+    for identity in asking:
+        who = people.get(digest_of(identity.system, identity.value))
+        if who is not None and not contradictions(identity, who.patient):
+            hidden.add(who.subject)
+    if hidden:
+        protection.told(subjects=hidden, organization=chunk.source.organization, by=chunk.source.by, now=chunk.now)
+
+
+def _wait(chunk: _Chunk, positions: Sequence[int], hidden: set[bytes]) -> None:
     if not chunk.source.feed.WAITS:
         for position in positions:
             chunk.settle(position, "refused", [say("person-not-linked")])
         return
-    dismissed = queue.park(chunk.source, [chunk.items[position] for position in positions], now=chunk.now)
+    dismissed = queue.park(chunk.source, [chunk.items[position] for position in positions], hidden, now=chunk.now)
     for position in positions:
         identity = chunk.items[position].identity
         if digest_of(identity.system, identity.value) in dismissed:
@@ -333,11 +342,11 @@ def _created(chunk: _Chunk, fresh: Sequence[_Todo], changed: Sequence[_Todo], th
         for one in changed:
             if one.written:
                 told.setdefault(one.who.subject, []).append((one.item, one.written))
-        source, marked = chunk.source, _marked([*fresh, *changed])
+        source, protected = chunk.source, marked(r for one in (*fresh, *changed) for r in one.resources)
         return [
             provenance(subject, lines, organization=source.organization, sha256=source.sha256, now=chunk.now)
             for subject, all_lines in told.items()
-            for lines in (_only(all_lines, marked, within=False), _only(all_lines, marked, within=True))
+            for lines in (only(all_lines, protected, within=False), only(all_lines, protected, within=True))
             if lines
         ]
 
@@ -350,21 +359,6 @@ def _created(chunk: _Chunk, fresh: Sequence[_Todo], changed: Sequence[_Todo], th
         chunk.out.created += len(one.written)
         chunk.settle(one.position, "stored", one.problems)
     return [fresh[position] for position in refused]
-
-
-def _marked(todo: Iterable[_Todo]) -> set[str]:
-    """What bears a protective mark: its Provenance stands apart, since whoever must not see it must not hear of it."""
-    return {
-        _name(resource)
-        for one in todo
-        for resource in one.resources
-        if any(label.get("system") == OWN_MARK for label in resource.get("meta", {}).get("security", ()))
-    }
-
-
-def _only(lines: Iterable[tuple[Item, Names]], marked: set[str], *, within: bool) -> list[tuple[Item, Names]]:
-    found = [(item, [name for name in names if (name in marked) is within]) for item, names in lines]
-    return [(item, names) for item, names in found if names]
 
 
 def _confirm(chunk: _Chunk, todo: Iterable[_Todo]) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
+from consent import protection
 from integrations import accepting, authority, base, queue
 from integrations.models import LocalNumber, Unlinked, WaitingItem
 from integrations.storing import Result, Source, store
@@ -41,6 +42,10 @@ def _stored(rows: list[WaitingItem], *, now: datetime) -> list[Result]:
         feed=base.feed(kind), organization=run.organization, by=authority.caller_of(run), sha256=run.sha256, run=run,
         profile=run.profile,
     )  # fmt: skip
+    case = rows[0].case
+    if case.not_disclosed and case.number:  # said by a line that waited, and that another has replaced since
+        subjects = [case.number.subject_id]
+        protection.told(subjects=subjects, organization=run.organization, by=source.by, now=now)
     try:
         stored = store(source, [queue.opened(row) for row in rows], now=now)
     except Refused:

@@ -10,7 +10,7 @@ from consent import protection
 from consent.models import AuditEntry, Confirmation
 from consent.refusal import Refusal
 from integrations import feeding
-from integrations.models import ImportRun, KnownItem, LocalNumber, WaitingItem
+from integrations.models import ImportRun, KnownItem, LocalNumber, Unlinked, WaitingItem
 from integrations.problems import Unreadable
 from phr.records import body
 from phr.records.gateway import Records
@@ -121,6 +121,30 @@ def test_a_protected_person_is_hidden_before_anything_of_the_line_is_seen(family
     brought(f"0001,{HANA},2019-01-10,L2,,\n", organization=family.city, now=now)
     family.hana.refresh_from_db()
     assert family.hana.location_hidden, "only staff show again"
+
+
+@pytest.mark.parametrize("line", [f"0001,{HANA},2019-01-10,L1,,H", f"0001,{HANA},2019-01-12,L1,,HE"])
+def test_a_line_that_is_not_kept_hides_as_well(family: People, now: datetime, line: str) -> None:
+    """One another line of the chunk replaces, and one that cannot be read."""
+    brought(f"{line}\n0001,{HANA},2019-01-10,L2,,\n", organization=family.city, now=now)
+    family.hana.refresh_from_db()
+    assert family.hana.location_hidden
+    assert [r["lotNumber"] for r in contents(family.city, now)] == ["L2"]
+
+
+def test_what_waits_hides_even_where_its_line_was_replaced(family: People, now: datetime) -> None:
+    for flags in ("H", ""):
+        brought(f"0009,{HANA},2019-01-10,L1,,{flags}\n0009,{HANA},2019-01-10,L2,,\n", organization=family.city, now=now)
+    assert Unlinked.objects.get().not_disclosed
+    patient = {
+        "resourceType": "Patient", "id": str(family.hana.pk), "birthDate": HANA.split(",")[0],
+        "identifier": [{"system": doses.SYSTEM, "value": "0009"}],
+    }  # fmt: skip
+    Records.opened_by(caller(family.city), now=now).update("Patient", str(family.hana.pk), patient)
+    brought(f"0009,{HANA},2019-03-10,L3,,\n", organization=family.city, now=now)
+    family.hana.refresh_from_db()
+    assert family.hana.location_hidden
+    assert standing(family.hana.pk)["Immunization"] == 1
 
 
 def test_what_two_lines_share_is_written_once(family: People, now: datetime) -> None:

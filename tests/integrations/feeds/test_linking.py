@@ -154,6 +154,15 @@ def test_a_protected_person_is_hidden_with_the_link(family: People, now: datetim
     assert Subject.objects.get(pk=family.hana.pk).location_hidden
 
 
+def test_what_waited_hides_her_when_the_number_came_to_be_linked_another_way(family: People, now: datetime) -> None:
+    for flags in ("H", ""):
+        brought(f"0777,{HANA},2019-01-10,L1,,{flags}\n", organization=family.city, now=now)
+    who, city = Identity(doses.SYSTEM, "0777"), caller(family.city)
+    linking.link_by_launch(identity=who, subject=family.hana.pk, person=family.yuki, by=city, now=now)
+    assert waiting.sweep(now=now) == 1
+    assert Subject.objects.get(pk=family.hana.pk).location_hidden
+
+
 def test_the_family_ends_a_number_and_it_does_not_come_back_by_itself(family: People, now: datetime) -> None:
     brought(f"0001,{HANA},2019-01-10,L1,,\n", organization=family.city, now=now)
     [(number, value)] = linking.numbers_of(subject=family.hana.pk, by=family.yuki, now=now)
