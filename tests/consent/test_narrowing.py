@@ -37,6 +37,17 @@ def only(*values: str) -> frozenset[str]:
 @settings(max_examples=500)
 @given(draw.clauses(2), PARTS, draw.questions())
 def test_a_part_less_never_permits_more(root: Clause, without: Without, asked: Asked) -> None:
+    never_permits_more(root, without, asked)
+
+
+@pytest.mark.long
+@settings(max_examples=5_000)
+@given(draw.clauses(2), PARTS, draw.questions())
+def test_a_part_less_never_permits_more_at_length(root: Clause, without: Without, asked: Asked) -> None:
+    never_permits_more(root, without, asked)
+
+
+def never_permits_more(root: Clause, without: Without, asked: Asked) -> None:
     """Of trees as they may be written: one permit below another names a level-3 category and nothing else of data."""
     root = _written(root)
     rest = narrowed(root, without)
@@ -84,8 +95,20 @@ def test_a_level_3_category_outlives_the_ordinary_ones_beside_it() -> None:
 def test_wherever_a_deny_would_win_the_two_collide(
     permit: Clause, deny: Clause, asked: Asked, actors: frozenset[str]
 ) -> None:
+    collide(permit, deny, replace(asked, actors=actors))
+
+
+@pytest.mark.long
+@settings(max_examples=5_000)
+@given(draw.clauses(1, permit=True), draw.clauses(1), draw.questions(), ACTORS)
+def test_wherever_a_deny_would_win_the_two_collide_at_length(
+    permit: Clause, deny: Clause, asked: Asked, actors: frozenset[str]
+) -> None:
+    collide(permit, deny, replace(asked, actors=actors))
+
+
+def collide(permit: Clause, deny: Clause, asked: Asked) -> None:
     """E-1: the check may ask once too often, never once too seldom."""
-    asked = replace(asked, actors=actors)
     if eval_tree(permit, asked) is not True or eval_grants([permit, deny], asked) is True:
         return
     new, standing = rows_of(0, draw.HANA, permit), rows_of(1, draw.HANA, deny)
