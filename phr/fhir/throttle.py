@@ -9,7 +9,7 @@ from phr.fhir.outcome import Problem
 from phr.records.gateway import Records
 from phr.smart import quota
 
-COUNTED = ("POST", "PUT")  # what may create
+COUNTED = ("POST", "PUT", "PATCH")
 
 
 def charge(records: Records, resources: int = 1, *, requests: int | None = None) -> None:
@@ -17,12 +17,15 @@ def charge(records: Records, resources: int = 1, *, requests: int | None = None)
     try:
         quota.spend(records.caller, resources, now=records.now, requests=requests)
     except quota.Spent as error:
+        if error.most is not None:
+            text = f"一日の上限 {error.most} 件を超えています。More than {error.most}, what a day allows."
+            raise Problem(429, "throttled", text) from None
         text = f"書き込みの上限です。{error.wait} 秒後に送り直してください。Spent: again in {error.wait} s."
         raise Problem(429, "throttled", text, Retry_After=str(error.wait)) from None
 
 
 def writing(bundle: Mapping[str, Any]) -> int:
-    """How many entries of a Bundle (as it came, unchecked) may create something."""
+    """How many entries of a Bundle (as it came, unchecked) write something."""
     raw = bundle.get("entry")
     if not isinstance(raw, list):
         return 0

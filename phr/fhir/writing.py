@@ -62,6 +62,7 @@ def update_where(request: HttpRequest, *, type: str) -> HttpResponse:
 def patch(request: HttpRequest, *, type: str, id: str) -> HttpResponse:
     records = _opened(request, type, "u", "r")
     change = patch_bodies.of_request(request)
+    throttle.charge(records)
     stored = records.patch(type, id, change, if_match=preconditions.if_match(request))
     return _answer(request, records, stored)
 
@@ -70,6 +71,7 @@ def patch_where(request: HttpRequest, *, type: str) -> HttpResponse:
     records = _opened(request, type, "u", "r", "s")
     change = patch_bodies.of_request(request)
     condition = _condition(request, type, records)
+    throttle.charge(records)
     stored = records.patch_where(condition, change, if_match=preconditions.if_match(request))
     return _answer(request, records, stored)
 

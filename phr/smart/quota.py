@@ -1,8 +1,10 @@
 """How much one app may write for one person in a minute and in a day: counted in the database, so that every process
 counts together and a restart forgets nothing.
 
-A request that begins while there is room is carried out whole, even if it writes more than is left; the next one waits.
-What is refused is not counted. Organisations' systems are not limited here. Source: RFC 6585 §4.
+A request is carried out where it fits into what is left of the day and the minute; one larger than a whole minute's
+allowance takes a minute of its own. An upload that counts by requests comes in chunks of its own making: it goes on
+while there is room at all. What is refused is not counted. Organisations' systems are not limited here.
+Source: RFC 6585 §4.
 """
 
 from __future__ import annotations
@@ -24,17 +26,17 @@ ON CONFLICT (digest) DO UPDATE SET
   in_day = excluded.in_day + CASE WHEN w.day = excluded.day THEN w.in_day ELSE 0 END,
   in_minute = excluded.in_minute + CASE WHEN w.minute = excluded.minute THEN w.in_minute ELSE 0 END,
   day = excluded.day, minute = excluded.minute
-WHERE NOT (w.day = excluded.day AND w.in_day >= %s) AND NOT (w.minute = excluded.minute AND w.in_minute >= %s)
+WHERE NOT (w.day = excluded.day AND w.in_day > %s) AND NOT (w.minute = excluded.minute AND w.in_minute > %s)
 RETURNING 1
 """
 
 
 class Spent(Exception):
-    """Not now: `wait` seconds until there is room again."""
+    """Not now: `wait` seconds until there is room again. `most`: more than this never fits into a day."""
 
-    def __init__(self, wait: int) -> None:
+    def __init__(self, wait: int, most: int | None = None) -> None:
         super().__init__(f"the quota is spent; wait {wait} s")
-        self.wait = wait
+        self.wait, self.most = wait, most
 
 
 def spend(caller: Caller, resources: int, *, now: datetime, requests: int | None = None) -> None:
@@ -47,13 +49,17 @@ def spend(caller: Caller, resources: int, *, now: datetime, requests: int | None
     at = now.astimezone(JAPAN)
     minute = at.replace(second=0, microsecond=0)
     digest = blind("app-writes", caller.client, str(caller.person))
-    limits = (settings.PHR_APP_WRITES_PER_DAY, settings.PHR_APP_WRITES_PER_MINUTE)
+    per_day, per_minute = settings.PHR_APP_WRITES_PER_DAY, settings.PHR_APP_WRITES_PER_MINUTE
+    if requests is None and resources > per_day:
+        raise Spent(1, most=per_day)
     in_minute = resources if requests is None else requests
+    room = resources if requests is None else 1
+    limits = (per_day - room, max(0, per_minute - room))  # what may have been written before
     with connection.cursor() as cursor:
         cursor.execute(_SPEND, [digest, at.date(), resources, minute, in_minute, *limits])
         if cursor.fetchone():
             return
-        cursor.execute("SELECT day = %s AND in_day >= %s FROM phr_appwrites WHERE digest = %s",
+        cursor.execute("SELECT day = %s AND in_day > %s FROM phr_appwrites WHERE digest = %s",
                        [at.date(), limits[0], digest])  # fmt: skip
         row = cursor.fetchone()
     tomorrow = at.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from consent.decide import Caller, Capacity
+from phr.fhir.patching import JSON_PATCH
 from phr.records.plausibility import TAG_SYSTEM
 from phr.smart import quota, sweep
 from phr.smart.quota_models import AppWrites
@@ -86,7 +88,7 @@ def test_by_minute_and_by_day() -> None:
 
 @pytest.mark.usefixtures("db", "narrow")
 def test_apps_and_people_are_counted_apart_and_systems_not_at_all() -> None:
-    quota.spend(app(), 100, now=NOON)  # what begins with room is carried out whole
+    quota.spend(app(), 3, now=NOON)
     with pytest.raises(quota.Spent):
         quota.spend(app(), 1, now=NOON)
     quota.spend(app(client="other"), 1, now=NOON)
@@ -94,8 +96,31 @@ def test_apps_and_people_are_counted_apart_and_systems_not_at_all() -> None:
     for _ in range(10):
         quota.spend(app(**SYSTEM), 100, now=NOON)
     assert AppWrites.objects.count() == 3
+    quota.spend(app(person=9), 100, now=NOON, requests=1)  # an upload goes on while there is room at all
+    with pytest.raises(quota.Spent):
+        quota.spend(app(person=9), 1, now=NOON, requests=0)
     sweep.forget(now=NOON + timedelta(days=3))
     assert AppWrites.objects.count() == 0
+
+
+@pytest.mark.usefixtures("db", "narrow")
+def test_what_does_not_fit_is_refused_before_anything_is_done() -> None:
+    quota.spend(app(), 2, now=NOON)
+    with pytest.raises(quota.Spent) as told:
+        quota.spend(app(), 2, now=NOON)
+    assert told.value.wait <= 60
+    quota.spend(app(), 1, now=NOON)  # what was refused was not counted
+    later = NOON + timedelta(minutes=1)
+    with pytest.raises(quota.Spent) as told:
+        quota.spend(app(), 3, now=later)
+    assert told.value.wait > 3600, "there is room in the minute, not in the day"
+    quota.spend(app(person=8), 4, now=NOON)  # more than any minute holds: it has this one for itself
+    with pytest.raises(quota.Spent):
+        quota.spend(app(person=8), 1, now=NOON)
+    for person in (8, 9):
+        with pytest.raises(quota.Spent) as told:
+            quota.spend(app(person=person), 6, now=later)
+        assert told.value.most == 5
 
 
 @pytest.mark.usefixtures("narrow")
@@ -119,6 +144,24 @@ def test_the_door_says_when_to_come_again(family: Neighbourhood) -> None:
 def test_a_bundle_counts_what_it_may_create(family: Neighbourhood) -> None:
     assert family.mother.bundle("batch", *[post(weight()) for _ in range(4)]).status == 200
     assert family.mother.create(weight()).status == 429
+    answer = family.father.bundle("batch", *[post(weight()) for _ in range(6)])
+    assert answer.status == 429 and " 5," in answer.issue["diagnostics"], "it can never fit: the limit is named"
+
+
+def test_a_patch_counts(family: Neighbourhood, settings: Any) -> None:
+    id = family.mother.made(weight())["id"]
+    settings.PHR_APP_WRITES_PER_MINUTE, settings.PHR_APP_WRITES_PER_DAY = 4, 4
+    body = encoded([{"op": "replace", "path": "/valueQuantity/value", "value": 3.2}])
+    packed = {"resourceType": "Binary", "contentType": JSON_PATCH, "data": base64.b64encode(body).decode()}
+
+    def patch() -> int:
+        return family.mother.ask("PATCH", f"Observation/{id}", body, type=JSON_PATCH).status
+
+    assert patch() == 200
+    assert family.mother.bundle("batch", entry("PATCH", f"Observation/{id}", packed)).status == 200
+    assert patch() == 200
+    assert family.mother.ask("PATCH", "Observation?_id=none", body, type=JSON_PATCH).status in (404, 429)
+    assert patch() == 429
 
 
 @pytest.mark.parametrize("entries", [None, 1, "x", [1, None, {"request": 1, "resource": {}}], [{"resource": {}}]])
