@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from consent.models import Organization
 from integrations.models import ImportRun
-from phr.embedded import postgres_server
+from phr.embedded import postgres_server, redis_server
 from tests.consent.people import People
 from tests.integrations.feeds import town
 from tests.integrations.feeds.town import HANA, contents
@@ -114,38 +114,66 @@ def assert_each_once(found: dict[str, Any], rows: int) -> None:
 
 
 @pytest.mark.long
-def test_twenty_thousand_rows_survive_fifty_kills_of_worker_and_database(tmp_path: Path) -> None:
-    """Every fifth time the database is killed instead (SIGKILL to the postmaster), and started again."""
+def test_twenty_thousand_rows_survive_fifty_kills_of_worker_database_and_broker(tmp_path: Path) -> None:
+    """A sweep wakes a Celery worker by a message, the worker is killed (SIGKILL), and so on.
+
+    Every fifth time the database goes with it (SIGKILL to the postmaster), every fifth the broker and all it holds:
+    then the sweep's message is lost, and the next sweep tries again.
+    """
     rows, kills, dice = 20_000, int(os.environ.get("TESTS_KILLS", "50")), random.Random(20)
     tmp_path.chmod(0o711)
-    folder = tmp_path / "pg"
-    server = Server(folder)
+    server, broker = Server(tmp_path / "pg"), Broker(tmp_path / "redis")
     server.start()
+    broker.start()
     try:
-        with nursery(DATABASE_URL=postgres_server.url(folder), TESTS_CHUNK="50") as made:
+        with nursery(DATABASE_URL=postgres_server.url(tmp_path / "pg"), TESTS_CHUNK="50") as made:
             run = made.told(deed="prepare", rows=rows, children=100)["run"]
-            died = 0
-            for turn in range(1000):
-                pid = made.told(deed="run", run=run, later=LATER * turn)["pid"]
-                if died < kills:
-                    # Somewhere in a chunk; every third time before the first. Five times so, and a run is given up.
-                    least = 0 if turn % 3 == 2 else server.done(run) + dice.randint(1, 150)
-                    wait(lambda pid=pid, least=least: server.done(run) >= least or not alive(pid))
-                    time.sleep(dice.uniform(0, 0.3))
-                    died += alive(pid)
-                    if turn % 5 == 4:
-                        server.kill()
-                        wait(lambda pid=pid: not alive(pid))
-                        server.start()
-                    else:
-                        kill(pid)
-                else:
-                    wait(lambda pid=pid: not alive(pid), 900)
-                    break
+            claim = server.claim(run)
+            for turn in range(kills):
+                later = LATER * 2 * (turn + 1)
+                assert made.told(deed="sweep", later=later, broker=broker.url)["woken"] == 1
+                pid = made.told(deed="work", later=later, broker=broker.url)["pid"]
+                # Somewhere in a chunk; every third time in the first, as soon as the run is claimed.
+                least, before = server.done(run) + (dice.randint(1, rows // kills) if turn % 3 else 0), claim
+                wait(lambda least=least, before=before: server.claim(run) != before and server.done(run) >= least)
+                time.sleep(dice.uniform(0, 0.1))
+                claim = server.claim(run)
+                assert server.done(run) < rows, "the import was over before it was killed often enough"
+                if turn % 5 == 4:
+                    server.kill()
+                if turn % 5 == 2:
+                    broker.kill()
+                kill(pid)
+                wait(lambda pid=pid: not alive(pid))
+                if turn % 5 == 4:
+                    server.start()
+                if turn % 5 == 2:
+                    assert made.told(deed="sweep", later=later + LATER, broker=broker.url)["woken"] == 1
+                    broker.start()
+            made.told(deed="sweep", later=LATER * 2 * (kills + 1), broker=broker.url)
+            pid = made.told(deed="work", later=LATER * 2 * (kills + 1), broker=broker.url)["pid"]
+            wait(lambda: server.done(run) == rows, 300)
+            kill(pid)
             assert_each_once(made.told(deed="count", run=run), rows)
-            assert died >= kills * 0.9, "the import was over before it was killed often enough"
     finally:
+        broker.kill()
         server.stop()
+
+
+class Broker:
+    """A Redis of its own, which may be killed with all it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder, self.url = folder, ""
+        self._child: Any = None
+
+    def start(self) -> None:
+        self._child, self.url = redis_server._start(redis_server._program(), self.folder)
+
+    def kill(self) -> None:
+        self._child.kill()
+        self._child.wait()
 
 
 class Server:
@@ -154,19 +182,29 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._running: Any = None
+        self._connection: psycopg.Connection[Any] | None = None
 
     def start(self) -> None:
         self._running = postgres_server.postgres(self.folder)
         self._running.__enter__()
 
     def done(self, run: str) -> int:
-        with psycopg.connect(postgres_server.url(self.folder)) as connection:
-            row = connection.execute("SELECT done FROM integrations_importrun WHERE id = %s", [run]).fetchone()
-        return int(row[0]) if row else 0
+        return int(self._column("done", run))
+
+    def claim(self, run: str) -> str:
+        """Changes with every worker that takes the run."""
+        return str(self._column("claim", run))
+
+    def _column(self, name: str, run: str) -> Any:
+        if self._connection is None:
+            self._connection = psycopg.connect(postgres_server.url(self.folder), autocommit=True)
+        row = self._connection.execute(f"SELECT {name} FROM integrations_importrun WHERE id = %s", [run]).fetchone()
+        return row[0] if row else None
 
     def kill(self) -> None:
         number = int((self.folder / "postmaster.pid").read_text().splitlines()[0])
         os.kill(number, signal.SIGKILL)
+        self._connection = None
         self.stop()
         wait(self._gone)
 

@@ -4,6 +4,8 @@ It never touches the database itself: every deed is done by a child, so that it 
 
     {"deed": "prepare", "rows": n, "children": n}   -> {"run": id}          an empty database gets a town and an input
     {"deed": "run", "run": id, "later": seconds}    -> {"pid": number}      goes on by itself
+    {"deed": "sweep", "later": seconds, "broker": url}  -> {"woken": n}     messages to workers
+    {"deed": "work", "later": seconds, "broker": url}   -> {"pid": number}  a Celery worker on that broker, no end
     {"deed": "count", "run": id}                    -> what stands in the database
 """
 
@@ -65,7 +67,35 @@ def run(id: str, later: float) -> None:
     running.run(UUID(id), clock=lambda: timezone.now() + timedelta(seconds=later))
 
 
-def count(id: str) -> dict[str, Any]:
+def told_later(later: float, broker: str) -> None:
+    """In this process it is later, and messages go by that broker."""
+    from django.utils import timezone
+
+    from integrations import feeding
+    from phr.celery import app
+
+    now = timezone.now
+    timezone.now = lambda: now() + timedelta(seconds=later)
+    feeding.CHUNK = int(os.environ.get("TESTS_CHUNK", "200"))
+    app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = broker
+
+
+def sweep() -> dict[str, Any]:
+    from integrations import tasks
+
+    return {"woken": tasks.sweep()}
+
+
+def work() -> None:
+    """As `celery worker --queues imports --pool solo`."""
+    from phr.celery import app
+
+    os.dup2(2, 1)  # what Celery prints is no answer
+    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True}
+    app.Worker(pool="solo", queues=["imports"], loglevel="CRITICAL", **quiet).start()
+
+
+def count(run: str) -> dict[str, Any]:
     from collections import Counter
 
     from consent import prepared
@@ -74,7 +104,7 @@ def count(id: str) -> dict[str, Any]:
     from phr.records import body, store
     from phr.records.models import Change, Resource, Version
 
-    held = ImportRun.objects.get(pk=id)
+    held = ImportRun.objects.get(pk=run)
     rows = prepared.fetch(f"{store.select()} WHERE r.type = 'Provenance'", [])
     told: Counter[str] = Counter()
     for row in rows:
@@ -99,8 +129,14 @@ def child(order: dict[str, Any]) -> None:
     if deed == "run":
         run(order["run"], order["later"])
         return
+    if deed in ("sweep", "work"):
+        told_later(order.pop("later"), order.pop("broker"))
+    if deed == "work":
+        work()
+        return
+    deeds: dict[str, Any] = {"prepare": prepare, "sweep": sweep, "count": count}
     try:
-        answer = prepare(**order) if deed == "prepare" else count(order["run"])
+        answer = deeds[deed](**order)
     except Exception:  # noqa: BLE001  told to the test
         answer = {"failed": traceback.format_exc()}
     print(json.dumps(answer), flush=True)
@@ -110,8 +146,11 @@ def main() -> None:
     import django
 
     django.setup()
+    import celery.apps.worker
+    import celery.concurrency.solo  # noqa: F401
+
     import integrations.feeding
-    import integrations.running  # noqa: F401
+    import integrations.tasks  # noqa: F401
     import tests.integrations.feeds.doses  # noqa: F401
 
     for line in sys.stdin:
@@ -122,7 +161,7 @@ def main() -> None:
                 child(order)
             finally:
                 os._exit(0)
-        if order["deed"] == "run":
+        if order["deed"] in ("run", "work"):
             print(json.dumps({"pid": pid}), flush=True)
         else:
             os.waitpid(pid, 0)
