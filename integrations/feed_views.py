@@ -131,9 +131,10 @@ def _pieces(request: HttpRequest, feed: Feed, name: str) -> Iterator[Piece]:
     if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == JSON:
         return iter(_parts(wire.json_body(request).get("parts")))
     size = request.headers.get("Content-Length", "")
-    if size.isdigit() and int(size) > feed.MAX_BYTES:
+    length = int(size) if size.isascii() and size.isdigit() and len(size) < 16 else 0
+    if length > feed.MAX_BYTES:
         raise taking.TooLarge
-    if not size.isdigit() or int(size) == 0:
+    if not length:
         raise Problem(400, "invalid", "本文がありません。The body is empty.")
     return iter([Piece(name or "body", io.BufferedReader(_Body(request)))])
 

@@ -19,7 +19,7 @@ from integrations.municipal_csv.profile import CodeMap
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem
 from integrations.tabular.dates import Style, day, months_between
-from integrations.tabular.figures import amount
+from integrations.tabular.figures import amount, count
 
 Entry = dict[str, Any]  # item, value, raw, unit, map: JSON values only
 JUDGEMENTS = frozenset(
@@ -187,17 +187,21 @@ def _gestation(raw: str, how: Reader, place: Place, problems: list[Problem]) -> 
     found: int | None = None
     if match := _WEEKS_DAYS.match(folded):
         weeks, days = match[1] or match[3], match[2] or match[4] or how.days
-        found = int(weeks) * 7 + int(days) if days and days.isdigit() and int(days) < 7 else None
-    elif folded.isdigit() and how.days.isdigit() and int(how.days) < 7:
-        found = int(folded) * 7 + int(how.days)
-    elif folded.isdigit() and how.unit == "d":
-        found = int(folded)
+        found = _days(count(weeks), count(days))
+    elif how.days and (found := _days(count(folded), count(how.days))) is not None:
+        pass
+    elif how.unit == "d":
+        found = count(folded)
     if found is None:
         problems.append(place.say("not-a-gestation"))
         return {"raw": raw}
     if not (how.shape.low or 0) <= found <= (how.shape.high or 400):
         problems.append(place.say("implausible"))
     return {"value": str(found), "raw": raw}
+
+
+def _days(weeks: int | None, days: int | None) -> int | None:
+    return None if weeks is None or days is None or days > 6 else weeks * 7 + days
 
 
 def _titre(raw: str, how: Reader, place: Place, problems: list[Problem]) -> Entry:

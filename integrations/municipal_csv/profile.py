@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from integrations.municipal_csv import catalogue
 from integrations.tabular.dates import STYLES, Style
+from integrations.tabular.figures import count
 from integrations.tabular.reading import ENCODINGS
 
 STANDARD = Path(__file__).parent / "profiles"
@@ -293,7 +294,7 @@ def _map_faults(profile: Profile) -> list[tuple[str, str]]:
         codes = profile.maps[profile.vaccine.codes].codes if profile.vaccine.codes in profile.maps else {}
         for code, word in codes.items():
             name, _, dose = word.partition("/")
-            if name not in catalogue.vaccines() or (dose and not dose.isdigit()):
+            if name not in catalogue.vaccines() or (dose and count(dose) is None):
                 found.append((f"maps.{profile.vaccine.codes}.codes.{code}", "知らないワクチンです。Unknown vaccine"))
     found += [
         (place, f"maps.{name} がありません。There is no such map")

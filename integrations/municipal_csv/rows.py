@@ -13,7 +13,7 @@ from integrations.municipal_csv.profile import Cell, Flag, Profile
 from integrations.municipal_csv.wording import say
 from integrations.problems import Problem
 from integrations.tabular.dates import Day, day, months_between
-from integrations.tabular.figures import is_municipality, is_my_number, unprintable
+from integrations.tabular.figures import count, is_municipality, is_my_number, unprintable
 from integrations.tabular.reading import Record
 from phr.records import systems
 
@@ -301,13 +301,13 @@ class RowReader:
         return id, int(dose) if dose else 0
 
     def _dose(self, row: Row, text: str, mapped: int) -> int:
-        number = catalogue.plain(text).removeprefix("第").removesuffix("回目").removesuffix("回")
-        if not number.isdigit() or not number.isascii() or not 1 <= int(number) <= 20:
+        number = count(catalogue.plain(text).removeprefix("第").removesuffix("回目").removesuffix("回"))
+        if number is None or not 1 <= number <= 20:
             row.warn("bad-dose", "vaccine.dose")
             return mapped
-        if mapped and int(number) != mapped:
+        if mapped and number != mapped:
             row.warn("dose-differs", "vaccine.dose")
-        return int(number)
+        return number
 
     def _free(self, row: Row) -> list[list[str]]:
         """Free columns, raw: [name, text, who may see it]. What has the form of a 個人番号 is never kept."""
@@ -338,8 +338,8 @@ def _system(profile: Profile, code: str) -> str:
 
 def _given(content: dict[str, Any], item: str) -> int | None:
     for entry in content["items"]:
-        if entry["item"] == item and (value := entry.get("value", "")).isdigit():
-            return int(value)
+        if entry["item"] == item and (value := count(entry.get("value", ""))) is not None:
+            return value
     return None
 
 

@@ -216,7 +216,7 @@ def _statement(making: Making, one: _Charged, code: str, on: str, count: Decimal
 
 def _taken(kind: str, on: str, count: Decimal) -> Resource:
     """When: the days it was given for (内服), else the day (or month) it was given."""
-    if kind == ORAL and len(on) == 10 and count < 400:
+    if kind == ORAL and len(on) == 10 and on < "9900" and count < 400:
         last = date.fromisoformat(on) + timedelta(days=max(int(count), 1) - 1)
         return {"effectivePeriod": {"start": on, "end": last.isoformat()}}
     return {"effectiveDateTime": on}

@@ -64,11 +64,11 @@ def rows_of(stream: IO[bytes]) -> Iterator[Row | Problem]:
 
 def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers from 1, empty ones left out. CR LF, LF and CR end one; 0x1A ends the file."""
-    held, number = b"", 0
+    held, end, number = b"", b"", 0
     while chunk := stream.read(CHUNK):
-        while chunk.endswith(b"\r") and (more := stream.read(1)):  # CR LF across two chunks is one end
-            chunk += more
-        *whole, held = _LINE.split(held + chunk)
+        chunk = end + chunk
+        end = b"\r" if chunk.endswith(b"\r") else b""  # CR LF across two chunks is one end
+        *whole, held = _LINE.split(held + chunk.removesuffix(end))
         for raw in [*whole, *([held] if len(held) > LONGEST_LINE else [])]:
             number += 1
             if len(raw) > LONGEST_LINE:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from integrations.ids import resource_id
@@ -63,8 +64,8 @@ class Making:
         }
 
     def last_day(self) -> date:
-        first = date.fromisoformat(f"{self.month}-01")
-        return (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        year, month = int(self.month[:4]), int(self.month[5:])
+        return date(year, month, monthrange(year, month)[1])
 
 
 def drug(making: Making, code: str) -> tuple[Resource, str, tuple[tuple[str, str], ...], str]:

@@ -80,6 +80,6 @@ def status(case: Case, order: Segment, group: Sequence[Segment]) -> str:
         return undone
     timing = one(group, "TQ1")
     end, start, lasts = day_of(timing[8](1)), day_of(timing[7](1)), days(group)
-    if not end and start and lasts and lasts < 3_660:
+    if not end and start and start < "9900" and lasts and lasts < 3_660:
         end = (date.fromisoformat(start) + timedelta(days=int(lasts) - 1)).isoformat()
     return "completed" if end and end < case.said_on else "active"

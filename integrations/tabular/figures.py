@@ -10,6 +10,7 @@ import unicodedata
 from decimal import Decimal
 
 _DECIMAL = re.compile(r"-?\d{1,9}(?:\.\d{1,6})?\Z", re.ASCII)
+_COUNT = re.compile(r"\d{1,4}\Z", re.ASCII)
 _UNPRINTABLE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff〓●�]")
 _NOT_IN_JAPANESE = re.compile(
     "[\x80-\x9f\uf8f0-\uf8f3]"
@@ -48,6 +49,11 @@ def amount(text: str) -> Decimal | None:
     plain = text if text.isascii() else unicodedata.normalize("NFKC", text).replace("−", "-")
     plain = plain.strip()
     return Decimal(plain) if _DECIMAL.match(plain) else None
+
+
+def count(text: str) -> int | None:
+    """A whole number of up to four ASCII digits; None = it is not one. `isdigit` says yes to "²", and to any length."""
+    return int(text) if _COUNT.match(text) else None
 
 
 def unprintable(text: str) -> bool:

@@ -24,6 +24,7 @@ BLOCK = 1 << 16
 LONGEST_LINE = 1 << 18  # characters
 MOST_LINES_OF_A_RECORD = 40  # embedded newlines; a quote that is never closed ends here
 LONGEST_FIELD = 50_000  # characters of a record
+LONGEST_RECORD = LONGEST_FIELD + 2 * MOST_LINES_OF_A_RECORD  # and its line ends
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _LOST = "\udc80"  # stands where bytes were no character; a row that holds it falls out
@@ -178,13 +179,12 @@ def _records(lines: Iterator[str], delimiter: str) -> Iterator[Record | Problem]
                 break
             gathered.append(following)
             quotes += following.count('"')
-        text = "".join(gathered).rstrip("\r\n")
-        if quotes % 2 or not _strict(delimiter).match(text):
-            yield say("bad-quotes", line=number)
+        found = _quoted(gathered, number, delimiter)
+        yield found
+        if quotes % 2 or (isinstance(found, Problem) and found.code == "bad-quotes"):
             waiting += reversed(gathered[1:])  # only this line is lost
-            continue
-        yield _quoted(text, number, delimiter)
-        number += len(gathered) - 1
+        else:
+            number += len(gathered) - 1
 
 
 def _plain(line: str, number: int, delimiter: str) -> Iterator[Record | Problem]:
@@ -195,7 +195,12 @@ def _plain(line: str, number: int, delimiter: str) -> Iterator[Record | Problem]
         yield Record(number, text.split(delimiter))
 
 
-def _quoted(text: str, number: int, delimiter: str) -> Record | Problem:
+def _quoted(lines: list[str], number: int, delimiter: str) -> Record | Problem:
+    if sum(map(len, lines)) > LONGEST_RECORD:  # before anything looks at it: joining and matching cost many times it
+        return say("field-too-long", line=number, limit=LONGEST_FIELD)
+    text = "".join(lines).rstrip("\r\n")
+    if not _strict(delimiter).match(text):
+        return say("bad-quotes", line=number)
     if fault := _fault(text, number):
         return fault
     fields = next(csv.reader([text], delimiter=delimiter, strict=True))

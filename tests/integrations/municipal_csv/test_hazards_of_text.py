@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from integrations.items import Item, Piece
-from integrations.municipal_csv import parse
-from integrations.problems import Unreadable
+from integrations.municipal_csv import catalogue, cells, connector, parse
+from integrations.problems import Problem, Unreadable
+from integrations.tabular.reading import records
 from phr.records.search.normal import normal
 from tests.integrations.municipal_csv.files import (
     TOWN,
@@ -222,3 +225,38 @@ def test_memory_is_flat_however_long_the_file() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.3
+
+
+def test_one_huge_record_costs_its_own_size_and_no_more() -> None:
+    quoted = '"' + "a" * 250_000 + "\n" + ("a" * 250_000 + "\n") * 38 + 'a"\n'
+    tracemalloc.start()
+    data = ("number,text\n" + quoted + "0000124,b\n").encode()
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    found = list(records(io.BytesIO(data), declared=["utf-8"], delimiter=","))
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert [one.code if isinstance(one, Problem) else one.fields for one in found] == [
+        ["number", "text"], "field-too-long", ["0000124", "b"]
+    ]  # fmt: skip
+    assert peak < 1.5 * len(data)
+
+
+NASTY = ("9" * 4999, "²", "𐩀", "1" * 49_000, "第" + "1" * 5000 + "回", "0" * 20_000 + "1", "-0", "1e5", "|" * 300)
+
+
+@pytest.mark.parametrize("raw", NASTY)
+def test_no_cell_is_a_number_that_breaks_the_file(raw: str) -> None:
+    gestation = cells.Reader(catalogue.items()["visit.ga"], unit="d")
+    place = cells.Place(2, 1, "visit.ga", "2026-04-20", "", ())
+    for how in (gestation, replace(gestation, unit=""), replace(gestation, days=raw), replace(gestation, days="3")):
+        problems: list[Problem] = []
+        cells.read(raw, how, place, problems)
+        assert problems or raw == "²", "full-width and raised digits are digits"
+        cells.read("39", replace(how, days=raw), place, problems)
+    found = read(text_of([{"月齢": raw}, {"体重": raw, "宛名番号": "0000124"}, {"宛名番号": "0000125"}]).encode())
+    assert [one.identity.value for one in found if isinstance(one, Item)][-1] == "0000125"
+    head = "宛名番号,生年月日,接種日,ワクチン,回数,修正区分,不開示区分\r\n"
+    shots = "".join(f"0000000123,20240601,2025010{n},BCG,{dose},,\r\n" for n, dose in ((1, raw), (2, "1")))
+    one, other = items(head + shots, connector.chosen("vaccination"))
+    assert (one.content["vaccine"].get("dose"), other.content["vaccine"]["dose"]) == (2 if raw == "²" else None, 1)

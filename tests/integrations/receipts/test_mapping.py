@@ -119,6 +119,11 @@ def test_drugs_of_a_unit_share_its_days() -> None:
     assert found[2]["dosage"][0]["asNeededBoolean"] is True
 
 
+def test_the_last_month_there_is_has_a_last_day() -> None:
+    line = "IY,21,1,620099999,1,,40" + "," * 7
+    assert resources(lines(IR.replace("202602", "999912"), RE.replace("202601", "999912"), line + days({31: 30})))
+
+
 def test_each_marked_day_is_its_own() -> None:
     data = lines(
         IR, RE, f"SI,60,1,160008010,,21,2,,,,,,,{days({3: 1, 30: 2})}", f"SI,13,1,113002850,,250,1,,,,,,,{days({3: 1})}"

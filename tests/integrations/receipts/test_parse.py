@@ -165,6 +165,19 @@ def test_lines_do_not_hang_on_where_the_bytes_are_cut(chunk: int, monkeypatch: p
     assert list(rows.rows_of(io.BytesIO(data))) == whole
 
 
+def test_ends_of_lines_alone_take_no_time_of_their_own() -> None:
+    class Counted(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.reads += 1
+            return super().read(size)
+
+    stream = Counted(b"IR,1\n" + b"\r" * (8 * rows.CHUNK) + b"\nRE,1")
+    assert [row.line for row in rows.rows_of(stream) if isinstance(row, rows.Row)] == [1, 8 * rows.CHUNK + 2]
+    assert stream.reads < 12, "never byte by byte"
+
+
 def test_a_file_saved_as_utf8_reads_the_same() -> None:
     told = sample("RECEIPTY.CYO")
     assert resources(told.decode("cp932").encode()) == resources(told)
