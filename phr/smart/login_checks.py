@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
+from consent import outside
 from phr.smart import jpki, oidc_login
 from phr.smart.provider_documents import LOOPBACK
 
@@ -36,7 +37,7 @@ def card_provider_is_usable(app_configs: Any, **kwargs: Any) -> list[CheckMessag
 
 def _safe(url: str) -> bool:
     parts, home = urlsplit(url), urlsplit(settings.PHR_BASE_URL).hostname
-    local = parts.hostname in LOOPBACK and home in LOOPBACK
+    local = parts.hostname in LOOPBACK and home in LOOPBACK and outside.trusts_this_machine()
     return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and local))
 
 

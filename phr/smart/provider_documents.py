@@ -7,17 +7,16 @@ do not know makes us look again, at most once a minute.
 from __future__ import annotations
 
 import json
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 
-TIMEOUT = 5.0  # seconds, for a connection and for each read
+from consent import outside
+
 LONGEST = 10.0  # seconds, for the whole answer
 MAX_BYTES = 64 * 1024
 KEPT, AGAIN = 3600.0, 60.0  # seconds
@@ -60,9 +59,7 @@ def metadata(issuer: str) -> Metadata:
 
 
 def _url(told: Mapping[str, Any], name: str) -> str:
-    url = str(told.get(name, ""))
-    _parts(url)
-    return url
+    return _checked(str(told.get(name, "")))
 
 
 def key(url: str, kid: object) -> Mapping[str, Any]:
@@ -96,42 +93,29 @@ def post(url: str, form: Mapping[str, str]) -> dict[str, Any]:
     return _json(_call("POST", url, urlencode(form)))
 
 
-def _parts(url: str) -> tuple[str, str, int, str]:
-    """Scheme, host, port, target. Only https; plain http on this machine, for a provider that is on it too."""
-    parts = urlsplit(url)
-    home = urlsplit(settings.PHR_CARD_ISSUER)
+def _checked(url: str) -> str:
+    """Only https; plain http on this machine, for a provider that is on it too, in the demo."""
+    try:
+        parts, home = urlsplit(url), urlsplit(settings.PHR_CARD_ISSUER)
+    except ValueError:
+        raise ProviderFailed("an address of the provider is no address") from None
     plain = parts.scheme == "http" and parts.hostname in LOOPBACK and home.hostname in LOOPBACK
     if (parts.scheme != "https" and not plain) or not parts.hostname or parts.username:
         raise ProviderFailed("an address of the provider is not https")
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts.scheme, parts.hostname, parts.port or (80 if plain else 443), target
+    return url
 
 
 def _call(method: str, url: str, body: str | None = None) -> bytes:
-    """One request: no redirects, bounded time and size; anything but 200 fails."""
-    scheme, host, port, target = _parts(url)
-    connection: HTTPConnection = (
-        HTTPConnection(host, port, timeout=TIMEOUT)
-        if scheme == "http"
-        else HTTPSConnection(host, port, timeout=TIMEOUT, context=ssl.create_default_context())
-    )
-    deadline = time.monotonic() + LONGEST
+    """One request (`consent.outside`): no redirects, nowhere inside, bounded; anything but 200 fails."""
     headers = {"Accept": "application/json", **({"Content-Type": FORM} if body is not None else {})}
+    told = body.encode() if body is not None else None
     try:
-        connection.request(method, target, body=body, headers=headers)
-        answer = connection.getresponse()
-        told = b""
-        while chunk := answer.read1(8192):
-            told += chunk
-            if len(told) > MAX_BYTES or time.monotonic() > deadline:
-                raise ProviderFailed("the provider's answer is too large or too slow")
-        if answer.status != 200:
-            raise ProviderFailed(f"the provider answered {answer.status}")
-        return told
-    except (OSError, HTTPException) as error:
-        raise ProviderFailed("the provider cannot be reached") from error
-    finally:
-        connection.close()
+        answer = outside.call(method, _checked(url), body=told, headers=headers, most=MAX_BYTES, seconds=LONGEST)
+    except outside.NotFetched as error:
+        raise ProviderFailed(f"the provider cannot be reached: {error.code}") from error
+    if answer.status != 200:
+        raise ProviderFailed(f"the provider answered {answer.status}")
+    return answer.body
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from jwcrypto.jwk import JWK
 from consent.models import AuditEntry, Notice
 from phr.smart import cards, provider_documents
 from phr.smart.login_models import CardAccount
-from phr.smart.oidc_login import Proved
+from phr.smart.oidc_login import Proved, ProviderFailed
 from tests.smart.conftest import PASSWORD, Family
 from tests.web.card_provider import CLIENT_ID, PEOPLE, Provider, serve, sign
 
@@ -30,6 +31,7 @@ RSA_KEY = JWK.generate(kty="RSA", size=2048, kid="card-1")
 def provider(settings: Any) -> Iterator[Provider]:
     made = Provider(JWK.from_json(CLIENT_KEY.export_public()))
     server = serve(made)
+    settings.DEMO = True  # a provider on this machine is called in the demo only
     settings.PHR_CARD_ISSUER = made.url
     settings.PHR_CARD_CLIENT_ID = CLIENT_ID
     settings.PHR_CARD_KEY = CLIENT_KEY.export_to_pem(private_key=True, password=None).decode()
@@ -340,10 +342,23 @@ def test_a_provider_out_of_reach_is_said_plainly(family: Family, provider: Provi
     assert Client().get("/sign-in").status_code == 200  # other ways stay
 
 
+def test_nothing_inside_is_asked_for(provider: Provider, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A discovery document that is believed still leads to no address inside."""
+    for inside in ("10.0.0.1", "169.254.169.254"):
+        with monkeypatch.context() as patched:
+            found = [(socket.AF_INET, 1, 6, "", (inside, 443))]
+            patched.setattr(socket, "getaddrinfo", lambda *a, found=found, **k: found)
+            with pytest.raises(ProviderFailed, match="inside"):
+                provider_documents.key("https://card.example/keys", "card-1")
+    settings.DEMO = False
+    with pytest.raises(ProviderFailed, match="not-https"):
+        provider_documents.metadata(provider.url)
+
+
 @pytest.mark.parametrize(
     "told",
     [{"issuer": "https://evil.example"}, {"token_endpoint": "http://evil.example/token"}, {"jwks_uri": "file:///x"},
-     {"authorization_endpoint": ""}],
+     {"authorization_endpoint": ""}, {"authorization_endpoint": "https://[x"}],
 )  # fmt: skip
 def test_discovery_that_is_not_trusted(family: Family, provider: Provider, client: Client, told: Any) -> None:
     provider.metadata = lambda plain: {**plain, **told}
