@@ -22,7 +22,7 @@ from consent.keys import Erased
 from consent.models import Organization
 from consent.scope import OPEN_TYPES
 from integrations import known, queue
-from integrations.depositing import Depositing, Names
+from integrations.depositing import Depositing, Filing, Names
 from integrations.ids import Renamed
 from integrations.incoming import Resource
 from integrations.items import About, Feed, Identity, Item
@@ -134,7 +134,7 @@ def store(source: Source, items: Sequence[Item], *, now: datetime) -> Stored:
 
 
 def _store(source: Source, items: Sequence[Item], *, now: datetime) -> Stored:
-    chunk = _Chunk(source, Depositing.opened_for(source.by, now=now), items, now)
+    chunk = _Chunk(source, Filing.opened_for(source.by, now=now), items, now)
     ready = _whose(chunk, _newest(chunk, _sound(chunk)))
     todo = _mapped(chunk, _news(chunk, ready))
     chunk.records.linked |= {t.before.subject for t in todo if t.before}
