@@ -16,6 +16,7 @@ from integrations.same_dispense import keys_of
 from phr.records import body, systems
 from phr.records.gateway import Records
 from phr.records.search.parse import parse as parse_search
+from phr.records.systems import DISPENSE_LOOSE_KEY
 
 Resource = dict[str, Any]
 BY_WORDS = ("AllergyIntolerance", "Condition", "Communication", "MedicationStatement", "CareTeam")
@@ -29,6 +30,8 @@ def known(found: Iterable[Resource], *, subject: UUID, records: Records) -> list
     mine = list(found)
     there: dict[object, set[str]] = {}
     for told, id in chain(_by_key(mine, subject, records), _by_words(mine, subject, records)):
+        there.setdefault(told, set()).add(id)
+    for told, id in _moved(mine, there, subject, records):
         there.setdefault(told, set()).add(id)
     kept = []
     for resource in mine:
@@ -50,6 +53,33 @@ def _by_key(mine: Iterable[Resource], subject: UUID, records: Records) -> Iterat
             resource = body.parse(one.body or b"{}")
             if one.facts.subjects[:1] == (subject,) and resource.get("status") != "entered-in-error":
                 yield _fingerprint(resource), one.id
+
+
+def _moved(
+    mine: Iterable[Resource], there: Mapping[object, set[str]], subject: UUID, records: Records
+) -> Iterator[tuple[object, str]]:
+    """Dispensings that stand there at another place of the same RP, word for word: a notebook written for somebody
+    from whom a drug was hidden has moved the others up. Each that stands there answers for one."""
+    dispensed = [r for r in mine if r["resourceType"] == "MedicationDispense"]
+    taken = {r["id"] for r in dispensed}.union(*there.values())
+    new = [r for r in dispensed if _fingerprint(r) not in there]
+    free: dict[bytes, list[str]] = {}
+    for one in records.newest(subject, ("MedicationDispense",), most=MOST)[0] if new else ():
+        resource = body.parse(one.body or b"{}")
+        if one.id not in taken and one.facts.subjects[:1] == (subject,) and resource["status"] != "entered-in-error":
+            free.setdefault(_wherever(resource), []).append(one.id)
+    for resource in new:
+        if ids := free.get(_wherever(resource)):
+            yield _fingerprint(resource), ids.pop()
+
+
+def _wherever(resource: Mapping[str, Any]) -> bytes:
+    """What a notebook says of a dispensing, but for its place in the RP."""
+    numbers = [i for i in resource.get("identifier", ()) if i.get("system") in (systems.RP_NUMBER, DISPENSE_LOOSE_KEY)]
+    where = [] if len(numbers) > 1 else resource.get("performer", [])  # the loose keys name the pharmacy
+    said = ("extension", "status", "medicationCodeableConcept", "quantity", "daysSupply", "whenHandedOver",
+            "dosageInstruction", "authorizingPrescription")  # fmt: skip
+    return body.write({"numbers": numbers, "where": where} | {name: resource.get(name) for name in said})
 
 
 def _by_words(mine: Iterable[Resource], subject: UUID, records: Records) -> Iterator[tuple[object, str]]:

@@ -180,6 +180,31 @@ def test_the_notebook_goes_out_and_comes_in_again_without_anything_new(
     assert seen(family, mother, now)
 
 
+THREE = (
+    "201,1,見本錠,1,錠,2,620099999,1", "201,1,見本散,1.5,ｇ,4,2330001B1020,1", "201,1,見本錠,1,錠,2,620099999,1",
+    "301,1,分１,28,日分,1,1,,1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("pharmacy_line", [QR[1], "11,見本薬局,,,,,,,1"], ids=["loose keys", "none"])
+@pytest.mark.parametrize("hidden", [1, 2, 3])
+def test_a_notebook_from_which_a_drug_was_hidden_comes_in_again_without_anything_new(
+    family: People, mother: Caller, now: datetime, hidden: int, pharmacy_line: str
+) -> None:
+    """The others move up in their RP, and their exact keys with them."""
+    whole = hanas(book(QR[0], pharmacy_line, *THREE))
+    assert imported(whole, by=mother, subject=family.hana.pk, now=now).created >= 3
+    without = hanas(book(QR[0], pharmacy_line, *(line for n, line in enumerate(THREE, 1) if n != hidden)))
+    run = imported(without, by=mother, subject=family.hana.pk, now=now)
+    assert (run.state, run.created, kinds(family.hana.pk)["MedicationDispense"]) == ("done", 0, 3)
+    more = hanas(book(QR[0], pharmacy_line, *THREE[:3], THREE[0], THREE[3]))
+    run = imported(more, by=mother, subject=family.hana.pk, now=now)
+    assert kinds(family.hana.pk)["MedicationDispense"] == 4, "a drug more of the same words is a drug more"
+    other = hanas(book(QR[0], pharmacy_line, THREE[0].replace(",1,錠", ",2,錠"), THREE[3]))
+    imported(other, by=mother, subject=family.hana.pk, now=now)
+    assert kinds(family.hana.pk)["MedicationDispense"] == 5, "another dose is another dispensing"
+
+
 def test_a_notebook_of_many_drugs_is_told_once(family: People, mother: Caller, now: datetime) -> None:
     drugs = [line for n in range(1, 41) for line in (f"201,{n},見本{n},1,錠,1,,1", f"301,{n},分１,7,日分,1,1,,1")]
     data = hanas(book(*QR[:2], *drugs))

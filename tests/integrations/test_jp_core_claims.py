@@ -44,8 +44,8 @@ def inside(told: Any) -> Iterator[Resource]:
 def made(source: str) -> list[Resource]:
     match source:
         case "home":
-            files = ((home.XML, True), (home.CONNECT, False), (home.KIT, False))
-            found = [one for data, xml in files for one in read(io.BytesIO(data), xml=xml)]
+            exports = ((home.XML, True), (home.CONNECT, False), (home.KIT, False))
+            found = [one for data, xml in exports for one in read(io.BytesIO(data), xml=xml)]
             return [home.mapped(one) for one in found if isinstance(one, Sample)]
         case "school":
             items = pupils.items(pupils.GOLDEN)
