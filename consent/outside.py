@@ -27,9 +27,11 @@ ACCEPTED = range(200, 300)
 PIECE = 64 * 1024
 
 # What Python calls global and still leads inside: addresses of metadata services, and IPv6 forms that carry an IPv4
-# address to a translator or tunnel (RFC 6052, RFC 3056, RFC 4380), behind which anything may stand.
-_METADATA = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
-_TRANSLATED = tuple(map(IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::ffff:0:0/96")))
+# address to a translator or tunnel (RFC 3056, RFC 7526, RFC 4380), behind which anything may stand. Of IPv6 only what
+# is given out as global unicast (RFC 4291 §2.4, IANA), without what is kept for protocols and documentation.
+_INSIDE = tuple(map(IPv4Network, ("192.0.0.0/24", "168.63.129.16/32", "192.88.99.0/24")))
+_UNICAST = IPv6Network("2000::/3")
+_TRANSLATED = tuple(map(IPv6Network, ("2002::/16", "2001::/23", "2001:db8::/32", "3fff::/20")))
 
 
 class NotFetched(Exception):
@@ -212,6 +214,6 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether an address is out in the world: not private, shared, local, multicast, a metadata service or a tunnel."""
     if not address.is_global or address.is_multicast:
         return False
-    nets: Collection[IPv4Network] | Collection[IPv6Network]
-    nets = _METADATA if isinstance(address, IPv4Address) else _TRANSLATED
-    return not any(address in net for net in nets)
+    if isinstance(address, IPv4Address):
+        return not any(address in net for net in _INSIDE)
+    return address in _UNICAST and not any(address in net for net in _TRANSLATED)

@@ -160,7 +160,8 @@ def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch)
     "address",
     ["10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "192.0.0.192", "168.63.129.16",
      "100.100.100.200", "0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "fc00::1", "fd00:ec2::254", "fe80::1%eth0",
-     "ff02::1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:1::1"],
+     "ff02::1", "::ffff:10.0.0.1", "::ffff:8.8.8.8", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:1::1",
+     "fec0::1", "::127.0.0.1", "::10.0.0.1", "::ffff:0:7f00:1", "5f00::1", "192.88.99.1", "2001:db8::1", "3fff::1"],
 )  # fmt: skip
 def test_addresses_inside_are_refused_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
