@@ -128,7 +128,10 @@ def _asked(request: HttpRequest) -> dict[str, str]:
 
 def _pieces(request: HttpRequest, feed: Feed, name: str) -> Iterator[Piece]:
     """The body as it comes in; nothing of it is held."""
-    if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == JSON:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind.startswith("multipart/"):  # its boundaries would be read as lines of the file
+        raise Problem(415, "not-supported", "ファイルをそのまま本文で送ってください。Send the file itself as the body.")
+    if kind == JSON:
         return iter(_parts(wire.json_body(request).get("parts")))
     size = request.headers.get("Content-Length", "")
     length = int(size) if size.isascii() and size.isdigit() and len(size) < 16 else 0

@@ -26,7 +26,7 @@ from integrations.holding import COUNTS, State
 from integrations.ids import digest
 from integrations.items import Feed, Item, Piece
 from integrations.models import ImportRun, ImportSlice
-from integrations.originals import Shelf
+from integrations.originals import Shelf, clean
 from integrations.problems import Problem, Unreadable
 from integrations.rehearsing import Rehearsal
 from integrations.storing import Result, Source, Stored, store
@@ -96,8 +96,9 @@ def _read(pieces: Iterable[Piece], *, limit: int) -> tuple[list[Piece], str]:
         limit -= len(content)
         if limit < 0:
             raise taking.TooLarge
-        held.append(Piece(piece.name, io.BytesIO(content)))
-        hashes.append((piece.name, hashlib.sha256(content).hexdigest()))
+        name = clean(piece.name)
+        held.append(Piece(name, io.BytesIO(content)))
+        hashes.append((name, hashlib.sha256(content).hexdigest()))
     return held, hashes[0][1] if len(hashes) == 1 else digest(*sorted(f"{name}:{sha}" for name, sha in hashes))
 
 

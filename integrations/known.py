@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -35,11 +38,14 @@ ON CONFLICT DO NOTHING RETURNING 1
 """  # noqa: S608
 _CHANGE = f"""
 UPDATE integrations_knownitem k
-   SET subject_id = told.subject, content = told.content, said_at = told.said_at, deleted = told.deleted,
+   SET subject_id = told.subject, content = told.content, deleted = told.deleted,
+       said_at = GREATEST(k.said_at COLLATE "C", told.said_at COLLATE "C"),
        names = string_to_array(told.names, ' '), number_id = told.number, salt = told.salt, run_id = %s
   FROM {_TOLD}
  WHERE k.organization_id = %s AND k.kind = %s AND k.digest = told.digest
 """  # noqa: S608
+_AHEAD = timedelta(days=1)  # clocks that go fast, and zones
+_NO_DIGIT = re.compile(r"\D", re.ASCII)
 Fact = tuple[Linked, bytes, Item, Sequence[str]]
 Changed_ = tuple[Linked, bytes, Item, Sequence[str], str]
 
@@ -58,6 +64,22 @@ class Known:
     said_at: str
     names: tuple[str, ...]
     salt: str
+
+
+def said(item: Item, *, now: datetime) -> str:
+    """When the source said it, as far as that can be believed: "" for a time to come, which nothing would replace."""
+    digits = _NO_DIGIT.sub("", item.said_at)[:14]
+    return "" if digits > _latest(now)[: len(digits)] else item.said_at
+
+
+@lru_cache(maxsize=4)
+def _latest(now: datetime) -> str:
+    return f"{now + _AHEAD:%Y%m%d%H%M%S}"
+
+
+def dated(item: Item, said_at: str) -> Item:
+    """The Item as said at this time."""
+    return item if item.said_at == said_at else replace(item, said_at=said_at)
 
 
 def digest_of(key: str) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -29,8 +30,16 @@ LONGEST_NAME = 1000
 _HEAD = struct.Struct(">H")
 
 
+_UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
 class TooLarge(Exception):
     """The pieces together are larger, or more, than the feed takes."""
+
+
+def clean(name: str) -> str:
+    """The name of a piece without what is no text, and no longer than is kept."""
+    return _UNCLEAN.sub("\ufffd", name).encode()[:LONGEST_NAME].decode("utf-8", "ignore")
 
 
 def keep(run: ImportRun, pieces: Iterable[Piece], *, limit: int) -> None:
@@ -44,7 +53,8 @@ def keep(run: ImportRun, pieces: Iterable[Piece], *, limit: int) -> None:
     number = total = 0
     for place, piece in enumerate(pieces):
         hasher = hashlib.sha256()
-        name = piece.name.encode("utf-8", "replace")[:LONGEST_NAME]
+        called = clean(piece.name)
+        name = called.encode()
         if place >= MOST_PIECES:
             raise TooLarge
         for content in _slices(piece):
@@ -58,7 +68,7 @@ def keep(run: ImportRun, pieces: Iterable[Piece], *, limit: int) -> None:
             if len(waiting) >= AHEAD:
                 ImportSlice.objects.bulk_create(waiting)
                 waiting.clear()
-        hashes.append(f"{piece.name}:{hasher.hexdigest()}")
+        hashes.append(f"{called}:{hasher.hexdigest()}")
     ImportSlice.objects.bulk_create(waiting)
     run.kek, run.wrapped, run.bytes_total = kek, wrapped, total
     run.sha256 = hashes[0].rpartition(":")[2] if len(hashes) == 1 else digest(*sorted(hashes))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from consent.models import Organization
 from integrations.incoming import Resource
 from integrations.items import Item
 from phr.records import systems
+
+if TYPE_CHECKING:
+    from integrations.storing import Source
 
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 MOST_SAID = 1000  # characters about places in the original
@@ -17,18 +20,12 @@ _PRODUCT = {"system": "urn:ietf:rfc:3986", "value": systems.OWN}
 Line = tuple[Item, Sequence[str]]  # an Item, and the "Type/id"s written of it
 
 
-def provenance(
-    subject: UUID,
-    lines: Sequence[Line],
-    *,
-    organization: Organization,
-    sha256: str,
-    now: datetime,
-) -> Resource:
+def provenance(subject: UUID, lines: Sequence[Line], *, source: Source, now: datetime) -> Resource:
     """A Provenance of what these Items became. `lines`: Items and the "Type/id"s written of each."""
     targets = [*dict.fromkeys(name for _, names in lines for name in names), f"Patient/{subject}"]
-    code = organization.code
-    original = {"identifier": {"system": systems.OWN_SHA256, "value": sha256}}
+    organization, code = source.organization, source.organization.code
+    original = {"identifier": {"system": systems.OWN_SHA256, "value": source.sha256}}
+    said = places((item for item, _ in lines), source.numbers)
     system = systems.OWN_MUNICIPALITY if organization.kind == "municipality" else systems.INSTITUTION_10
     return {
         "resourceType": "Provenance",
@@ -40,7 +37,7 @@ def provenance(
             _agent("author", {"identifier": {"system": system, "value": code}, "display": organization.name}),
             _agent("assembler", {"type": "Device", "display": "Tsumugi 紡", "identifier": _PRODUCT}),
         ],
-        "entity": [{"role": "source", "what": original | {"display": places(item for item, _ in lines)}}],
+        "entity": [{"role": "source", "what": original | {"display": said}}],
     }
 
 
@@ -59,12 +56,16 @@ def only(lines: Iterable[Line], names: set[str], *, within: bool) -> list[Line]:
     return [(item, written) for item, written in found if written]
 
 
-def places(items: Iterable[Item]) -> str:
-    """ "checkups.csv 3,5-8": the pieces and lines, as far as there is room."""
-    by_piece: dict[str, list[int]] = {}
+def places(items: Iterable[Item], numbers: Mapping[str, int]) -> str:
+    """ "3,5-8", or "part 2: 3,5-8" where there are several pieces: the lines, as far as there is room.
+
+    Never a piece's name: whoever is in the file reads this, and a name may be somebody else's.
+    """
+    by_piece: dict[int, list[int]] = {}
     for item in items:
-        by_piece.setdefault(item.piece, []).append(item.line)
-    said = "; ".join(f"{piece} {_ranges(sorted(set(numbers)))}".strip() for piece, numbers in by_piece.items())
+        by_piece.setdefault(numbers.get(item.piece, 0), []).append(item.line)
+    parts = [(f"part {n}: " if n else "", _ranges(sorted(set(lines)))) for n, lines in sorted(by_piece.items())]
+    said = "; ".join(f"{part}{lines}" for part, lines in parts)
     return said if len(said) <= MOST_SAID else said[: MOST_SAID - 1] + "…"
 
 

@@ -76,7 +76,7 @@ def _keep(source: Source, waiting: Sequence[tuple[Unlinked, Item]], *, key: Key,
     )
     for one in older:
         place = (one.case_id, bytes(one.digest))
-        if place in rows and rows[place][1].said_at < opened(one).said_at:
+        if place in rows and known.said(rows[place][1], now=now) < known.said(opened(one), now=now):
             del rows[place]
     run = source.run = source.run or _kept(source, now=now)
     WaitingItem.objects.bulk_create(

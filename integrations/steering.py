@@ -26,7 +26,7 @@ def pause(*, run: UUID, by: Caller, now: datetime) -> ImportRun:
     held = _held(run, by, now=now)
     if held.state == State.ACCEPTED:
         held.state = State.PAUSED
-    elif held.state == State.RUNNING:
+    elif held.state == State.RUNNING and held.asked != State.CANCELLED:
         held.asked = State.PAUSED
     elif held.state != State.PAUSED:
         raise _too_late(held)

@@ -111,11 +111,13 @@ class _Chunk:
     items: Sequence[Item]
     now: datetime
     found: dict[int, Result] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)  # by key: the latest `said_at` that can be believed
     out: Stored = field(default_factory=Stored)
 
     def settle(self, position: int, what: What, problems: Iterable[Problem] = ()) -> None:
         item = self.items[position]
-        placed = tuple(_placed(p, item, self.source.numbers) for p in (*item.problems, *problems))
+        future = [] if known.said(item, now=self.now) == item.said_at else [say("said-in-future")]
+        placed = tuple(_placed(p, item, self.source.numbers) for p in (*item.problems, *future, *problems))
         self.found[position] = Result(item, what, placed)
 
 
@@ -137,6 +139,8 @@ def _store(source: Source, items: Sequence[Item], *, now: datetime) -> Stored:
     chunk = _Chunk(source, Filing.opened_for(source.by, now=now), items, now)
     ready = _whose(chunk, _newest(chunk, _sound(chunk)))
     todo = _mapped(chunk, _news(chunk, ready))
+    for one in todo:
+        one.item = known.dated(one.item, chunk.said[one.item.key])
     chunk.records.linked |= {t.before.subject for t in todo if t.before}
     known.hold([t.before for t in todo if t.before])
     known.add(source, {t.digest: (t.who, t.content, t.item, t.names) for t in todo if t.before is None})
@@ -172,10 +176,11 @@ def _newest(chunk: _Chunk, positions: Iterable[int]) -> list[int]:
     newest: dict[str, int] = {}
     for position in positions:
         item = chunk.items[position]
-        earlier = newest.get(item.key)
+        earlier, said, latest = newest.get(item.key), known.said(item, now=chunk.now), chunk.said.get(item.key, "")
+        chunk.said[item.key] = max(said, latest)
         if earlier is None:
             newest[item.key] = position
-        elif item.said_at and item.said_at < chunk.items[earlier].said_at:
+        elif said and said < latest:
             chunk.settle(position, "older")
         else:
             chunk.settle(earlier, "older")
@@ -235,16 +240,16 @@ def _news(chunk: _Chunk, ready: Sequence[tuple[int, Linked]]) -> list[_Todo]:
     todo, later = [], {}
     for position, who in ready:
         item, digest = chunk.items[position], digests[position]
-        content, earlier = known.content_of(chunk.source.feed, item), before.get(digest)
+        content, earlier, said = known.content_of(chunk.source.feed, item), before.get(digest), chunk.said[item.key]
         if earlier is None:
             todo.append(_Todo(position, item, who, digest, content, None))
-        elif item.said_at and item.said_at < earlier.said_at:
+        elif said and said < earlier.said_at:
             chunk.settle(position, "older")
         elif earlier.content == content and earlier.subject == who.subject:
             chunk.out.unchanged += len(earlier.names)
             chunk.settle(position, "unchanged")
-            if item.said_at > earlier.said_at:
-                later[digest] = item.said_at
+            if said > earlier.said_at:
+                later[digest] = said
         else:
             moved = earlier.subject != who.subject
             salt = f"number:{who.number}" if moved else earlier.salt
@@ -344,7 +349,7 @@ def _created(chunk: _Chunk, fresh: Sequence[_Todo], changed: Sequence[_Todo], th
                 told.setdefault(one.who.subject, []).append((one.item, one.written))
         source, protected = chunk.source, marked(r for one in (*fresh, *changed) for r in one.resources)
         return [
-            provenance(subject, lines, organization=source.organization, sha256=source.sha256, now=chunk.now)
+            provenance(subject, lines, source=source, now=chunk.now)
             for subject, all_lines in told.items()
             for lines in (only(all_lines, protected, within=False), only(all_lines, protected, within=True))
             if lines

@@ -31,7 +31,7 @@ def test_doses_arrive_in_the_records_of_the_children_with_their_provenance(famil
     said = body.parse(Records.opened_by(caller(family.city), now=now).read("Provenance", told.fhir_id).body or b"")
     assert said["entity"][0]["what"] == {
         "identifier": {"system": "https://tsumugi.example/fhir/IdSystem/sha256", "value": run.sha256},
-        "display": "doses-1.csv 1",
+        "display": "1",
     }
     assert said["agent"][0]["who"]["identifier"]["value"] == family.city.code
     assert Confirmation.objects.filter(run=run.pk, resources=1).count() == 2
