@@ -41,6 +41,7 @@ class Peer(models.Model):
     pushes = models.BooleanField(default=True)
     bulk = models.CharField(max_length=100, blank=True)  # Group/<id> or Patient: pull by $export; "" = by searches
     export_url = models.CharField(max_length=500, blank=True)  # of an export that runs there
+    export_taken = ArrayField(models.CharField(max_length=32), default=list)  # its files that were taken in, by digest
     export_since = models.DateTimeField(null=True)  # transactionTime of the last one that was taken in
 
     state = models.CharField(max_length=6, choices=State.choices, default=State.ACTIVE)

@@ -50,7 +50,7 @@ DECLARED: Declaration = {
         "token_url": PLAIN, "client": PLAIN, "launch_client": PLAIN, "kid": PLAIN, "algorithm": PLAIN,
         "public": PLAIN, "key_version": PLAIN,
         "purpose": PLAIN, "types": PLAIN, "categories": PLAIN, "pulls": PLAIN, "pushes": PLAIN, "bulk": PLAIN,
-        "export_url": PLAIN, "export_since": PLAIN, "state": PLAIN, "failures": PLAIN, "problem": PLAIN,
+        "export_url": PLAIN, "export_taken": PLAIN, "export_since": PLAIN, "state": PLAIN, "failures": PLAIN, "problem": PLAIN,
         "next_at": PLAIN, "ok_at": PLAIN, "xid": PLAIN, "change": PLAIN, "claim": PLAIN, "claimed_at": PLAIN,
         "created_at": PLAIN, "sealed": PERSONAL,
     },

@@ -7,9 +7,11 @@ Source: HL7 FHIR Bulk Data Access 2.0 (kick-off, status, complete status respons
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from hashlib import blake2b
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import quote, urlencode
 
 from integrations.fhir_peer import client, parse, pulling, registry, storing
@@ -21,8 +23,9 @@ from integrations.models import Peer, PeerKnown
 
 MOST_BYTES = 2 * 1024**3  # of one file
 LONGEST_LINE = 8 * 1024 * 1024
-SECONDS = 1800.0  # for one file
+SECONDS = 1500.0  # for one file: less than a turn lasts
 MOST_FILES = 5000
+BEAT = timedelta(seconds=30)
 
 
 def pull(peer: Peer, *, clock: Clock) -> None:
@@ -36,7 +39,7 @@ def pull(peer: Peer, *, clock: Clock) -> None:
     if answer.status == 202:
         return
     if answer.status != 200:
-        Peer.objects.filter(pk=peer.pk).update(export_url="")  # gone there: begin anew
+        Peer.objects.filter(pk=peer.pk).update(export_url="", export_taken=[])  # gone there: begin anew
         raise Failed(f"export-{answer.status}", passes=True)
     _taken(peer, _json(answer.body), clock=clock)
 
@@ -53,7 +56,7 @@ def _kicked_off(peer: Peer, *, clock: Clock) -> None:
         raise Failed(f"export-{answer.status}", passes=False)
     if pulling.origin_of(place) not in peer.origins:
         raise Failed("other-host", passes=False)
-    Peer.objects.filter(pk=peer.pk).update(export_url=place)
+    Peer.objects.filter(pk=peer.pk).update(export_url=place, export_taken=[])
 
 
 def _taken(peer: Peer, manifest: Mapping[str, Any], *, clock: Clock) -> None:
@@ -62,13 +65,23 @@ def _taken(peer: Peer, manifest: Mapping[str, Any], *, clock: Clock) -> None:
     if began is None:
         raise Failed("export-unusable", passes=False)
     linked = {one.patient: one for one in registry.persons(peer)}
-    for type, url in _files(peer, manifest, "output"):
+    for type, url in _left(peer, "output", _files(peer, manifest, "output")):
         _file(peer, linked, type, url, clock=clock)
-    for _, url in _files(peer, manifest, "deleted"):
+    for _, url in _left(peer, "deleted", _files(peer, manifest, "deleted")):
         _deletions(peer, linked, url, clock=clock)
     since = min(began, clock())
-    Peer.objects.filter(pk=peer.pk).update(export_url="", export_since=since)
+    Peer.objects.filter(pk=peer.pk).update(export_url="", export_taken=[], export_since=since)
     client.ask(peer, "DELETE", peer.export_url, clock=clock)
+
+
+def _left(peer: Peer, name: str, files: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What was not taken in an earlier turn; one is marked as taken when the next is asked for."""
+    for type, url in files:
+        digest = blake2b(f"{name} {type} {url}".encode(), digest_size=16).hexdigest()
+        if digest not in peer.export_taken:
+            yield type, url
+            peer.export_taken.append(digest)
+            Peer.objects.filter(pk=peer.pk, claim=peer.claim).update(export_taken=peer.export_taken)
 
 
 def _files(peer: Peer, manifest: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
@@ -88,6 +101,7 @@ def _files(peer: Peer, manifest: Mapping[str, Any], name: str) -> list[tuple[str
 
 
 def _file(peer: Peer, linked: Mapping[str, Linked], type: str, url: str, *, clock: Clock) -> None:
+    registry.beat(peer, now=clock())
     lines = _lines(peer, url, clock=clock)
     while part := list(islice(lines, pulling.COUNT)):
         registry.beat(peer, now=clock())
@@ -126,11 +140,25 @@ def _patient_of(resource: Resource, base: str) -> str:
     return ""
 
 
+class _Beating:
+    """A file a download is written to, which says now and then that we still live. Raises Failed while written."""
+
+    def __init__(self, file: IO[bytes], peer: Peer, clock: Clock) -> None:
+        self._file, self._peer, self._clock, self._last = file, peer, clock, clock()
+
+    def write(self, piece: bytes) -> int:
+        now = self._clock()
+        if now - self._last >= BEAT:
+            registry.beat(self._peer, now=now)
+            self._last = now
+        return self._file.write(piece)
+
+
 def _lines(peer: Peer, url: str, *, clock: Clock) -> Iterator[Resource]:
     """The resources of one file, kept on disk only while they are read. Raises Failed for a line that is none."""
     with tempfile.TemporaryFile() as file:
         answer = client.ask(peer, "GET", url, clock=clock, headers={"Accept": "application/fhir+ndjson"},
-                            most=MOST_BYTES, seconds=SECONDS, into=file)  # fmt: skip
+                            most=MOST_BYTES, seconds=SECONDS, into=cast("IO[bytes]", _Beating(file, peer, clock)))  # fmt: skip
         if answer.status != 200:
             raise Failed(f"export-{answer.status}", passes=True)
         file.seek(0)

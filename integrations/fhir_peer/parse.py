@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin
@@ -16,6 +16,7 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 LOCATION = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
 MOST_ENTRIES = 5000  # of one page
+AHEAD = timedelta(days=1)  # a clock of theirs may go before ours; what lies beyond is no time they can know
 
 Resource = dict[str, Any]
 
@@ -98,11 +99,11 @@ def version_of(resource: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def instant(text: str) -> datetime | None:
-    """A FHIR instant as a time in UTC; None where it is none."""
+    """A FHIR instant as a time in UTC; None where it is none, or lies before 1900 or after 2199."""
     if not INSTANT.fullmatch(text):
         return None
     try:
-        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).astimezone(UTC)
+        return _in_range(datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)))
     except (ValueError, OverflowError):
         return None
 
@@ -111,9 +112,15 @@ def date_header(text: str) -> datetime | None:
     """An HTTP Date as a time in UTC; None where it is none."""
     try:
         found = parsedate_to_datetime(text)
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return _in_range(found if found.tzinfo else found.replace(tzinfo=UTC))
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _in_range(told: datetime) -> datetime | None:
+    """In UTC, and such that days can be added and taken away. Raises OverflowError."""
+    found = told.astimezone(UTC)
+    return found if 1900 <= found.year < 2200 else None
 
 
 def located(text: object) -> tuple[str, str, str] | None:

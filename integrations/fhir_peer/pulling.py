@@ -6,6 +6,7 @@ from the person, is entered in error here. Each slice is one transaction with it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,6 +20,8 @@ from integrations.fhir_peer.registry import Linked
 from integrations.fhir_peer.storing import Ended
 from integrations.models import Peer, PeerCursor, PeerKnown, PeerPerson
 
+log = logging.getLogger(__name__)
+
 OVERLAP = timedelta(minutes=5)  # read again: what was committed there late, with an earlier time
 COUNT = 200  # a page, and a slice
 MOST_PAGES = 10_000
@@ -26,13 +29,24 @@ RECONCILE = timedelta(hours=6)  # between two looks for what is no longer there
 
 
 def pull(peer: Peer, *, clock: Clock) -> None:
-    """Bring everybody linked there up to date. Raises Failed where the peer does not answer."""
+    """Bring everybody linked there up to date. Raises Failed: at once where the peer does not answer, and at the end
+    for what is wrong with the answers about one person, which keeps nobody else waiting."""
+    wrong: Failed | None = None
     for linked in registry.persons(peer):
         registry.beat(peer, now=clock())
         try:
             _pull(peer, linked, clock=clock)
         except Ended:
             continue  # unlinked, or closed, while we were at it
+        except Failed as failed:
+            if failed.passes:
+                raise
+            wrong = wrong or failed
+        except (ValueError, ArithmeticError, LookupError, TypeError) as error:
+            log.error("peer %s: %s in the answers about one person", peer.code, type(error).__name__)
+            wrong = wrong or Failed("unhandled", passes=True)
+    if wrong is not None:
+        raise wrong
 
 
 def _pull(peer: Peer, linked: Linked, *, clock: Clock) -> None:
@@ -53,7 +67,7 @@ def _fetch(peer: Peer, linked: Linked, type: str, *, clock: Clock) -> None:
         asked.append(("_lastUpdated", f"ge{(cursor.since - OVERLAP).isoformat(timespec='milliseconds')}"))
     newest, limit = cursor.since if cursor else None, None
     for page, told in _pages(peer, f"{peer.base}/{type}?{urlencode(asked, quote_via=quote)}", clock=clock):
-        limit = limit or told or clock()
+        limit = limit or min(told or clock(), clock() + parse.AHEAD)
         for part in _slices(page):
             storing.take(peer, linked, type, part, clock=clock)
         moments = [m for m in (parse.instant(parse.version_of(one)[1]) for one in page) if m]
@@ -73,6 +87,7 @@ def _reconcile(peer: Peer, linked: Linked, type: str, *, clock: Clock) -> None:
     for page, _ in _pages(peer, f"{peer.base}/{type}?{asked}", clock=clock):
         known -= {id for kind, id in map(_named, page) if kind == type}
     for theirs in sorted(known):
+        registry.beat(peer, now=clock())
         _look(peer, linked, type, theirs, clock=clock)
 
 
@@ -98,6 +113,7 @@ def _pages(peer: Peer, url: str, *, clock: Clock) -> Iterable[tuple[tuple[Resour
         if url in seen or len(seen) >= MOST_PAGES:
             raise Failed("pages-without-end", passes=False)
         seen.add(url)
+        registry.beat(peer, now=clock())
         answer = client.get(peer, url, clock=clock)
         try:
             found = parse.searchset(answer.body, at=url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 State = Peer.State
 FIRST, LONGEST = timedelta(seconds=30), timedelta(hours=6)  # of the pauses after failures
+TURN = timedelta(minutes=30)  # at one peer: then others have their turn, and this one goes on at its next
+OUT_OF_TIME = "out-of-time"
 DEFAULT_TYPES = (
     "AllergyIntolerance", "CarePlan", "Condition", "DiagnosticReport", "DocumentReference", "Encounter",
     "Immunization", "MedicationDispense", "MedicationRequest", "MedicationStatement", "Observation", "Procedure",
@@ -95,8 +98,13 @@ def system(base: str) -> str:
 
 
 def persons(peer: Peer) -> Iterator[Linked]:
-    """Who is linked at a peer now, one by one: each link is looked at when its turn comes."""
-    for number in list(numbers(peer).order_by("pk").values_list("pk", flat=True)):
+    """Who is linked at a peer now, one by one: each link is looked at when its turn comes.
+
+    They begin with anybody, so that a turn that ends early leaves nobody out for good.
+    """
+    found = list(numbers(peer).order_by("pk").values_list("pk", flat=True))
+    first = random.randrange(len(found)) if found else 0  # noqa: S311 - no secret
+    for number in found[first:] + found[:first]:
         if linked := person(peer, number):
             yield linked
 
@@ -111,7 +119,12 @@ def person(peer: Peer, number: int) -> Linked | None:
 
 
 def beat(peer: Peer, *, now: datetime) -> None:
-    """Say that the worker that holds it still lives. Raises client.Failed where another one has taken it over."""
+    """Say that the worker that holds it still lives.
+
+    Raises client.Failed: another one has taken it over, or the turn has lasted long enough (`OUT_OF_TIME`).
+    """
+    if peer.claimed_at is not None and now - peer.claimed_at > TURN:
+        raise client.Failed(OUT_OF_TIME, passes=True)
     if not Peer.objects.filter(pk=peer.pk, claim=peer.claim, state=State.ACTIVE).update(claimed_at=now):
         raise client.Failed("overtaken", passes=True)
 

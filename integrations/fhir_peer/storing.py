@@ -108,7 +108,7 @@ def _planned(peer: Peer, linked: Linked, type: str, found: Sequence[Resource], t
         id = _their_id(resource, type)
         if not id or mapping.is_own(resource, there.own) or f"{type}/{id}" in there.sent:
             continue
-        version, modified = parse.version_of(resource)
+        version, modified = _version(resource, records)
         known = chosen[id][1] if id in chosen else rows.get(id)
         if known is not None and _is_old(known, version, modified):
             continue
@@ -135,6 +135,13 @@ def _their_id(resource: Resource, type: str) -> str:
     except Unusable:
         return ""
     return id if kind == type else ""
+
+
+def _version(resource: Resource, records: Depositing) -> tuple[str, str]:
+    """As they say it; a time that lies ahead counts as none, or it would keep out every later version."""
+    version, modified = parse.version_of(resource)
+    at = parse.instant(modified)
+    return version, "" if at is not None and at > records.now + parse.AHEAD else modified
 
 
 def _is_old(known: PeerKnown, version: str, modified: str) -> bool:

@@ -56,6 +56,7 @@ def _steps(peer: Peer, draw: Callable[[], float]) -> list[Callable[[Peer, Clock]
 
 
 def _tried(step: Callable[[Peer, Clock], None], peer: Peer, clock: Clock) -> Failed | None:
+    peer.claimed_at = clock()  # each direction has its own time
     try:
         step(peer, clock)
     except Failed as failed:
@@ -84,7 +85,10 @@ def _released(peer: Peer, claim: UUID, failed: list[Failed], *, now: datetime, s
         if held is None:
             return  # taken for dead, and overtaken
         held.claim = None
-        if failed:
+        if failed and all(f.code == registry.OUT_OF_TIME for f in failed):  # nothing is wrong: there is more to do
+            held.problem = registry.OUT_OF_TIME
+            held.next_at = now + timedelta(seconds=settings.PHR_PEER_SECONDS)
+        elif failed:
             held.failures = min(held.failures + 1, 1000)
             held.problem = failed[0].code[:40]
             after = max((f.after or 0 for f in failed), default=0)
