@@ -35,6 +35,7 @@ from phr.records.search import parse
 CODE_LETTERS, CODE_LENGTH = "ABCDEFGHJKMNPQRSTUVWXYZ23456789", 10  # nothing that looks like something else: 49 bits
 CODE_LASTS = timedelta(minutes=30)
 MOST_TRIES = 10  # wrong codes of one organisation within the hour
+MOST_MISFITS = 3  # times a code may be shown for somebody it does not fit, wherever
 MOST_CANDIDATES = 10
 State = Unlinked.State
 
@@ -71,7 +72,8 @@ def waiting_cases(*, by: Caller, now: datetime, after: int = 0, most: int = 50) 
     cases = []
     for row in rows[:most]:
         kinds = list(WaitingItem.objects.filter(case=row).values_list("kind", flat=True))
-        cases.append(Case(row.pk, queue.identity_of(row), len(kinds), tuple(sorted(set(kinds))), row.since))
+        identity = replace(queue.identity_of(row), not_disclosed=row.not_disclosed)  # whichever line said so
+        cases.append(Case(row.pk, identity, len(kinds), tuple(sorted(set(kinds))), row.since))
     audit.record(Event.NUMBERS_READ, by=by, now=now, detail={"count": len(cases)})
     return cases
 
@@ -103,6 +105,7 @@ def link(*, case: int, subject: UUID, by: Caller, now: datetime) -> LocalNumber:
     the case is decided, Refused.
     """
     records = _desk(by, now=now)
+    _writes(by)
     held = _case(case, by, lock=True)
     if subject not in _seen(records, subject, now=now):
         raise Absent
@@ -115,11 +118,15 @@ def link_by_code(
 ) -> LocalNumber:
     """The family showed a code: the number is hers, whether anything waits for it or not.
 
-    Raises Absent for a code that is unknown, used or over (all alike), Refusal, Refused.
+    Raises Absent for a code that is unknown, used or over, or whose maker acts for her no more (all alike), Refusal,
+    Refused.
     """
     _office(by, now=now)
+    _writes(by)
     kept = LinkCode.objects.select_for_update().filter(digest=_code_digest(code), used_at=None, until__gt=now).first()
     if kept is None or not identity.value or not identity.system:
+        raise Absent
+    if entitled(in_force_between(kept.made_by_id, kept.subject_id, now=now), now) is None:
         raise Absent
     kept.used_at, kept.used_by_id = now, by.organization
     kept.save(update_fields=["used_at", "used_by"])
@@ -127,7 +134,9 @@ def link_by_code(
     cases = Unlinked.objects.select_for_update().filter(organization=by.organization, digest=digest)
     if held := cases.filter(state=State.WAITING).first():
         return _linked(held, kept.subject_id, ground=ground, by=by, now=now)
-    number = _number(identity, kept.subject_id, ground=ground, by=by, now=now)
+    dismissed = list(cases.filter(state=State.DISMISSED))
+    hidden = any(case.not_disclosed for case in dismissed)
+    number = _number(identity, kept.subject_id, ground=ground, by=by, now=now, not_disclosed=hidden)
     cases.filter(state=State.DISMISSED).update(state=State.LINKED, number=number)  # the family knows better
     return number
 
@@ -146,6 +155,8 @@ def link_by_launch(*, identity: Identity, subject: UUID, person: Person, by: Cal
 def use_code(*, system: str, value: str, code: str, by: Caller, now: datetime) -> LocalNumber:
     """`link_by_code` at a door: a wrong code is counted, and after a few the door is closed for a while.
 
+    One that does not fit (somebody else was born then) is counted too, and after a few the code is over.
+
     Raises Absent, TooManyTries (after MOST_TRIES wrong ones within the hour), Refusal, Refused.
     """
     refused = AuditEntry.objects.filter(
@@ -157,6 +168,10 @@ def use_code(*, system: str, value: str, code: str, by: Caller, now: datetime) -
         return link_by_code(identity=Identity(system, value), code=code, by=by, now=now)
     except Absent:
         audit.record(Event.LINK_CODE_REFUSED, by=by, now=now)
+        raise
+    except Refusal as refusal:
+        if refusal.because is Because.CONFLICT:
+            _misfit(code, by, now=now)
         raise
 
 
@@ -180,6 +195,7 @@ def make_code(*, subject: UUID, by: Person, now: datetime) -> tuple[str, LinkCod
 def dismiss(*, case: int, by: Caller, now: datetime) -> None:
     """It is nobody's here: what waits goes, and what comes later of it is not kept. Raises Absent, Refused."""
     _desk(by, now=now)
+    _writes(by)
     held = _case(case, by, lock=True)
     held.state, held.decided_by_id, held.decided_at, held.sealed = State.DISMISSED, by.person, now, b""
     held.save(update_fields=["state", "decided_by", "decided_at", "sealed"])
@@ -192,18 +208,20 @@ def unlink(*, number: int, by: Caller | Person, now: datetime, retract: bool = F
     """The number is hers no more: nothing further of it is brought in. By the organisation's staff, or by the family.
 
     `retract` (staff only): it never was hers, so what came by it becomes entered-in-error and may come again for
-    somebody else. Returns how many resources that were. Raises Absent, Refused.
+    somebody else. Returns how many resources that were. While her place is hidden no guardian ends one. Raises Absent,
+    Refusal, Refused.
     """
     held = LocalNumber.objects.select_for_update().filter(pk=number, until=None).first()
     if held is None:
         raise Absent
     if isinstance(by, Person):
-        if retract or entitled(in_force_between(by.pk, held.subject_id, now=now), now) is None:
+        if retract or not _sees_numbers(by, held.subject_id, now=now):
             raise Absent
     elif by.organization != held.organization_id:
         raise Absent
     else:
         _desk(by, now=now)
+        _writes(by)
     held.until = now
     held.save(update_fields=["until"])
     taken = _retracted(held, by, now=now) if retract and isinstance(by, Caller) else 0
@@ -213,9 +231,12 @@ def unlink(*, number: int, by: Caller | Person, now: datetime, retract: bool = F
 
 
 def numbers_of(*, subject: UUID, by: Person, now: datetime) -> list[tuple[LocalNumber, str]]:
-    """The numbers that name a person, and the values, as her family sees them. Raises Absent for anybody else."""
-    if entitled(in_force_between(by.pk, subject, now=now), now) is None:
-        raise Absent
+    """The numbers that name a person, and the values, as her family sees them. Raises Absent for anybody else.
+
+    Who knows her tells where she is: while that is hidden, a guardian sees none.
+    """
+    if not _sees_numbers(by, subject, now=now):
+        return []
     rows = (
         LocalNumber.objects.filter(subject=subject, until=None).select_related("organization").order_by("since", "pk")
     )
@@ -227,6 +248,15 @@ def numbers_of(*, subject: UUID, by: Person, now: datetime) -> list[tuple[LocalN
         ).decode())
         for row in rows
     ]  # fmt: skip
+
+
+def _sees_numbers(by: Person, subject: UUID, *, now: datetime) -> bool:
+    """Whether who stands to a record sees its numbers. Raises Absent for who does not stand to it."""
+    standing = in_force_between(by.pk, subject, now=now)
+    capacity = entitled(standing, now)
+    if capacity is None:
+        raise Absent
+    return capacity is Capacity.SELF or not standing.location_hidden
 
 
 def _linked(held: Unlinked, subject: UUID, *, ground: str, by: Caller, now: datetime) -> LocalNumber:
@@ -288,6 +318,12 @@ def _office(by: Caller, *, now: datetime) -> Records:
     return Records.opened_by(by, now=now)
 
 
+def _writes(by: Caller) -> None:
+    """Raises Refusal where the token lets nothing be written: it links nothing either."""
+    if not any("c" in door.letters for door in by.doors):
+        raise Refusal("書き込みの権限がありません / the token writes nothing", because=Because.FORBIDDEN)
+
+
 def _case(id: int, by: Caller, *, lock: bool = False) -> Unlinked:
     rows = Unlinked.objects.select_for_update() if lock else Unlinked.objects
     held = rows.filter(pk=id, organization=by.organization, state=State.WAITING).first()
@@ -321,6 +357,15 @@ def _questions(identity: Identity, *, now: datetime) -> Sequence[parse.Query]:
         except parse.BadSearch:
             continue
     return questions
+
+
+def _misfit(code: str, by: Caller, *, now: datetime) -> None:
+    """Count a code that did not fit, in her log; after a few, it is over."""
+    kept = LinkCode.objects.filter(digest=_code_digest(code), used_at=None, until__gt=now).first()
+    audit.record(Event.LINK_CODE_REFUSED, by=by, subject=kept and kept.subject_id, now=now)
+    tries = AuditEntry.objects.filter(event=Event.LINK_CODE_REFUSED.value, subject=kept and kept.subject_id)
+    if kept and tries.filter(at__gte=kept.made_at).count() >= MOST_MISFITS:
+        LinkCode.objects.filter(pk=kept.pk).update(until=now)
 
 
 def _code_digest(code: str) -> bytes:

@@ -14,7 +14,7 @@ from consent import audit
 from consent.audit import Event
 from consent.decide import Caller
 from consent.refusal import Absent, Because, Refusal
-from integrations import accepting, holding, taking
+from integrations import accepting, authority, base, holding, taking
 from integrations.holding import COUNTS, State
 from integrations.models import ImportRun
 from integrations.wording import say
@@ -64,11 +64,10 @@ def cancel(*, run: UUID, by: Caller, now: datetime) -> ImportRun:
 @transaction.atomic
 def proceed(*, run: UUID, by: Caller, now: datetime) -> ImportRun:
     """Do in earnest what a dry run reported. Raises Absent, Refusal where the same input is open already, Refused."""
-    held = _held(run, by, now=now)
+    held = _held(run, by, now=now)  # where somebody in it was erased, its original still goes with its end
     if held.state != State.REPORTED or held.wrapped is None:
         raise _too_late(held)
     held.state, held.dry, held.attempts, held.problems, held.finished_at = State.ACCEPTED, False, 0, [], None
-    held.original_until = None
     for name in COUNTS:
         setattr(held, name, 0)
     try:
@@ -82,8 +81,12 @@ def proceed(*, run: UUID, by: Caller, now: datetime) -> ImportRun:
 
 
 def _held(id: UUID, by: Caller, *, now: datetime) -> ImportRun:
-    if taking.visible(id, by=by, now=now) is None:
+    """Who steers could have brought it: a token that only reads does not. Raises Absent, Refusal, Refused."""
+    seen = taking.visible(id, by=by, now=now)
+    if seen is None:
         raise Absent
+    if not authority.may_create(by, base.feed(seen.kind).NEEDS):
+        raise Refusal("この取り込みの権限がありません / the token may not import this", because=Because.FORBIDDEN)
     return ImportRun.objects.select_for_update().get(pk=id)
 
 
