@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shlex
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from integrations.hl7.mllp import END, START, Limits
+from integrations.management.commands import mllp as mllp_command
 from tests.integrations.hl7.wire import answering, connect, framed, received, serving
 
 
@@ -94,3 +98,13 @@ def test_what_was_begun_is_answered_before_the_end() -> None:
     assert begun == [b"one\r"]
     with pytest.raises(ConnectionRefusedError):
         connect(port)
+
+
+def test_the_service_of_the_compose_file_calls_the_listener_with_tls_and_flags_it_knows() -> None:
+    text = (Path(__file__).parents[3] / "deploy" / "compose.yaml").read_text(encoding="utf-8")
+    [said] = re.findall(r"python manage\.py mllp ([^\n]+\n[^\n]+)", text)
+    options = mllp_command.Command().create_parser("manage.py", "mllp").parse_args(shlex.split(said))
+    assert (options.bind, options.port, options.plain) == ("0.0.0.0", 2575, False)
+    assert options.tls_cert
+    assert options.tls_key
+    assert options.client_ca
