@@ -21,6 +21,11 @@ from integrations.problems import Problem, Unreadable
 SOURCE = "apple-health"
 BLOCK = 1 << 16
 MOST_HALVES = 10_000  # pressures whose other half has not come yet
+DEEPEST = 20  # elements within each other; an export has 4
+LONGEST_TOKEN = 1 << 20  # bytes of one tag, comment or the like: until it ends, expat keeps all of it
+LONGEST_PROLOG = 1 << 20  # bytes before the first element; an export has 10,000
+MOST_NAMES = 5_000  # of elements and attributes: expat keeps each; an export has 100
+MOST_DECLARED = 1_000  # attributes in the document type: expat looks at them with every element
 LONGEST_DEVICE = 80
 Read = Sample | Passed | Problem
 NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
@@ -30,19 +35,29 @@ _HALVES = ("systolic", "diastolic")
 def read(stream: IO[bytes]) -> Iterator[Read]:
     """Everything in the file, in its order; a Problem names the line. Raises Unreadable."""
     reader = _Reader()
-    parser = expat.ParserCreate()
+    names: dict[str, str] = {}
+    parser = expat.ParserCreate(None, None, names)
     parser.SetParamEntityParsing(expat.XML_PARAM_ENTITY_PARSING_NEVER)
-    parser.buffer_text = True
+    parser.specified_attributes = True  # what a document type says for an attribute left out is nobody's word
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
+    parser.AttlistDeclHandler = reader.declared
     parser.EntityDeclHandler = _no_entities
     parser.ExternalEntityRefHandler = _no_entities
     reader.line = lambda: parser.CurrentLineNumber
     try:
+        fed = 0
         while block := stream.read(BLOCK):
             parser.Parse(block, False)
+            fed += len(block)
+            if fed - parser.CurrentByteIndex > LONGEST_TOKEN or (fed > LONGEST_PROLOG and not reader.begun):
+                raise Unreadable([say("too-long", line=parser.CurrentLineNumber)])
+            if len(names) > MOST_NAMES:
+                raise Unreadable([say("not-apple", line=parser.CurrentLineNumber)])
             yield from reader.taken()
         parser.Parse(b"", True)
+    except (LookupError, ValueError):  # an encoding that Python, or expat, does not know
+        raise Unreadable([say("encoding")]) from None
     except expat.ExpatError as error:
         code = "empty" if error.code == NO_ELEMENTS and not reader.depth else "not-xml"
         raise Unreadable([say(code, line=error.lineno)]) from None
@@ -62,10 +77,15 @@ class _Reader:
         self.halves: dict[str, Sample] = {}
         self.inside = 0  # how deep within a Correlation
         self.depth = 0
+        self.begun = False
+        self.attributes = 0  # that the document type declares
         self.line = lambda: 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.depth += 1
+        self.begun = True
+        if self.depth > DEEPEST:
+            raise Unreadable([say("too-deep", line=self.line())])
         if self.depth == 1 and name != "HealthData":
             raise Unreadable([say("not-apple", line=self.line())])
         if name == "Correlation" or self.inside:
@@ -76,6 +96,11 @@ class _Reader:
     def end(self, _name: str) -> None:
         self.depth -= 1
         self.inside -= self.inside > 0
+
+    def declared(self, *_attribute: object) -> None:
+        self.attributes += 1
+        if self.attributes > MOST_DECLARED:
+            raise Unreadable([say("not-apple", line=self.line())])
 
     def record(self, told: Mapping[str, str]) -> None:
         measure = measure_of(told.get("type", ""))

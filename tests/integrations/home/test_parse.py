@@ -124,6 +124,35 @@ def test_what_is_no_export_is_refused_whole(content: bytes, code: str) -> None:
     assert [p.code for p in error.value.problems] == [code]
 
 
+@pytest.mark.parametrize("name", ["shift_jis", "rot13", "zlib_codec", "idna", "no-such-encoding"])
+def test_an_encoding_that_cannot_be_read_is_refused(name: str) -> None:
+    with pytest.raises(Unreadable):
+        read(f'<?xml version="1.0" encoding="{name}"?><HealthData/>'.encode(), xml=True)
+
+
+ATTRIBUTES = "<!DOCTYPE HealthData [" + "".join(f"<!ATTLIST R a{n} CDATA 'x'>" for n in range(2000)) + "]><HealthData/>"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"<HealthData>" + b"<abcdefghij>" * 200_000, "too-deep"),
+        (b"<HealthData>" + b'<Record type="' + b"x" * (3 << 20), "too-long"),
+        (b"<HealthData>" + b"<!-- " + b"x" * (3 << 20), "too-long"),
+        (b"<!-- -->" * 300_000, "too-long"),
+        (b"<HealthData>" + b"".join(b"<a%d/>" % n for n in range(50_000)), "not-apple"),
+        (ATTRIBUTES.encode(), "not-apple"),
+    ],
+    ids=["depth", "attribute", "comment", "prolog", "names", "declared"],
+)
+def test_what_would_fill_the_memory_is_refused_early(content: bytes, code: str) -> None:
+    stream = io.BytesIO(content)
+    with pytest.raises(Unreadable) as refused:
+        list(parse.read(stream, xml=True))
+    assert refused.value.problems[0].code == code
+    assert stream.tell() < 3 << 20
+
+
 def test_other_encodings_and_external_subsets_are_read_without_fetching() -> None:
     assert read(UTF16, xml=True) == []
     assert read(b'<!DOCTYPE HealthData SYSTEM "http://127.0.0.1:9/x.dtd"><HealthData/>', xml=True) == []
