@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from integrations.models import ImportRun, KnownItem, Unlinked, WaitingItem
 from integrations.municipal_csv import connector
 from phr.records import body, systems
 from phr.records.gateway import NotFound, Records
+from phr.records.measuring import pregnancy
 from phr.records.models import Resource
 from tests.consent.people import People, people
 
@@ -211,3 +212,21 @@ def test_a_file_with_my_numbers_stores_nothing(family: People, now: datetime) ->
     run = brought(f"個人番号,{HEAD}123456789018,{row()}", family, now)
     assert (run.state, told(run)) == ("refused", ["my-number-column"])
     assert Resource.objects.filter(type="Observation").count() == KnownItem.objects.count() == 0
+
+
+PREGNANT = (
+    "団体コード,宛名番号,氏名,生年月日,性別,受診日,出産予定日,流産・死産・人工妊娠中絶,修正区分,不開示区分,更新日時\r\n"
+)
+
+
+def test_a_loss_in_a_file_ends_the_pregnancy_and_makes_no_child(family: People, now: datetime) -> None:
+    """Before and after: what is due and whom a reminder would be about is what `pregnancy` tells."""
+    line = "131016,0000000123,見本 花子,20240601,2,{},20260430,{},,,2026/01/0{} 09:00\r\n"
+    day, records = date(2026, 1, 10), Records.opened_by(town(family), now=now)
+    brought(PREGNANT + line.format("20251210", "", 5), family, now, profile="prenatal")
+    assert pregnancy(records, family.hana.pk, visits=[date(2025, 12, 10)], day=day)
+    before = Resource.objects.filter(type="Patient").count(), Subject.objects.count()
+    run = brought(PREGNANT + line.format("20260106", "死産", 7), family, now, profile="prenatal")
+    assert (run.state, told(run), bool(run.created)) == ("done", [], True)
+    assert pregnancy(records, family.hana.pk, visits=[date(2025, 12, 10)], day=day) is None
+    assert (Resource.objects.filter(type="Patient").count(), Subject.objects.count()) == before
