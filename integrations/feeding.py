@@ -111,7 +111,7 @@ def run(held: ImportRun, *, clock: Clock, tell: Tell) -> None:
             held = _surveyed(held, feed, rehearsal, clock=clock)
         reading = _Reading(held)
         source = _source(held, feed, reading.numbers)
-        for chunk, is_last in _with_last(_chunks(islice(reading.entries(feed), held.done, None), CHUNK)):
+        for chunk, is_last in _with_last(_chunks(islice(_counted(reading.entries(feed)), held.done, None), CHUNK)):
             given = reading.shelf.given
             source.run = held = _commit(held, source, chunk, is_last, rehearsal, given=given, now=clock())
             tell(held)
@@ -165,10 +165,11 @@ def _source(held: ImportRun, feed: Feed, numbers: dict[str, int]) -> Source:
 def _surveyed(held: ImportRun, feed: Feed, rehearsal: Rehearsal | None, *, clock: Clock) -> ImportRun:
     """Read it once to its end, before anything is written: an input that breaks off in the middle leaves nothing."""
     reading, beat, count = _Reading(held), monotonic(), 0
-    for entry in reading.entries(feed):
-        count += 1
-        if rehearsal:
-            rehearsal.look(entry)
+    for entries in _counted(reading.entries(feed)):
+        count += _counts(entries)
+        for entry in entries:
+            if rehearsal:
+                rehearsal.look(entry)
         if monotonic() - beat > BEAT:
             beat = monotonic()
             _surveying(held, 0, now=clock())
@@ -186,15 +187,15 @@ def _surveying(held: ImportRun, total: int, *, now: datetime) -> ImportRun:
     return current
 
 
-def _commit(held: ImportRun, source: Source, chunk: Sequence[Entry], is_last: bool, rehearsal: Rehearsal | None, *,
-            given: int, now: datetime) -> ImportRun:  # fmt: skip
+def _commit(held: ImportRun, source: Source, chunk: Sequence[list[Entry]], is_last: bool,
+            rehearsal: Rehearsal | None, *, given: int, now: datetime) -> ImportRun:  # fmt: skip
     """Write one chunk and how far the run came, in one transaction; or stop where somebody asked for it."""
     with transaction.atomic():
         run = holding.still_mine(held)
         if run.asked:
             _stop(run, now=now)
             return run
-        items = [entry for entry in chunk if isinstance(entry, Item)]
+        items = [entry for entries in chunk for entry in entries if isinstance(entry, Item)]
         stored = rehearsal.store(source, items, now=now) if rehearsal else store(source, items, now=now)
         _add_up(run, stored, chunk)
         run.attempts, run.bytes_done, run.heartbeat_at = 1, given, now
@@ -214,19 +215,42 @@ def _stop(run: ImportRun, *, now: datetime) -> None:
         run.save()
 
 
-def _add_up(run: ImportRun, stored: Stored, chunk: Sequence[Entry]) -> None:
+def _add_up(run: ImportRun, stored: Stored, chunk: Sequence[list[Entry]]) -> None:
     run.created += stored.created
     run.updated += stored.updated
     run.unchanged += stored.unchanged
     run.retracted += stored.retracted
     run.unmatched += sum(result.what == "waiting" for result in stored.results)
-    spoilt = [entry for entry in chunk if isinstance(entry, Problem)]
+    spoilt = [entry for entries in chunk for entry in entries if isinstance(entry, Problem)]
     run.refused_items += sum(result.what == "refused" for result in stored.results)
     run.refused_items += sum(problem.severity == "error" for problem in spoilt)
-    run.done += len(chunk)
+    run.done += sum(_counts(entries) for entries in chunk)
     run.total = max(run.total, run.done)
     run.chunks += 1
     holding.note(run, [*spoilt, *(problem for result in stored.results for problem in result.problems)])
+
+
+def _counted(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """What is counted as one (an Item, or a line of which nothing can be used), each with the notes before it.
+
+    Notes at the end go with the last; an input of notes only is one list, which counts nothing. Of many notes in a row
+    no more are given than a run keeps.
+    """
+    held: list[Entry] = []
+    for entry in entries:
+        counts = _counts([entry])
+        if counts and _counts(held):
+            yield held
+            held = []
+        if counts or len(held) <= holding.MOST_PROBLEMS:
+            held.append(entry)
+    if held:
+        yield held
+
+
+def _counts(entries: Iterable[Entry]) -> bool:
+    """Whether there is more in it than notes about the whole."""
+    return any(isinstance(entry, Item) or (entry.severity == "error" and entry.line is not None) for entry in entries)
 
 
 def _chunks(entries: Iterable[T], size: int) -> Iterator[list[T]]:
