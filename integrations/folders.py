@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from consent.models import Organization
 from integrations.ids import digest
 from integrations.items import Feed, Piece
 from integrations.models import ImportRun
+
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def pieces(paths: Iterable[Path]) -> Iterator[Piece]:
@@ -24,6 +30,56 @@ def pieces(paths: Iterable[Path]) -> Iterator[Piece]:
                 yield from _piece(file, file.relative_to(path).as_posix())
         else:
             yield from _piece(path, path.name)
+
+
+@contextmanager
+def held(root: Path, *names: str, make: bool = False) -> Iterator[int]:
+    """A folder below one that is trusted, as a descriptor: no name on the way is a link, now or later. Raises OSError.
+
+    `make`: those that are not there are made.
+    """
+    found = os.open(root, _FOLDER)
+    try:
+        for name in names:
+            if make:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=found)
+            below = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=found)
+            os.close(found)
+            found = below
+        yield found
+    finally:
+        os.close(found)
+
+
+def is_folder(name: str, *, at: int) -> bool:
+    """Whether it is a folder itself, no link to one. Raises OSError."""
+    return stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode)
+
+
+def strange(name: str, *, at: int) -> bool:
+    """Whether it is neither a file nor a folder: a link, a pipe, a device. Raises OSError."""
+    mode = os.stat(name, dir_fd=at, follow_symlinks=False).st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def pieces_at(name: str, *, at: int) -> Iterator[Piece]:
+    """As `pieces`, of one name in a folder that somebody else writes to: plain files only, no link at any level."""
+    if not is_folder(name, at=at):
+        yield from _plain(name, name, at=at)
+        return
+    for root, below, files, found in os.fwalk(name, dir_fd=at):
+        below.sort()
+        above = Path(root).relative_to(name)
+        for file in sorted(files):
+            yield from _plain(file, (above / file).as_posix(), at=found)
+
+
+def _plain(file: str, name: str, *, at: int) -> Iterator[Piece]:
+    if stat.S_ISREG(os.stat(file, dir_fd=at, follow_symlinks=False).st_mode):
+        with os.fdopen(os.open(file, _FILE, dir_fd=at), "rb") as stream:
+            if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                yield Piece(name, stream)
 
 
 def mark_of(folder: Path) -> str:
