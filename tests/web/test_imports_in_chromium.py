@@ -12,7 +12,7 @@ from django.utils import timezone
 from consent.decide import Caller
 from consent.models import Organization
 from integrations import running, taking
-from integrations.models import ImportRun, LocalNumber
+from integrations.models import ImportRun, LocalNumber, Peer
 from phr.populate import demo as demo_family
 from phr.records.gateway import Records
 from phr.records.models import Resource
@@ -145,3 +145,37 @@ def test_a_mother_makes_a_code_and_ends_the_link(stage: Any, page: Any, live_ser
     page.wait_for_url(f"{live}/numbers")
     assert "0001" not in page.locator("main").inner_text()
     assert LocalNumber.objects.get().until is not None
+
+
+@pytest.mark.parametrize("page", [PHONE, WIDE], ids=["phone", "wide"], indirect=True)
+def test_a_mother_looks_for_a_service_to_link_with(stage: Any, page: Any, live_server: Any) -> None:
+    live = live_server.url.replace("localhost", "127.0.0.1")
+    sign_in(page, live, "yuki", "/numbers")
+    page.get_by_role("link", name="ほかのサービスとつなぐ").click()
+    page.wait_for_url(f"{live}/api/peers")
+    look(page, "peers-1-none")
+    for code, name in (
+        ("mint", "みんと母子手帳サービス"),
+        ("long", "見本県立こども医療センター 患者さんのための記録の窓口"),
+    ):
+        peer(code, name, stage.people["sato"].organization)
+    page.reload()
+    assert page.get_by_role("heading", name="みんと母子手帳サービス").count() == 1
+    look(page, "peers-2-offered")
+    page.goto(f"{live}/api/peers?linked=1")
+    assert "つながりました" in page.get_by_role("status").inner_text()
+    page.get_by_role("button", name="English").click()
+    look(page, "peers-3-english")
+    page.get_by_role("link", name="Back to linked numbers").click()
+    page.wait_for_url(f"{live}/numbers")
+    assert page.get_by_role("link", name="Link with another service").count() == 1
+
+
+def peer(code: str, name: str, office: Organization) -> Peer:
+    base = f"https://{code}.example/fhir"
+    return Peer.objects.create(
+        code=code, name=name, organization=office, base=base, origins=[f"https://{code}.example:443"],
+        token_url=f"{base}/token", client="us", launch_client="ours", kid=code, algorithm="ES384", public={},
+        key_version=1, sealed=b"", purpose="TREAT", types=[], categories=0, next_at=timezone.now(),
+        created_at=timezone.now(),
+    )  # fmt: skip
