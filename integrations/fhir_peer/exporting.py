@@ -157,8 +157,9 @@ class _Beating:
 def _lines(peer: Peer, url: str, *, clock: Clock) -> Iterator[Resource]:
     """The resources of one file, kept on disk only while they are read. Raises Failed for a line that is none."""
     with tempfile.TemporaryFile() as file:
+        beating = cast("IO[bytes]", _Beating(file, peer, clock))
         answer = client.ask(peer, "GET", url, clock=clock, headers={"Accept": "application/fhir+ndjson"},
-                            most=MOST_BYTES, seconds=SECONDS, into=cast("IO[bytes]", _Beating(file, peer, clock)))  # fmt: skip
+                            most=MOST_BYTES, seconds=SECONDS, into=beating)  # fmt: skip
         if answer.status != 200:
             raise Failed(f"export-{answer.status}", passes=True)
         file.seek(0)

@@ -1,7 +1,8 @@
 """Their resources as ours, and ours as theirs. Pure.
 
-In: our id follows from (peer, type, their id, person); `meta.source` names the original; their identifiers stay;
-references within what is fetched lead to our ids, all others to the peer by their whole address.
+In: our id follows from (peer, type, their id, person); `meta.source` names the original; their identifiers stay,
+but for those we know our own things by; references within what is fetched lead to our ids, all others to the peer by
+their whole address.
 Out: our identifier is added (what they have is found again by it), the person is their Patient, what they have of ours
 is referred to by their id, everything else by our identifier.
 """
@@ -15,6 +16,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from integrations import ids, retiring
+from integrations.fhir_peer import naming
 from integrations.fhir_peer.parse import Unusable, named
 from phr.records import systems
 
@@ -62,7 +64,10 @@ def is_own(resource: Mapping[str, Any], own: str) -> bool:
 
 
 def taken(resource: Mapping[str, Any], there: There) -> Resource:
-    """A resource of theirs as it stands here. Raises Unusable: `other-person` where it names anybody else's Patient."""
+    """A resource of theirs as it stands here, without what only we say of our own.
+
+    Raises Unusable: `other-person` where it names anybody else's Patient.
+    """
     type, id = named(resource)
 
     def ours(reference: str) -> str:
@@ -81,7 +86,8 @@ def taken(resource: Mapping[str, Any], there: There) -> Resource:
             return known
         return f"{kind}/{our_id(there, kind, target)}" if kind in there.types else f"{there.base}/{relative}"
 
-    walked: Resource = _walked(dict(resource), ours, f"{there.base}/")
+    sound = naming.checked(resource, base=there.base, patient=there.patient)
+    walked: Resource = _walked(sound, ours, f"{there.base}/")
     meta = walked.get("meta")
     kept = {k: v for k, v in meta.items() if k not in _OURS_ALONE} if isinstance(meta, dict) else {}
     tags = kept.get("tag")

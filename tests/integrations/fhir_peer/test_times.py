@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,9 @@ from integrations.fhir_peer import client, exporting, parse, syncing
 from integrations.models import Peer, PeerCursor
 from tests.consent.people import People
 from tests.integrations.fhir_peer.conftest import Ticking
-from tests.integrations.fhir_peer.moves import link, registered, stored
+from tests.integrations.fhir_peer.moves import link, stored
 from tests.integrations.fhir_peer.test_hostile import OBSERVATIONS, peer, sync, theirs
-from tests.integrations.fhir_peer.wire import HERS, KEY, Told, Wire, page
+from tests.integrations.fhir_peer.wire import HERS, Told, Wire, page
 
 __all__ = ["peer"]
 HIS = "p-7"
@@ -52,9 +52,7 @@ def test_a_version_from_the_future_keeps_out_no_later_one(
     assert here["valueQuantity"]["value"] == 52
 
 
-def test_what_is_wrong_about_one_keeps_no_other_waiting(
-    family: People, wire: Wire, peer: Peer, clock: Ticking
-) -> None:
+def test_what_is_wrong_about_one_keeps_no_other_waiting(family: People, wire: Wire, peer: Peer, clock: Ticking) -> None:
     link(peer, family.hana.pk, HIS, now=clock())
 
     def told(path: str) -> Told:
