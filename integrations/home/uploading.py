@@ -68,7 +68,7 @@ def upload(
     read: Iterable[Read], *, subject: UUID, by: Caller, now: datetime, charge: Charge, since: date | None = None
 ) -> Uploaded:
     """Store what was read, of `since` and later. Raises Unreadable, Refused, NotFound, Forbidden, and
-    what `charge` raises before a chunk that creates something.
+    what `charge` raises before a chunk that writes something.
     """
     records = Incoming.opened_by(by, now=now)
     if not any("c" in d.letters and d.type in ("*", "Observation") for d in by.doors):
@@ -139,14 +139,19 @@ def _chunks(things: Iterable[Any]) -> Iterator[list[Any]]:
 def _store(chunk: Sequence[Mapped], run: _Upload) -> None:
     there = {one.id: one for one in run.records.there([("Observation", m.resource["id"]) for m in chunk])}
     new = [m for m in chunk if m.resource["id"] not in there]
-    if new:
-        run.charge(len(new), run.requests)
-        run.requests = 0
+    changed = [m for m in chunk if m.resource["id"] in there and _is_newer(m, there[m.resource["id"]])]
+    run.done.unchanged += len(chunk) - len(new) - len(changed)
+    _charge(len(new) + len(changed), run)
     with transaction.atomic():
         _create(new, run)
-        for one in chunk:
-            if one.resource["id"] in there:
-                _renew(one, there[one.resource["id"]], run)
+        for one in changed:
+            _renew(one, there[one.resource["id"]], run)
+
+
+def _charge(writes: int, run: _Upload) -> None:
+    if writes:
+        run.charge(writes, run.requests)
+        run.requests = 0
 
 
 def _create(new: Sequence[Mapped], run: _Upload) -> None:
@@ -183,14 +188,19 @@ def _refusal(error: Exception) -> Problem:
     return say("not-stored", where=", ".join(places))
 
 
-def _renew(one: Mapped, current: Stored, run: _Upload) -> None:
+def _is_newer(one: Mapped, current: Stored) -> bool:
     """Only what its source changed later than what stands here; never what the family deleted or called an error."""
-    stored = body.parse(current.body or b"{}")
-    told, known = one.resource.get("issued"), stored.get("issued")
-    newer = told is not None and (known is None or datetime.fromisoformat(told) > datetime.fromisoformat(known))
-    if current.deleted or stored.get("status") == ERRED or not newer:
-        run.done.unchanged += 1
-        return
+    if _is_over(current):
+        return False
+    told, known = one.resource.get("issued"), body.parse(current.body or b"{}").get("issued")
+    return told is not None and (known is None or datetime.fromisoformat(told) > datetime.fromisoformat(known))
+
+
+def _is_over(current: Stored) -> bool:
+    return current.deleted or body.parse(current.body or b"{}").get("status") == ERRED
+
+
+def _renew(one: Mapped, current: Stored, run: _Upload) -> None:
     try:
         with transaction.atomic():
             after = run.records.update("Observation", current.id, one.resource)
@@ -208,12 +218,13 @@ def _told(one: Mapped, run: _Upload) -> None:
 
 
 def _retract(ids: Sequence[str], run: _Upload) -> None:
+    there = run.records.there([("Observation", id) for id in ids])
+    standing = [one for one in there if not _is_over(one)]
+    run.done.unchanged += len(there) - len(standing)
+    _charge(len(standing), run)
     with transaction.atomic():
-        for current in run.records.there([("Observation", id) for id in ids]):
+        for current in standing:
             content = body.parse(current.body or b"{}")
-            if current.deleted or content.get("status") == ERRED:
-                run.done.unchanged += 1
-                continue
             try:
                 with transaction.atomic():
                     run.records.update("Observation", current.id, content | {"status": ERRED})

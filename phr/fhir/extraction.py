@@ -80,6 +80,23 @@ def observations(questionnaire: Node, response: Node) -> list[Resource]:
     return walk.found if response.get("status") in DONE else []
 
 
+def names(response: Node) -> set[str]:
+    """The ids of all Observations that a stored response can have become, by whatever Questionnaire."""
+    id, seen = str(response.get("id", "")), dict[str, int]()
+    for link in _answers(response.get("item", ())):
+        seen[link] = seen.get(link, 0) + 1
+    return {_id(id, link, times) for link, number in seen.items() for times in range(min(number, MOST))}
+
+
+def _answers(nodes: Any) -> Iterator[str]:
+    """The linkId of each answer."""
+    for node in nodes:
+        for answer in node.get("answer", ()):
+            yield str(node.get("linkId", ""))
+            yield from _answers(answer.get("item", ()))
+        yield from _answers(node.get("item", ()))
+
+
 # -- the Questionnaire ---------------------------------------------------------------------------------
 
 

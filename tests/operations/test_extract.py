@@ -202,6 +202,37 @@ def test_a_corrected_response_corrects_what_it_said(family: Neighbourhood) -> No
     assert {o["status"] for o in told(extracted(app, made["id"])).values()} == {"entered-in-error"}
 
 
+def test_what_is_written_by_hand_about_a_response_is_left_alone(family: Neighbourhood) -> None:
+    app = hana(family)
+    made = app.made(FULL)
+    extracted(app, made["id"])
+    by_hand = app.made({
+        "resourceType": "Observation", "status": "final", "code": {"text": "気づき"}, "valueString": "背が伸びた",
+        "subject": {"reference": f"Patient/{HANA}"}, "effectiveDateTime": "2026-05-28",
+        "derivedFrom": [{"reference": f"QuestionnaireResponse/{made['id']}"}],
+    })  # fmt: skip
+    assert app.put(made | {"status": "amended", "item": [DATE, body(HEIGHT)]}).status == 200
+    found = [e["resource"] for e in extracted(app, made["id"]).json["entry"]]
+    assert sorted(o["status"] for o in found) == ["amended", "entered-in-error", "entered-in-error"]
+    assert app.put(made | {"status": "entered-in-error"}).status == 200
+    extracted(app, made["id"])
+    kept = app.get(f"Observation/{by_hand['id']}").json
+    assert (kept["status"], kept["meta"]["versionId"]) == ("final", "1")
+
+
+def test_what_is_extracted_again_counts_against_the_quota(family: Neighbourhood, settings: Any) -> None:
+    settings.PHR_APP_WRITES_PER_DAY = 6
+    app = hana(family)
+    made = app.made(response(DATE, body(HEIGHT)))
+    assert extracted(app, made["id"]).status == 200
+    taller = answered("s.height", valueDecimal=Decimal("122.5"))
+    assert app.put(made | {"status": "amended", "item": [DATE, body(taller, WEIGHT)]}).status == 200
+    assert extracted(app, made["id"]).status == 200  # one changed, one new
+    assert app.put(made | {"status": "amended", "item": [DATE, body(HEIGHT)]}).status == 200
+    answer = extracted(app, made["id"])
+    assert (answer.status, answer.issue["code"]) == (429, "throttled")
+
+
 def test_what_the_family_deleted_stays_deleted(family: Neighbourhood) -> None:
     app = hana(family)
     made = app.made(FULL)

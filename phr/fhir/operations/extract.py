@@ -25,6 +25,7 @@ from phr.records.gateway import Gone, NotFound, Records, Stored
 TYPE, MADE = "QuestionnaireResponse", "Observation"
 PLACE = "questionnaire-response"
 ERRED = "entered-in-error"
+MOST_VERSIONS = 100  # of a response, that are looked at for what they once said
 Resource = dict[str, Any]
 
 
@@ -101,11 +102,28 @@ def _stored(records: Records, id: str) -> list[tuple[int, Stored]]:
     response = body.parse(found.body or b"{}")
     said = [] if response.get("status") == ERRED else _wanted(records, response)
     earlier = {one.id: one for one in _earlier(records, id)}
-    throttle.charge(records, sum(one["id"] not in earlier for one in said))
-    told = [_kept_in_step(records, one, earlier) for one in said]
     names = {one["id"] for one in said}
-    erred = [(200, _erred(records, one)) for one in earlier.values() if one.id not in names]
-    return [pair for pair in told if pair is not None] + erred
+    over = [one for one in earlier.values() if one.id not in names]
+    ours = _made_by_us(records, found, response) if over else frozenset()
+    over = [one for one in over if one.id in ours]
+    throttle.charge(records, len(said) + sum(not _has_erred(one) for one in over))
+    told = [_kept_in_step(records, one, earlier) for one in said]
+    return [pair for pair in told if pair is not None] + [(200, _erred(records, one)) for one in over]
+
+
+def _made_by_us(records: Records, found: Stored, response: Resource) -> set[str] | frozenset[str]:
+    """Ids of all that this operation may have made of this response, as it stands and as it stood before.
+
+    Others, too, may say that an Observation derives from it: theirs is not ours to take back.
+    """
+    ids = extraction.names(response)
+    for version in range(max(1, found.version - MOST_VERSIONS), found.version):
+        try:
+            past = records.vread(TYPE, found.id, version)
+        except (Gone, NotFound):
+            continue
+        ids |= extraction.names(body.parse(past.body or b"{}"))
+    return ids
 
 
 def _wanted(records: Records, response: Resource) -> list[Resource]:
@@ -137,9 +155,13 @@ def _kept_in_step(records: Records, wanted: Resource, earlier: Mapping[str, Stor
     return 200, records.update(MADE, id, wanted)
 
 
+def _has_erred(found: Stored) -> bool:
+    return body.parse(found.body or b"{}").get("status") == ERRED
+
+
 def _erred(records: Records, found: Stored) -> Stored:
     content = body.parse(found.body or b"{}")
-    return found if content.get("status") == ERRED else records.update(MADE, found.id, content | {"status": ERRED})
+    return found if _has_erred(found) else records.update(MADE, found.id, content | {"status": ERRED})
 
 
 def _bundle(records: Records, told: Iterable[tuple[int, Stored]]) -> bytes:

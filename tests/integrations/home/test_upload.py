@@ -120,6 +120,21 @@ def test_the_quota_counts_what_is_new(family: Neighbourhood, settings: Any) -> N
     assert int(answer.headers["Retry-After"]) > 0
 
 
+def test_the_quota_counts_what_is_changed_and_taken_back(family: Neighbourhood, settings: Any) -> None:
+    settings.PHR_APP_WRITES_PER_DAY = 3
+
+    def changed(hour: int) -> bytes:
+        at = {"lastModifiedTime": f"2026-03-02T{hour:02d}:00:00+09:00"}
+        return listed(sample(50 + hour, uuid="a", metadata=at))
+
+    assert counts(send(family.mother, changed(1))) == (1, 0, 0, 0)
+    assert counts(send(family.mother, changed(2))) == (0, 1, 0, 0)
+    assert counts(send(family.mother, changed(3))) == (0, 1, 0, 0)
+    assert send(family.mother, changed(4)).status == 429
+    assert send(family.mother, listed(deleted=["a"])).status == 429
+    assert counts(send(family.mother, changed(3))) == (0, 0, 1, 0)
+
+
 def test_whose_it_is(family: Neighbourhood) -> None:
     content = listed(sample())
     assert send(family.anonymous, content).status == 401
