@@ -57,6 +57,7 @@ class Kind(StrEnum):
     CREDENTIAL_REMOVED = "credential:removed"
     PASSWORD_CHANGED = "password:changed"
     ACCOUNT_RECOVERED = "account:recovered"
+    NUMBER_PROTECTED = "number:protected"  # to a desk: its register hides whom an ended number named; link it anew
     SIGN_IN_LIMITED = "sign-in:limited"  # somebody tried her name too often
 
 

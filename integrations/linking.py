@@ -362,8 +362,9 @@ def _questions(identity: Identity, *, now: datetime) -> Sequence[parse.Query]:
 def _misfit(code: str, by: Caller, *, now: datetime) -> None:
     """Count a code that did not fit, in her log; after a few, it is over."""
     kept = LinkCode.objects.filter(digest=_code_digest(code), used_at=None, until__gt=now).first()
-    audit.record(Event.LINK_CODE_REFUSED, by=by, subject=kept and kept.subject_id, now=now)
-    tries = AuditEntry.objects.filter(event=Event.LINK_CODE_REFUSED.value, subject=kept and kept.subject_id)
+    subject = kept.subject_id if kept else None
+    audit.record(Event.LINK_CODE_REFUSED, by=by, subject=subject, now=now)
+    tries = AuditEntry.objects.filter(event=Event.LINK_CODE_REFUSED.value, subject=subject)
     if kept and tries.filter(at__gte=kept.made_at).count() >= MOST_MISFITS:
         LinkCode.objects.filter(pk=kept.pk).update(until=now)
 

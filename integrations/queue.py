@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+from django.db.models import Q
 
+from consent import notices
 from consent.keys import Key
 from integrations import known
 from integrations.items import Identity, Item
-from integrations.models import ImportRun, Unlinked, WaitingItem
+from integrations.models import ImportRun, LocalNumber, Unlinked, WaitingItem
 from integrations.resolving import digest_of
 from phr.records import vault
 from phr.records.authority import as_json
@@ -19,51 +21,76 @@ from phr.records.authority import as_json
 if TYPE_CHECKING:
     from integrations.storing import Source
 
+State = Unlinked.State
 
-def park(source: Source, items: Sequence[Item], hidden: set[bytes], *, now: datetime) -> set[bytes]:
+
+def park(
+    source: Source, items: Sequence[Item], asking: Iterable[Identity], shut: Mapping[bytes, int], *, now: datetime
+) -> set[bytes]:
     """Keep them for their persons; of each the newest. Returns the numbers (digests) that were dismissed.
 
-    `hidden`: the numbers (digests) of whom a line says that her place is not to be told.
+    `asking`: of whom a line, kept or not, says that her place is not to be told: that waits, too. `shut`: numbers
+    (digests) of locked records, and their links: what is about these waits behind the link, and is nobody's to decide.
     """
-    if not items:
+    hidden = {digest_of(identity.system, identity.value): identity for identity in asking}
+    wanted = hidden | {digest_of(i.identity.system, i.identity.value): i.identity for i in items}
+    if not wanted:
         return set()
-    wanted = {digest_of(i.identity.system, i.identity.value): i.identity for i in items}
-    cases = _cases(source, wanted)
+    cases = _cases(source, wanted, shut)
     dismissed = {digest for digest, case in cases.items() if case.state == Unlinked.State.DISMISSED}
     [key] = vault.keys_for([None]).values()
     new = [
         Unlinked(
             organization=source.organization, system=identity.system[:200], digest=digest, since=now,
-            not_disclosed=digest in hidden, key_version=key.version,
-            sealed=_sealed(msgspec.json.encode(identity), _case_place(source.organization.pk, digest), key),
+            number_id=shut.get(digest), state=State.LINKED if digest in shut else State.WAITING,
+            key_version=key.version, sealed=b"" if digest in shut
+            else _sealed(msgspec.json.encode(identity), _case_place(source.organization.pk, digest), key),
         )
         for digest, identity in sorted(wanted.items()) if digest not in cases
     ]  # fmt: skip
     if new:
         Unlinked.objects.bulk_create(new, ignore_conflicts=True)
-        cases = _cases(source, wanted)
-    told = [case.pk for digest, case in cases.items() if digest in hidden and not case.not_disclosed]
-    if told:
-        Unlinked.objects.filter(pk__in=told).update(not_disclosed=True)
+        cases = _cases(source, wanted, shut)
+    _protect(source, [case for digest, case in cases.items() if digest in hidden and not case.not_disclosed], now=now)
     waiting = [(cases[d], i) for i in items if (d := digest_of(i.identity.system, i.identity.value)) not in dismissed]
     _keep(source, waiting, key=key, now=now)
     return dismissed
 
 
-def protected(source: Source, digests: Iterable[bytes]) -> list[bytes]:
-    """Of which of these numbers (digests) a line that waits said that her place is not to be told."""
-    rows = Unlinked.objects.filter(
-        organization=source.organization, digest__in=list(digests), state=Unlinked.State.WAITING, not_disclosed=True
+def _protect(source: Source, cases: Sequence[Unlinked], *, now: datetime) -> None:
+    """Hide them with the link that will be. Where there was one and it ended, the desk is told at once."""
+    if not cases:
+        return
+    Unlinked.objects.filter(pk__in=[case.pk for case in cases]).update(not_disclosed=True)
+    ended = LocalNumber.objects.filter(
+        organization=source.organization, digest__in=[case.digest for case in cases], until__isnull=False
     )
-    return [bytes(digest) for digest in rows.values_list("digest", flat=True)]
+    known_once = {bytes(digest) for digest in ended.values_list("digest", flat=True)}
+    for case in cases:
+        if bytes(case.digest) in known_once:
+            kind = notices.Kind.NUMBER_PROTECTED
+            notices.tell_organization(kind, to=source.organization, subject=None, now=now, detail={"case": case.pk})
 
 
-def _cases(source: Source, digests: Iterable[bytes]) -> dict[bytes, Unlinked]:
-    """The case of each number: the one that waits, else the one that was dismissed."""
+def protected(source: Source, digests: Iterable[bytes]) -> list[bytes]:
+    """Of which of these linked numbers (digests) a line said, while it waited or after somebody dismissed it, that her
+    place is not to be told. What was dismissed is heard once: the desk may show the place again."""
     rows = Unlinked.objects.filter(
-        organization=source.organization, digest__in=list(digests),
-        state__in=[Unlinked.State.WAITING, Unlinked.State.DISMISSED],
-    ).order_by("state", "pk")  # fmt: skip
+        organization=source.organization, digest__in=list(digests), not_disclosed=True
+    ).exclude(state=State.LINKED)
+    found = [bytes(digest) for digest in rows.values_list("digest", flat=True)]
+    if found:
+        rows.filter(state=State.DISMISSED).update(state=State.LINKED)
+    return found
+
+
+def _cases(source: Source, digests: Iterable[bytes], shut: Mapping[bytes, int]) -> dict[bytes, Unlinked]:
+    """The case of each number: the one that waits, else the one that was dismissed; of a locked record, the one behind
+    its link."""
+    asked = set(digests)
+    undecided = Q(digest__in=list(asked - shut.keys()), state__in=[State.WAITING, State.DISMISSED])
+    behind = Q(digest__in=list(asked & shut.keys()), state=State.LINKED, number__in=list(shut.values()))
+    rows = Unlinked.objects.filter(undecided | behind, organization=source.organization).order_by("state", "pk")
     return {bytes(case.digest): case for case in rows}
 
 

@@ -25,6 +25,10 @@ _NUMBERS = """
 SELECT n.digest, n.id, n.subject_id FROM integrations_localnumber n JOIN consent_subject s ON s.id = n.subject_id
  WHERE n.organization_id = %s AND n.until IS NULL AND n.digest = ANY(%s) AND s.state = 'active'
 """
+_SHUT = """
+SELECT n.digest, n.id, n.subject_id FROM integrations_localnumber n JOIN consent_subject s ON s.id = n.subject_id
+ WHERE n.organization_id = %s AND n.until IS NULL AND n.digest = ANY(%s) AND s.state = 'locked'
+"""
 SEXES = frozenset({"male", "female"})
 
 
@@ -63,6 +67,13 @@ def linked(records: Records, identities: Iterable[Identity], *, now: datetime) -
         for digest, (number, subject) in found.items()
         if subject in patients
     }
+
+
+def shut(records: Records, identities: Iterable[Identity]) -> dict[bytes, tuple[int, UUID]]:
+    """Of these numbers (digests) those of somebody whose record is locked: the id of the link, and who."""
+    wanted = list({digest_of(one.system, one.value) for one in identities})
+    rows = prepared.fetch(_SHUT, [records.caller.organization, wanted]) if wanted else []
+    return {bytes(digest): (number, subject) for digest, number, subject in rows}
 
 
 def patients_of(subjects: Collection[UUID]) -> dict[UUID, dict[str, Any]]:

@@ -21,7 +21,7 @@ from consent.decide import Caller
 from consent.keys import Erased
 from consent.models import Organization
 from consent.scope import OPEN_TYPES
-from integrations import known, queue
+from integrations import known, queue, resolving
 from integrations.depositing import Depositing, Filing, Names
 from integrations.ids import Renamed
 from integrations.incoming import Resource
@@ -203,28 +203,30 @@ def _whose(chunk: _Chunk, positions: Sequence[int]) -> list[tuple[int, Linked]]:
             chunk.settle(position, "refused", [say("contradicts", what=", ".join(differing))])
         else:
             ready.append((position, who))
-    _hide(chunk, asking, people)
-    _wait(chunk, waiting, {digest_of(identity.system, identity.value) for identity in asking})
+    lost = [identity for identity in asking if digest_of(identity.system, identity.value) not in people]
+    shut = resolving.shut(chunk.records, [*lost, *(chunk.items[position].identity for position in waiting)])
+    whose = {digest: who.subject for digest, who in people.items()} | {d: subject for d, (_, subject) in shut.items()}
+    _hide(chunk, asking, whose)
+    lost = [identity for identity in lost if digest_of(identity.system, identity.value) not in shut]
+    _wait(chunk, waiting, lost, {digest: number for digest, (number, _) in shut.items()})
     return ready
 
 
-def _hide(chunk: _Chunk, asking: Iterable[Identity], people: Mapping[bytes, Linked]) -> None:
-    """Every line that asks for it is heard, also one that is not kept; and what asked for it while it waited."""
-    hidden = {people[digest].subject for digest in queue.protected(chunk.source, people)}
-    for identity in asking:
-        who = people.get(digest_of(identity.system, identity.value))
-        if who is not None and not contradictions(identity, who.patient):
-            hidden.add(who.subject)
+def _hide(chunk: _Chunk, asking: Iterable[Identity], whose: Mapping[bytes, UUID]) -> None:
+    """Every line that asks for it is heard, also one that is refused; and what asked for it while it waited."""
+    asked = {digest_of(identity.system, identity.value) for identity in asking}
+    hidden = {whose[digest] for digest in (*asked.intersection(whose), *queue.protected(chunk.source, whose))}
     if hidden:
         protection.told(subjects=hidden, organization=chunk.source.organization, by=chunk.source.by, now=chunk.now)
 
 
-def _wait(chunk: _Chunk, positions: Sequence[int], hidden: set[bytes]) -> None:
+def _wait(chunk: _Chunk, positions: Sequence[int], asking: Sequence[Identity], shut: Mapping[bytes, int]) -> None:
     if not chunk.source.feed.WAITS:
         for position in positions:
             chunk.settle(position, "refused", [say("person-not-linked")])
         return
-    dismissed = queue.park(chunk.source, [chunk.items[position] for position in positions], hidden, now=chunk.now)
+    items = [chunk.items[position] for position in positions]
+    dismissed = queue.park(chunk.source, items, asking, shut, now=chunk.now)
     for position in positions:
         identity = chunk.items[position].identity
         if digest_of(identity.system, identity.value) in dismissed:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 
 from consent import protection
-from integrations import accepting, authority, base, queue
+from integrations import accepting, authority, base, queue, taking
 from integrations.models import LocalNumber, Unlinked, WaitingItem
 from integrations.storing import Result, Source, store
 from phr.records.gateway import Refused
@@ -66,7 +66,8 @@ def take_up_all(id: int, *, now: datetime) -> int:
     done = 0
     while True:
         with transaction.atomic():
-            case = Unlinked.objects.select_for_update().filter(pk=id, state=State.LINKED).first()
+            cases = Unlinked.objects.select_for_update(of=("self",)).filter(pk=id, state=State.LINKED)
+            case = cases.exclude(number__subject__state="locked").first()
             if case is None or not WaitingItem.objects.filter(case=case).exists():
                 return done
             before = WaitingItem.objects.filter(case=case).count()
@@ -77,18 +78,21 @@ def take_up_all(id: int, *, now: datetime) -> int:
 def sweep(*, now: datetime) -> int:
     """Take up what was left behind, and let go what waited too long; returns how many cases were moved."""
     moved = 0
-    left = WaitingItem.objects.filter(case__state=State.LINKED).values_list("case", flat=True).distinct()
+    limit = now - timedelta(days=settings.PHR_IMPORT_WAITING_DAYS)
+    behind = WaitingItem.objects.filter(case__state=State.LINKED)
+    behind.filter(since__lt=limit, case__number__subject__state="locked").delete()
+    left = behind.exclude(case__number__subject__state="locked").values_list("case", flat=True).distinct()
     for case in list(left[:100]):
         moved += bool(take_up_all(case, now=now))
-    for case in _linked_meanwhile():
+    for case in _linked_meanwhile(now=now):
         moved += bool(take_up_all(case, now=now))
-    old = Unlinked.objects.filter(since__lt=now - timedelta(days=settings.PHR_IMPORT_WAITING_DAYS), state=State.WAITING)
+    old = Unlinked.objects.filter(since__lt=limit, state=State.WAITING)
     for waited in list(old.order_by("pk")[:1000]):
         moved += _let_go(waited, now=now)
     return moved
 
 
-def _linked_meanwhile() -> list[int]:
+def _linked_meanwhile(*, now: datetime) -> list[int]:
     """Cases of numbers that are linked by now: her record was locked, or her Patient came later."""
     found = []
     for case in Unlinked.objects.filter(state=State.WAITING).order_by("pk")[:1000]:
@@ -96,11 +100,19 @@ def _linked_meanwhile() -> list[int]:
             organization=case.organization_id, digest=case.digest, until=None, subject__state="active"
         ).first()
         if number:
-            Unlinked.objects.filter(pk=case.pk, state=State.WAITING).update(
-                state=State.LINKED, number=number, sealed=b""
-            )
+            _join(case, number, now=now)
             found.append(case.pk)
     return found
+
+
+@transaction.atomic
+def _join(case: Unlinked, number: LocalNumber, *, now: datetime) -> None:
+    """A case goes to the link there is by now; what it hides is hidden before anything of it is visible."""
+    if case.not_disclosed:
+        office = case.organization
+        by = taking.caller_for(office, client="waiting")
+        protection.told(subjects=[number.subject_id], organization=office, by=by, now=now)
+    Unlinked.objects.filter(pk=case.pk, state=State.WAITING).update(state=State.LINKED, number=number, sealed=b"")
 
 
 def _let_go(case: Unlinked, *, now: datetime) -> bool:
