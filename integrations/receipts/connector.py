@@ -53,8 +53,8 @@ def items(pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item 
 
 
 def _own(sender: Sender, code: str, head: Row) -> None:
-    """An institution brings in its own claims. Raises Unreadable."""
-    if len(code) == 10 and sender.code != code:
+    """An institution brings in its own claims: its ten digits are its code here. Raises Unreadable."""
+    if sender.code != code:
         raise Unreadable([say("other-institution", line=head.line)])
 
 

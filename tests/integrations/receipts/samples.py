@@ -33,7 +33,9 @@ def lines(*told: str) -> bytes:
     return "\r\n".join((*told, "")).encode("cp932")
 
 
-def read(data: bytes, *, code: str = "") -> list[Item | Problem]:
+def read(data: bytes, *, code: str | None = None) -> list[Item | Problem]:
+    """What a file says; without `code`, brought in by whom its first line names."""
+    code = "".join(data.decode("cp932", "replace").split(",")[2:5]) if code is None else code
     return list(connector.items([Piece("x", io.BytesIO(data))], profile="", code=code))
 
 

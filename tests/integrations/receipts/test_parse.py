@@ -116,9 +116,10 @@ def test_what_is_no_receipt_file_is_refused(data: bytes, code: str, line: int | 
     assert [(p.code, p.line) for p in refused.value.problems] == [(code, line)]
 
 
-def test_another_institutions_file_is_refused() -> None:
+@pytest.mark.parametrize("code", [PHARMACY, "clinic", "9999992", CLINIC + "0", ""])
+def test_another_institutions_file_is_refused(code: str) -> None:
     with pytest.raises(Unreadable) as refused:
-        read(sample("RECEIPTC.UKE"), code=PHARMACY)
+        read(sample("RECEIPTC.UKE"), code=code)
     assert refused.value.problems[0].code == "other-institution"
     assert read(sample("RECEIPTC.UKE"), code=CLINIC)
 
@@ -246,7 +247,7 @@ def test_a_large_file_is_read_in_flat_memory() -> None:
         peaks = []
         for count in (500, 8_000):
             tracemalloc.reset_peak()
-            stream = connector.items([Piece("x", Endless(count))], profile="", code="")  # type: ignore[arg-type]
+            stream = connector.items([Piece("x", Endless(count))], profile="", code=CLINIC)  # type: ignore[arg-type]
             assert sum(1 for _ in stream) == count
             peaks.append(tracemalloc.get_traced_memory()[1])
     finally:
