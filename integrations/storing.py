@@ -246,7 +246,7 @@ def _news(chunk: _Chunk, ready: Sequence[tuple[int, Linked]]) -> list[_Todo]:
         if earlier is None:
             todo.append(_Todo(position, item, who, digest, content, None))
         elif said and said < earlier.said_at:
-            chunk.settle(position, "older")
+            chunk.settle(position, "older", [say("older-than-known")])
         elif earlier.content == content and earlier.subject == who.subject:
             chunk.out.unchanged += len(earlier.names)
             chunk.settle(position, "unchanged")

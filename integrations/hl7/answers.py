@@ -18,8 +18,9 @@ from integrations.ssmix2.when import as_stamp
 
 Code = Literal["AA", "AE", "AR"]
 INTERNAL, LOCKED = "207", "206"
+OLDER = "older-than-known"  # taken, and still nothing changes: the sender is told
 _CONDITIONS = {
-    "100": "Segment sequence error", "101": "Required field missing", "102": "Data type error",
+    "0": "Message accepted", "100": "Segment sequence error", "101": "Required field missing", "102": "Data type error",
     "200": "Unsupported message type", "202": "Unsupported processing id", "203": "Unsupported version id",
     "204": "Unknown key identifier", "206": "Application record locked", "207": "Application internal error",
 }  # fmt: skip
@@ -30,9 +31,11 @@ _BY_CODE: dict[str, tuple[Code, str]] = {
     "several-messages": ("AR", "100"), "no-patient": ("AE", "101"), "no-number": ("AE", "101"),
     "no-date": ("AE", "101"), "nothing-said": ("AE", "100"), "out-of-order": ("AE", "100"),
     "person-dismissed": ("AE", "204"), "person-not-linked": ("AE", "204"), "busy": ("AE", LOCKED),
-    "not-now": ("AE", INTERNAL), "not-allowed": ("AR", INTERNAL),
+    OLDER: ("AA", "0"), "not-now": ("AE", INTERNAL), "not-allowed": ("AR", INTERNAL),
 }  # fmt: skip
 _ERRORS_SHOWN = 20
+_NAME = 227  # HD
+_HEADER = 1 << 16  # bytes of MSH that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +62,20 @@ def written(answer: Answer, data: bytes, *, now: datetime, number: str) -> bytes
     utf8 = declares_utf8(data)
     event = f"ACK^{header[9](2)}^ACK" if header[9](2) else "ACK"
     sets = "UNICODE UTF-8" if utf8 else "~ISO IR87||ISO 2022-1994"
-    to = f"{_said(header, 6)}|{_said(header, 3)}|{_said(header, 4)}"
+    to = "|".join(_said(header, field)[:_NAME] for field in (6, 3, 4))
     lines = [
         f"MSH|^~\\&|TSUMUGI|{to}|{as_stamp(now)}||{event}|{number}|P|2.5||||||{sets}",
-        f"MSA|{answer.code}|{_said(header, 10)}",
+        f"MSA|{answer.code}|{_said(header, 10)}",  # whole: by it the sender knows which of his it was
     ]
-    if answer.code != "AA":
-        lines += [_error(problem) for problem in answer.problems[:_ERRORS_SHOWN]]
+    shown = [p for p in answer.problems if answer.code != "AA" or p.code == OLDER]
+    lines += [_error(problem) for problem in shown[:_ERRORS_SHOWN]]
     text = "".join(line + "\r" for line in lines)
     return text.encode("utf-8") if utf8 else text.encode("iso2022_jp", "replace")
 
 
 def header_of(data: bytes) -> Segment:
     """MSH of whatever came, as far as it can be read: the answer must name the message it is to."""
-    line = data.lstrip(b"\x0b \r\n").split(b"\r", 1)[0][:2000].decode("ascii", "replace")
+    line = data.lstrip(b"\x0b \r\n").split(b"\r", 1)[0][:_HEADER].decode("ascii", "replace")
     if not line.startswith("MSH|^~\\&|"):
         return Segment("MSH", ["MSH"], 1)
     return segment_of(line, 1, PLAIN)
@@ -81,7 +84,7 @@ def header_of(data: bytes) -> Segment:
 def _said(header: Segment, field: int) -> str:
     """A field as it came, to be given back: components kept, nothing that would break our own message."""
     raw = header[field].raw
-    return "".join(c for c in raw if c.isprintable() and c.isascii())[:200] if raw != DELETED else ""
+    return "".join(c for c in raw if c.isprintable() and c.isascii()) if raw != DELETED else ""
 
 
 def _error(problem: Problem) -> str:
