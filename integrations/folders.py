@@ -14,7 +14,6 @@ from integrations.ids import digest
 from integrations.items import Feed, Piece
 from integrations.models import ImportRun
 
-
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -50,6 +49,12 @@ def held(root: Path, *names: str, make: bool = False) -> Iterator[int]:
         yield found
     finally:
         os.close(found)
+
+
+def names(at: int) -> list[str]:
+    """What a folder holds, in order."""
+    with os.scandir(at) as found:
+        return sorted(entry.name for entry in found)
 
 
 def is_folder(name: str, *, at: int) -> bool:

@@ -86,7 +86,7 @@ def _names(root: Path, *names: str) -> list[str]:
     """What a folder holds; nothing where it is none, or a link."""
     try:
         with folders.held(root, *names) as at:
-            return sorted(os.listdir(at))
+            return folders.names(at)
     except OSError:
         return []
 
@@ -130,7 +130,7 @@ def _put_away(box: _Box, name: str) -> bool:
     if run is not None and run.state in _OPEN:
         return False
     with folders.held(box.root, *box.names, WORKING, name) as at:
-        inputs = sorted(os.listdir(at))
+        inputs = folders.names(at)
     target = (_ENDED.get(ImportRun.State(run.state), REFUSED) if run else REFUSED, str(uuid4()) if not run else name)
     for one in inputs:
         _move(box, one, (WORKING, name), target)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from integrations import running, watching
 from integrations.models import ImportRun, Unlinked
@@ -144,7 +145,7 @@ def test_the_report_of_another_towns_run_is_not_handed_out(boxes: Boxes, family:
 def test_a_file_of_a_time_to_come_is_taken(boxes: Boxes) -> None:
     file = boxes.mine / "z.csv"
     file.write_text(ONE)
-    clock = datetime.now(UTC)
+    clock = timezone.now()
     os.utime(file, (clock.timestamp() + 86_400 * 3650,) * 2)
     assert watching.scan(boxes.tmp / "watch", now=clock) == 0, "somebody may still be writing"
     assert watching.scan(boxes.tmp / "watch", now=clock + timedelta(minutes=1)) == 1
