@@ -34,8 +34,10 @@ from phr.populate.cast import HANA, PAEDIATRIC, YUKI
 from phr.populate.store import FOR_THE_CLINIC
 from phr.smart import demo, severing
 from phr.smart.models import AccessToken, Launch
+from tests.access.test_leaks import discharge
 from tests.family import Answer, App, Neighbourhood, at_home, encoded, entry, pressure, weight
 from tests.fhir.bulk.exports import job_of, kick_off
+from tests.operations.test_immunization import dose
 
 MARK = "ひみつのしるし"
 FORM = "application/x-www-form-urlencoded"
@@ -69,6 +71,8 @@ class Scene:
     allergy: str
     link: str
     own: str
+    letter: str
+    dose: str
     export: str
     next_pages: dict[str, str]
     secret: str
@@ -131,6 +135,18 @@ def page_after(name: str, who: str, path: str) -> Channel:
     return ask
 
 
+def plans(app: App, subject: object, kind: str) -> bool:
+    """Whether the plan or the doses of somebody are told; who may not see her gets 403 or 404."""
+    return app.get(f"Patient/{subject}/$immunization-{kind}").status == 200
+
+
+def of_the_record(list: str) -> Channel:
+    """What only the family is told of a record: the father asks of Hana's, until his link is frozen."""
+    return lambda scene: scene.family.father.get(f"/api/trust/records/{HANA}/{list}").status == 200
+
+
+LISTS = ("dispensed", "notebook", "notebook/symbols", "due", "growth", "log")
+
 # Each tells whether it was served anything that rests on what the mother allowed.
 MORE = 12  # turns
 
@@ -150,6 +166,10 @@ CHANNELS: dict[str, Channel] = {
     "IPS": lambda s: marked(s.clinic.get(f"Patient/{YUKI}/$summary")),
     "$lastn": lambda s: marked(s.clinic.get(f"Observation/$lastn?patient={YUKI}&code=8480-6")),
     "$meta": lambda s: s.clinic.get(f"Observation/{s.kept}/$meta").status == 200,
+    "$explain": lambda s: s.clinic.get(f"Observation/{s.kept}/$explain").status == 200,
+    "$docref": lambda s: counted(s.clinic.get(f"DocumentReference/$docref?patient={YUKI}")),
+    "$immunization-recommendation": lambda s: plans(s.clinic, YUKI, "recommendation"),
+    "$immunization-status": lambda s: s.dose.encode() in s.clinic.get(f"Patient/{YUKI}/$immunization-status").content,
     "batch": lambda s: marked(s.clinic.bundle("batch", entry("GET", f"Observation/{s.kept}"))),
     "export file": lambda s: streamed(s.clinic, s.export),
     "running export": running_export,
@@ -163,8 +183,13 @@ CHANNELS: dict[str, Channel] = {
     ).status == 201,
     "father": lambda s: marked(s.family.father.get("Observation")),
     "father everything": lambda s: marked(s.family.father.get(f"Patient/{HANA}/$everything")),
+    "father's $document": lambda s: marked(s.family.father.get(f"Composition/{s.letter}/$document")),
+    "father's recommendation": lambda s: plans(s.family.father, HANA, "recommendation"),
+    "father's status": lambda s: plans(s.family.father, HANA, "status"),
+    "proxy's recommendation": lambda s: plans(s.aunt, YUKI, "recommendation"),
+    **{f"father's {list}": of_the_record(list) for list in LISTS},
 }  # fmt: skip
-SLOW = frozenset({"running export", "IPS", "$everything", "father everything"})
+SLOW = frozenset({"running export", "IPS", "$everything", "father everything", "father's notebook/symbols"})
 
 
 @pytest.fixture
@@ -173,14 +198,17 @@ def scene(settings: Any, tmp_path: Path) -> Scene:
     settings.PHR_EXPORT_JOBS = 50
     family = at_home()
     clinic = family.of_clinic(PAEDIATRIC.code, scope="system/*.cruds trust.read trust.write")
-    made = Scene(family, clinic, App(), "", "", "", "", "", {}, demo.secret_of(demo.RESOURCE_SERVER))
+    made = Scene(family, clinic, App(), "", "", "", "", "", "", "", {}, demo.secret_of(demo.RESOURCE_SERVER))
     allow(made)
     note = [{"text": MARK}]
     made.kept = family.mother.made(pressure(note=note))["id"]
     for _ in range(3):
         made.allergy = family.mother.made(allergy())["id"]
-    family.father.made(weight(HANA, note=note))
+    weighed = family.father.made(weight(HANA, note=note))["id"]
     made.own = clinic.made(pressure(hasMember=[{"reference": f"Observation/{made.kept}"}]))["id"]
+    whose = {"reference": f"Patient/{HANA}"}
+    made.letter = family.father.made(discharge(weighed) | {"subject": whose, "author": [whose]})["id"]
+    made.dose = family.mother.made(dose("MR2", "2026-03-01"))["id"]
     made.aunt = family.app("aunt", patient="yuki", scope="launch/patient patient/*.rs")
     accepted = kick_off(clinic, "$export?_type=AllergyIntolerance")
     running.run(job_of(accepted), clock=timezone.now)
