@@ -142,6 +142,8 @@ def test_the_demo_from_the_first_start_to_the_last(demo: Demo) -> None:
     assert seen["mother"] <= seen["clinic"]
     narrow = demo.token("mother", "--scope", "launch/patient patient/Immunization.rs", "--patient", "ren")
     assert demo.get("/fhir/Immunization", narrow)["entry"]
+    of_ren = demo.token("mother", "--patient", "ren")
+    assert demo.get("/fhir/Observation?code=29463-7&date=2026-04-08", of_ren)["entry"], "the town's file is not in"
 
     demo.stop(signal.SIGKILL)
     deadline = time.monotonic() + PATIENCE

@@ -39,6 +39,7 @@ class Command(BaseCommand):
         if _import_records():
             notebook = Path(demo.MEDICATION_NOTEBOOK)
             call_command("import", "jahis-qr", str(notebook), "--subject", str(demo.YUKI), stdout=self.stderr)
+            call_command("demo_town", stdout=self.stderr, stderr=self.stderr)
         self.stdout.write(welcome())
 
     def _say(self, text: str) -> None:
@@ -76,6 +77,9 @@ def welcome() -> str:
 
 母のアプリとして読む（{minutes} 分間有効） Read as the mother's app (for {minutes} minutes):
 {curl}
+
+見本市の健診CSVから：蓮の行は入り、もう1人は本人待ち Of the town's checkup file Ren's row is in, another child's waits:
+サインイン sign in as sato: {settings.PHR_BASE_URL}/imports/queue
 
 別のトークン Another token: uv run manage.py demo_token mother|father|aunt|clinic|officer
 """
