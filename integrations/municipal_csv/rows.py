@@ -43,7 +43,7 @@ class Row:
     def get(self, place: str) -> str:
         """The text of a column without spaces around it; "" where the file has no such column."""
         index = self.layout.places.get(place)
-        return "" if index is None else self.fields[index].strip(_SPACES)
+        return "" if index is None or index >= len(self.fields) else self.fields[index].strip(_SPACES)
 
     def say(self, code: str, place: str, **words: object) -> Problem:
         index = self.layout.places.get(place)
@@ -93,9 +93,12 @@ class RowReader:
             yield fallen.problem
 
     def _item(self, row: Row) -> Item:
-        if len(row.fields) != self.layout.width:
-            raise Fallen(say("field-count", line=row.line, expected=self.layout.width, found=len(row.fields)))
-        number = self._number(row)
+        try:
+            number = self._number(row)
+        except Fallen as fallen:
+            if heard := self._heard(row, fallen.problem):
+                return heard
+            raise
         hidden = self._flag(row, "not_disclosed", self.profile.not_disclosed, unknown=True)
         identity = self._identity(row, number, hidden)
         try:
@@ -108,8 +111,26 @@ class RowReader:
             problems = (*row.problems, warning(fallen.problem))
             return Item(key, identity, {"form": "nothing"}, row.line, self.piece, problems=problems)
 
+    def _heard(self, row: Row, why: Problem) -> Item | None:
+        """A row of which nothing is taken but its 不開示, where the number of its person can be read, or made whole."""
+        flag, width = self.profile.not_disclosed, self.profile.person.number.width
+        if flag is None or row.get("not_disclosed") not in flag.yes or self._is_foreign(row.get("person.organization")):
+            return None
+        number = row.get("person.number")
+        if number.isascii() and number.isdigit():
+            number = number.zfill(width)
+        if not number or (width and len(number) != width) or (is_my_number(number) and width != 12):
+            return None
+        key, identity = _key("not-disclosed", number), self._identity(row, number, True)
+        return Item(key, identity, {"form": "nothing"}, row.line, self.piece, problems=(why,))
+
+    def _is_foreign(self, organization: str) -> bool:
+        return len(self.code) == MUNICIPALITY and organization != self.code and is_municipality(organization)
+
     def _number(self, row: Row) -> str:
         """The local number, of the width the profile says, from the sender's own register."""
+        if len(row.fields) != self.layout.width:
+            raise Fallen(say("field-count", line=row.line, expected=self.layout.width, found=len(row.fields)))
         self._own(row)
         number = row.get("person.number")
         width = self.profile.person.number.width
@@ -142,7 +163,7 @@ class RowReader:
         if value in flag.no:
             return False
         if unknown is None:
-            raise Fallen(row.say("unknown-flag", place))
+            raise Fallen(row.say("unknown-correction", place))
         row.warn("unknown-flag", place)
         return unknown
 

@@ -216,7 +216,7 @@ def test_a_row_again_has_the_same_key_a_changed_one_other_content_and_a_deletion
     gone = one({"修正区分": "2", "体重": "", "身長": ""})
     assert gone.deleted and gone.key == first.key
     assert one({"更新日時": "2026/4/21 9:05"}).said_at < one({"更新日時": "2026/04/21 10:05:00"}).said_at
-    assert problems_of({"修正区分": "7"}) == ["unknown-flag"]  # neither taken nor deleted by guess
+    assert problems_of({"修正区分": "7"}) == ["unknown-correction"]  # neither taken nor deleted by guess
 
 
 def test_ids_follow_from_sender_and_key() -> None:

@@ -159,6 +159,15 @@ def test_a_cell_that_is_emptied_and_a_row_that_is_deleted_were_entered_in_error(
     assert content(town(family), now, family.hana.pk, "Encounter")["Encounter"]["status"] == "entered-in-error"
 
 
+def test_a_row_with_an_unknown_kind_of_correction_is_refused_and_counted(family: People, now: datetime) -> None:
+    run = brought(HEAD + row() + row(TWIN, kind="7"), family, now)
+    errors = [(p["code"], p["line"]) for p in run.problems if p["severity"] == "error"]
+    assert errors == [("unknown-correction", 3)]
+    assert (run.state, run.refused_items, run.unmatched) == ("done", 1, 0)
+    assert content(town(family), now, family.hana.pk)
+    assert not content(town(family), now, family.ren.pk)
+
+
 def test_twins_get_each_their_own_and_a_third_with_their_name_and_birth_date_waits(
     family: People, now: datetime
 ) -> None:
