@@ -21,3 +21,8 @@ def kept(subject: UUID, about: str) -> bool:
     """Whether it is silent. `subject`: the id of the record. An unnamed pregnancy is silent once any of hers is."""
     found = Silence.objects.filter(subject_id=subject)
     return (found.filter(about=about) if about else found).exists()
+
+
+def all_of(subject: UUID) -> dict[str, datetime]:
+    """The episode each silence of hers is about, and since when."""
+    return dict(Silence.objects.filter(subject_id=subject).values_list("about", "since"))

@@ -15,6 +15,7 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -190,6 +191,8 @@ def _opened(request: Request, subject: UUID) -> Records:
 
 
 def _day(request: Request) -> date:
+    if len(request.query_params.getlist("date")) > 1:
+        raise ParseError("date は一つだけです / only one date")
     text = request.query_params.get("date")
     if text is None:
         return caring.today(timezone.now())

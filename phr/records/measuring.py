@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.utils import timezone
+
 from consent import silence
 from phr.care.gestation import TERM, Expected, Method, reckoned
-from phr.records import body
+from phr.records import body, endings
 from phr.records.caring import day_of
+from phr.records.endings import Episode
 from phr.records.gateway import Records, Stored
-from phr.records.systems import LOINC, OWN_ITEM, OWN_VISIT, UCUM
+from phr.records.systems import LOINC, OWN_VISIT, UCUM
 
 MOST = 5000  # Observations of one person that are looked through; newest first
 # LOINC -> what is measured
@@ -24,7 +27,6 @@ MEASURES = {
 UNITS = {"kg": 1.0, "g": 0.001, "cm": 1.0, "mm": 0.1, "m": 100.0}  # UCUM -> kg or cm
 OF = {"weight": ("kg", "g"), "height": ("cm", "mm", "m"), "head": ("cm", "mm", "m")}
 GESTATION = "11884-4"  # days at birth, in the child's own record; in the mother's, of a delivery
-LOST = "loss"  # own item: miscarriage, stillbirth, termination
 EXPECTED: Mapping[str, Method] = {"11778-8": "unknown", "11779-6": "lmp", "11780-4": "ultrasound"}
 WRONG = frozenset({"entered-in-error", "cancelled"})
 Resource = dict[str, Any]
@@ -90,40 +92,45 @@ def stages_seen(records: Records, subject: UUID) -> tuple[dict[str, list[date]],
 
 def pregnancy(records: Records, subject: UUID, *, visits: Iterable[date], day: date) -> Pregnancy | None:
     """The pregnancy that goes on, as far as it may be seen. None as well where nothing is to be told of it any more."""
-    entries, _ = records.newest(subject, ("Observation", "EpisodeOfCare"), most=MOST)
+    told_of, _ = records.newest(subject, ("Condition", "EpisodeOfCare"), most=MOST)  # no mass of Observations hides it
+    entries = [*told_of, *records.newest(subject, ("Observation",), most=MOST)[0]]
     dates: list[tuple[date, Expected]] = []
     says: list[Stored] = []
-    born: list[date] = []
-    episode = ""
+    ended: list[date] = []
+    episodes: dict[str, Episode] = {}
     for found, resource in _read(entries, subject):
-        on = day_of(str(resource.get("effectiveDateTime", "")))
+        on = endings.day(resource)
         codes = _codes(resource.get("code"), LOINC)
-        if found.type == "EpisodeOfCare" and not episode and _is_pregnancy(resource):
-            episode = found.id
-        elif on and (GESTATION in codes or LOST in _codes(resource.get("code"), OWN_ITEM)):
-            born.append(on[0])  # a birth, or a loss that a register or clinic told of
+        if found.type == "EpisodeOfCare":
+            episodes |= {found.id: one} if (one := endings.episode(resource)) else {}
+        elif endings.is_loss(resource):
+            ended.append(on or timezone.localdate(found.updated_at))  # at the latest when it was told
+        elif on and GESTATION in codes:
+            ended.append(on)
         elif on:
             told = day_of(str(resource.get("valueDateTime", "")))
             named = [Expected(told[0], EXPECTED[code]) for code in codes if code in EXPECTED and told and told[1]]
-            dates += [(on[0], one) for one in named]
+            dates += [(on, one) for one in named]
             says += [found] if named else []
-    expected = reckoned(one for _, one in sorted(dates, key=lambda pair: pair[0]) if _is_now(one, born, day))
-    if expected is None or silence.kept(subject, episode):
+    silences = {about: timezone.localdate(since) for about, since in silence.all_of(subject).items()}
+    going = (one for _, one in sorted(dates, key=lambda pair: pair[0]) if _is_now(one, ended, day))
+    expected = reckoned(one for one in going if not endings.is_over(_span(one), episodes, silences))
+    if expected is None:
         return None
-    begin = expected.on.toordinal() - TERM
-    since = tuple(sorted(on for on in visits if begin <= on.toordinal() and on <= day))
+    begin, _ = _span(expected)
+    since = tuple(sorted(on for on in visits if begin <= on <= day))
     return Pregnancy(expected, since, tuple(says))
 
 
-def _is_pregnancy(resource: Resource) -> bool:
-    kinds = [code for concept in resource.get("type", ()) for code in _codes(concept, OWN_VISIT)]
-    return "prenatal" in kinds and resource.get("status") == "active"
+def _span(expected: Expected) -> tuple[date, date]:
+    """From the last menstrual period to the day until which a pregnancy is believed to go on."""
+    return expected.on - timedelta(days=TERM), expected.on + timedelta(days=21)
 
 
-def _is_now(expected: Expected, born: Iterable[date], day: date) -> bool:
-    """Whether a date is of a pregnancy that goes on: not long past, and no birth on record since it began."""
-    begin = expected.on.toordinal() - TERM
-    return begin <= day.toordinal() <= expected.on.toordinal() + 21 and not any(b.toordinal() > begin for b in born)
+def _is_now(expected: Expected, ended: Iterable[date], day: date) -> bool:
+    """Whether a date is of a pregnancy that goes on: not long past, and no birth or loss on record since it began."""
+    begin, last = _span(expected)
+    return begin <= day <= last and not any(on > begin for on in ended)
 
 
 def _read(entries: Iterable[Stored], subject: UUID) -> Iterator[tuple[Stored, Resource]]:

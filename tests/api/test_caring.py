@@ -11,7 +11,7 @@ from consent import silence
 from consent.models import Subject
 from phr.care import growth
 from phr.populate.cast import HANA, YUKI
-from phr.records.systems import OWN_ITEM, OWN_VACCINE, OWN_VISIT
+from phr.records.systems import ICD10, OWN_ITEM, OWN_VACCINE, OWN_VISIT
 from tests.family import LOINC, Answer, App, Neighbourhood, audit_lines, encoded, weight
 
 BIRTH = date(2018, 12, 10)
@@ -149,6 +149,40 @@ def test_a_loss_that_came_with_a_file_ends_it_too(family: Neighbourhood) -> None
     assert get(family.mother, path, of=YUKI)["pregnancy"] is None
 
 
+PRENATAL = {
+    "resourceType": "EpisodeOfCare", "status": "active",
+    "type": [{"coding": [{"system": OWN_VISIT, "code": "prenatal"}]}], "patient": {"reference": f"Patient/{YUKI}"},
+}  # fmt: skip
+
+
+def test_a_lost_pregnancy_is_silent_whatever_else_is_said_of_it(family: Neighbourhood) -> None:
+    due = date(2026, 12, 1)
+    family.mother.made(expected(due))
+    path = f"due?date={due - timedelta(days=80)}"
+    lost = family.mother.made(PRENATAL)
+    assert get(family.mother, path, of=YUKI)["pregnancy"]
+    silence.keep(Subject.objects.get(pk=YUKI), lost["id"], now=family.now)
+    assert get(family.mother, path, of=YUKI)["pregnancy"] is None
+    family.mother.made(PRENATAL)
+    family.mother.made(PRENATAL | {"period": {"start": "2020-01-01"}})
+    assert get(family.mother, path, of=YUKI)["pregnancy"] is None
+
+
+def test_a_diagnosis_and_a_finished_episode_end_it(family: Neighbourhood) -> None:
+    due = date(2026, 12, 1)
+    family.mother.made(expected(due))
+    path = f"due?date={due - timedelta(days=80)}"
+    episode = family.mother.made(PRENATAL | {"status": "finished", "period": {"start": "2026-04-01"}})
+    assert get(family.mother, path, of=YUKI)["pregnancy"] is None
+    assert family.mother.delete(f"EpisodeOfCare/{episode['id']}").status == 204
+    assert get(family.mother, path, of=YUKI)["pregnancy"]
+    family.mother.made({
+        "resourceType": "Condition", "code": {"coding": [{"system": ICD10, "code": "O03.9"}]},
+        "subject": {"reference": f"Patient/{YUKI}"}, "recordedDate": "2026-06-20",
+    })  # fmt: skip
+    assert get(family.mother, path, of=YUKI)["pregnancy"] is None
+
+
 def test_nothing_is_due_of_a_child_who_has_died(family: Neighbourhood) -> None:
     patient = family.father.get(f"Patient/{HANA}").json
     answer = family.father.ask("PUT", f"Patient/{HANA}", encoded(patient | {"deceasedDateTime": "2026-03-01"}))
@@ -170,3 +204,8 @@ def test_days_that_are_none(family: Neighbourhood, query: str) -> None:
     known = query.startswith("date")
     answer = family.father.ask("GET", f"/api/trust/records/{HANA}/due?{query}")
     assert answer.status == (422 if known else 200)
+
+
+def test_one_day_is_asked_for(family: Neighbourhood) -> None:
+    path = f"/api/trust/records/{HANA}/due?date=2026-01-01&date=2026-02-01"
+    assert family.father.ask("GET", path).status == 400
