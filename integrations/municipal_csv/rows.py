@@ -117,7 +117,7 @@ class RowReader:
         if flag is None or row.get("not_disclosed") not in flag.yes or self._is_foreign(row.get("person.organization")):
             return None
         number = row.get("person.number")
-        if number.isascii() and number.isdigit():
+        if width and number.isascii() and number.isdigit():
             number = number.zfill(width)
         if not number or (width and len(number) != width) or (is_my_number(number) and width != 12):
             return None
