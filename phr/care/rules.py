@@ -44,13 +44,23 @@ def diseases() -> dict[str, dict[str, str]]:
 
 @cache
 def _all(folder: Path) -> tuple[Rules, ...]:
-    return tuple(indexed(file) for file in read_folder(folder, diseases=frozenset(diseases())))
+    known = frozenset(diseases())
+    files = {file.valid_from: file for place in (DATA, folder) for file in read_folder(place, diseases=known)}
+    return tuple(indexed(files[day]) for day in sorted(files))
 
 
 def rules_at(day: date, folder: Path = DATA) -> Rules:
-    """The rules of a day: the newest file valid then; before the first file, the first. Raises RuleFileError."""
+    """The rules of a day: the newest file valid then. On a day that no file holds for: the newest before it, else the
+    first. The files of a folder lie over those that come with the product; of one day, the folder's. Raises
+    RuleFileError."""
     found = _all(folder)
-    return next((r for r in reversed(found) if r.file.valid_from <= day), found[0])
+    begun = [r for r in reversed(found) if r.file.valid_from <= day]
+    return next((r for r in begun if holds(r, day)), begun[0] if begun else found[0])
+
+
+def holds(rules: Rules, day: date) -> bool:
+    """Whether a file says that it is valid on a day."""
+    return rules.file.valid_from <= day <= (rules.file.valid_until or date.max)
 
 
 def indexed(file: RuleFile) -> Rules:

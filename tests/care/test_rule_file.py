@@ -72,6 +72,23 @@ def test_the_newest_file_valid_on_the_day_answers(tmp_path: Path) -> None:
     assert found == {"2020-01-01": "2026.04", "2027-03-31": "2026.04", "2027-04-01": "2027.04"}
 
 
+def test_a_folder_with_next_years_file_alone_leaves_today_as_it_was(tmp_path: Path) -> None:
+    later = changed(lambda c: c.update(version="2027.04", valid_from="2027-04-01"))
+    (tmp_path / "immunization_rules-2027.json").write_bytes(later)
+    found = [rules_at(date.fromisoformat(day), tmp_path).file.version for day in ("2026-11-21", "2027-04-01")]
+    assert found == ["2026.04", "2027.04"]
+
+
+def test_a_file_of_the_same_day_goes_before_the_shipped_one_and_one_that_ended_answers_no_more(tmp_path: Path) -> None:
+    own = changed(lambda c: c.update(version="own"))
+    short = changed(lambda c: c.update(version="short", valid_from="2027-01-01", valid_until="2027-01-31"))
+    for name, content in (("a", own), ("b", short)):
+        (tmp_path / f"immunization_rules-{name}.json").write_bytes(content)
+    found = [rules_at(date.fromisoformat(day), tmp_path).file.version for day in
+             ("2026-12-31", "2027-01-01", "2027-01-31", "2027-02-01")]  # fmt: skip
+    assert found == ["own", "short", "short", "own"]
+
+
 def test_two_files_of_one_day_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError, match=r"no immunization_rules"):
         read_folder(tmp_path, diseases=KNOWN)

@@ -241,3 +241,14 @@ def test_what_an_operator_gives_is_checked_before_it_is_used(tmp_path: Path, set
     [error] = vaccination_rules_can_be_read(None)
     assert "immunization_rules-2.json" in error.msg
     assert "$.ruleset" in error.msg
+
+
+def test_rules_that_are_over_are_told(tmp_path: Path, settings: Any) -> None:
+    shipped = (DATA / "immunization_rules.json").read_text()
+    ended = shipped.replace('"valid_until": null', '"valid_until": "2026-04-02"', 1)
+    (tmp_path / "immunization_rules.json").write_text(ended)
+    settings.PHR_IMMUNIZATION_RULES = str(tmp_path)
+    [error] = vaccination_rules_can_be_read(None)
+    assert (error.id, "valid today" in error.msg) == ("phr.E131", True)
+    settings.PHR_IMMUNIZATION_RULES = ""
+    assert vaccination_rules_can_be_read(None) == []
