@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
@@ -151,5 +151,5 @@ def watched(request: HttpRequest) -> HttpResponse:
     expected = f"Bearer {settings.PHR_METRICS_TOKEN}"
     told = request.headers.get("Authorization", "")
     if not settings.PHR_METRICS_TOKEN or not constant_time_compare(told, expected):
-        raise Http404
+        return HttpResponse(status=404)  # no page: a machine asks here
     return HttpResponse(metrics.text(now=timezone.now()), content_type=CONTENT_TYPE_LATEST)

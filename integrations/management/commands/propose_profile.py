@@ -17,9 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path, metavar="FILE", help="見本のファイル / the sample")
-        parser.add_argument(
-            "--id", default="", help="id（ファイル名） / id of the profile, its file's name"
-        )
+        parser.add_argument("--id", default="", help="id（ファイル名） / id of the profile, its file's name")
 
     def handle(self, *args: Any, file: Path, id: str, **_: Any) -> None:
         if id and not re.fullmatch(r"[a-z0-9][a-z0-9.\-]{0,62}", id):
