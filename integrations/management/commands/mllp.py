@@ -39,7 +39,7 @@ class Command(BaseCommand):
         tls = self._tls(options, bind=bind)
         serving = listen(
             sender, host=bind, port=port, profile=hl7, clock=timezone.now, threads=threads, tls=tls,
-            limits=mllp.Limits(connections=connections), started=self._say,
+            limits=mllp.Limits(connections=connections, each=max(connections // 2, 1)), started=self._say,
         )  # fmt: skip
         try:
             asyncio.run(serving)

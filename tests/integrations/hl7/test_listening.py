@@ -291,3 +291,33 @@ def test_the_command_listens_until_it_is_told_to_stop(family: People) -> None:
     assert str(answers[0]["MSA"][0][1]) == "AA"
     assert "Stopped" in said.getvalue()
     assert kinds(family)["Observation"] == 1
+
+
+def stamped(data: bytes, at: str) -> bytes:
+    header, rest = data.split(b"\r", 1)
+    fields = header.split(b"|")
+    fields[6] = at.encode()
+    return b"|".join(fields) + b"\r" + rest
+
+
+def test_a_message_from_the_future_freezes_nothing(port: int, family: People, now: datetime) -> None:
+    def told(value: str, at: str) -> tuple[str, str]:
+        answer = sent(port, stamped(result(value), at))
+        return str(answer["MSA"][0][1]), str(answer) if "ERR" in str(answer) else ""
+
+    code, why = told("1", "99991231235959")
+    assert code == "AE" and "in-future" in why
+    assert not Resource.objects.filter(type="Observation").exists()
+    yesterday, before = (f"{now - timedelta(days=days):%Y%m%d%H%M%S}" for days in (1, 2))
+    assert told("2", yesterday) == ("AA", "")
+    code, why = told("3", before)
+    assert code == "AA" and "|W|" in why and "older-than-known" in why, "the sender learns that nothing came of it"
+    assert Resource.objects.get(type="Observation").version == 1
+    assert told("4", f"{now:%Y%m%d%H%M%S}") == ("AA", "")
+    assert Resource.objects.get(type="Observation").version == 2
+
+
+def test_a_long_name_of_a_message_comes_back_whole(port: int, family: People) -> None:
+    name = "A" * 3000
+    data = result().replace(b"|M1|", f"|{name}|".encode())
+    assert str(sent(port, data)["MSA"][0][2]) == name

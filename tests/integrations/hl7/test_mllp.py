@@ -6,6 +6,7 @@ import asyncio
 import re
 import shlex
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +26,10 @@ def closed(line: socket.socket) -> bool:
         return line.recv(10) == b""
     except ConnectionError:
         return True
+
+
+def connect_from(address: str, port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
 
 
 def test_frames_that_come_together_are_answered_in_order() -> None:
@@ -52,23 +57,48 @@ def test_who_does_not_keep_to_the_protocol_is_left(data: bytes) -> None:
 
 
 def test_who_does_not_finish_is_left() -> None:
-    limits = Limits(arriving=0.1, idle=0.1)
+    limits = Limits(arriving=0.1, first=0.1)
     with serving(answering(echo, limits)) as (port, _), connect(port) as slow, connect(port) as silent:
         slow.sendall(START + b"half")
         assert closed(slow)
         assert closed(silent)
 
 
+def test_who_is_silent_makes_room() -> None:
+    """First those that never said a thing, then who was silent longest; nobody takes more than a share."""
+    with (
+        serving(answering(echo, Limits(connections=3, each=2))) as (port, _),
+        connect(port) as sender,
+        connect(port) as silent,
+    ):
+        sender.sendall(framed(b"a"))
+        assert received(sender)
+        with connect(port) as third, connect_from("127.0.0.2", port) as other:
+            assert closed(silent)
+            for line in (third, other, sender):
+                line.sendall(framed(b"z"))
+                assert received(line) == [b"ACK z\r"]
+            with connect_from("127.0.0.3", port) as late:
+                late.sendall(framed(b"z"))
+                assert received(late) == [b"ACK z\r"]
+                assert closed(third), "of all who have spoken it was silent longest"
+
+
 def test_no_more_connections_than_allowed() -> None:
-    with serving(answering(echo, Limits(connections=2))) as (port, _):
-        lines = [connect(port) for _ in range(2)]
-        for line in lines:
-            line.sendall(framed(b"z"))
-            assert received(line)
-        with connect(port) as third:
-            assert closed(third)
-        for line in lines:
-            line.close()
+    """Who is being answered is not sent away for another."""
+
+    async def slowly(data: bytes) -> bytes:
+        begun.set()
+        await asyncio.sleep(0.3)
+        return b"late"
+
+    begun = threading.Event()
+    with serving(answering(slowly, Limits(connections=1))) as (port, _), connect(port) as line:
+        line.sendall(framed(b"z"))
+        assert begun.wait(5)
+        with connect(port) as second:
+            assert closed(second)
+        assert received(line) == [b"late"]
 
 
 def test_many_peers_at_once() -> None:
