@@ -10,7 +10,7 @@ from celery import current_app, shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from phr.fhir.bulk import running
+from phr.fhir.bulk import running, thinning
 
 log = logging.getLogger(__name__)
 NO_PATIENCE = {"max_retries": 0, "socket_connect_timeout": 2}  # nobody waits for a broker that is away
@@ -24,10 +24,11 @@ def run_export(id: str) -> None:
 
 @shared_task(name="phr.fhir.bulk.tasks.sweep")
 def sweep() -> int:
-    """Wake workers for exports whose message or worker was lost, end those whose basis is gone, and remove what
-    expired; returns how many were due."""
+    """Wake workers for exports whose message or worker was lost, end those whose basis is gone, take out what
+    may not leave any more, and remove what expired; returns how many were due."""
     now = timezone.now()
     running.void(now=now)
+    thinning.thin(now=now)
     running.forget(now=now)
     woken = running.due(now=now)
     for id in woken:
