@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from integrations.incoming import Part, Plan, Reading
 from integrations.items import Feed
@@ -52,8 +53,12 @@ class Connector(Protocol):
 
 @lru_cache(maxsize=1)
 def _installed() -> tuple[Mapping[str, Connector], Mapping[str, Feed]]:
-    """What is installed, by kind (`settings.INTEGRATIONS` lists the modules)."""
+    """What is installed, by kind (`settings.INTEGRATIONS` lists the modules). Raises ImproperlyConfigured."""
     found = [import_module(path) for path in settings.INTEGRATIONS]
+    named: dict[str, str] = {}
+    for path, one in zip(settings.INTEGRATIONS, found, strict=True):
+        if (first := named.setdefault(one.KIND, path)) != path:
+            raise ImproperlyConfigured(f"INTEGRATIONS: {first} and {path} both have the KIND {one.KIND}")
     feeds_ = [cast("Feed", one) for one in found if hasattr(one, "items")]
     connectors_ = [cast("Connector", one) for one in found if not hasattr(one, "items")]
     return {one.KIND: one for one in connectors_}, {one.KIND: one for one in feeds_}

@@ -96,8 +96,8 @@ class Feed(Protocol):
     WAITS: bool  # whether what is about people not yet linked is kept, sealed, until somebody links them
     KEEPS_ORIGINAL: bool  # whether the sealed input stays for a while after the run, or goes with its end
 
-    def profiles(self) -> Iterable[str]:
-        """Names of the source profiles one must choose from; none = there is nothing to choose."""
+    def profiles(self) -> Mapping[str, str]:
+        """The source profiles one must choose from: name -> title for people; none = there is nothing to choose."""
 
     def items(self, pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item | Problem]:
         """Read the input, streaming, in the same order every time. Pure.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -25,9 +25,17 @@ WAITS = True
 KEEPS_ORIGINAL = True
 
 
-def profiles() -> Iterable[str]:
-    """Ids of the profiles to choose from. One that is not sound is among them: importing by it says what is wrong."""
-    return sorted({*standard(), *(file.stem for file in _own())})
+def profiles() -> Mapping[str, str]:
+    """The profiles to choose from: id -> title. One that is not sound is among them, by its id alone: importing by it
+    says what is wrong."""
+    return {id: _title(id) for id in sorted({*standard(), *(file.stem for file in _own())})}
+
+
+def _title(id: str) -> str:
+    try:
+        return chosen(id).title
+    except (KeyError, ProfileError, OSError):
+        return id
 
 
 def chosen(id: str) -> Profile:

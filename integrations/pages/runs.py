@@ -86,7 +86,9 @@ def _new(request: HttpRequest, held: uploads.Held) -> HttpResponse:
 
 def _form(request: HttpRequest, choices: dict[str, Any], fault: str = "", status: int = 200) -> HttpResponse:
     context = {
-        "choices": [(key, _named(feed.KIND), profile) for key, (feed, profile) in choices.items()],
+        "choices": [
+            (key, _named(feed.KIND), feed.profiles().get(profile, "")) for key, (feed, profile) in choices.items()
+        ],
         "fault": fault, "most": uploads.MOST >> 20, "chosen": request.POST.get("what", ""),
     }  # fmt: skip
     return render(request, "imports/new.html", context, status=status)
@@ -168,7 +170,7 @@ def _place(problem: dict[str, Any]) -> str:
 def _named(kind: str) -> str:
     return {
         "municipal-csv": _("市町村のCSV"), "school-csv": _("学校健康診断のCSV"), "receipts": _("レセプト"),
-        "ssmix2": _("SS-MIX2 標準化ストレージ"),
+        "ssmix2": _("SS-MIX2 標準化ストレージ"), "hl7": "HL7 v2.5", "jahis-qr": "JAHIS QR",
     }.get(kind, kind)  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -35,8 +35,8 @@ _GENDERS = {"1": "male", "2": "female"}
 _READ_ON = frozenset({"HO", "KO", "SN", "SY", "SI", "IY", "TO", "CO", "SH", "CZ"})
 
 
-def profiles() -> Iterable[str]:
-    return ()
+def profiles() -> Mapping[str, str]:
+    return {}
 
 
 def items(pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item | Problem]:

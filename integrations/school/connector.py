@@ -30,12 +30,13 @@ def known() -> Mapping[str, Profile]:
     return dict(profiles_.standard()) | (profiles_.folder(own) if own is not None else {})
 
 
-def profiles() -> Iterable[str]:
-    """Ids of the profiles to choose from; with an unsound one among the operator's, only the standard."""
+def profiles() -> Mapping[str, str]:
+    """The profiles to choose from: id -> title; with an unsound one among the operator's, only the standard."""
     try:
-        return sorted(known())
+        found = known()
     except ProfileError:
-        return sorted(profiles_.standard())
+        found = profiles_.standard()
+    return {id: found[id].title for id in sorted(found)}
 
 
 def items(pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item | Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +23,9 @@ KEEPS_ORIGINAL = True
 EXACT, LEADING_ZEROS = "", "leading-zeros"
 
 
-def profiles() -> Iterable[str]:
+def profiles() -> Mapping[str, str]:
     """ "" : PID-3 and the file's name agree to the letter; `leading-zeros`: they may differ in zeros at the front."""
-    return (EXACT, LEADING_ZEROS)
+    return {EXACT: "", LEADING_ZEROS: "患者番号の先頭の0を区別しない"}
 
 
 def folder(path: Path, *, since: datetime | None) -> Piece:

@@ -67,6 +67,13 @@ def test_a_file_is_tried_first(family: Neighbourhood) -> None:
     assert shown["Refresh"] == "3"  # it looks again while it is open
 
 
+def test_layouts_are_chosen_by_their_titles(family: Neighbourhood) -> None:
+    shown = desk(family).get("/imports/new").content.decode()
+    assert '<option value="municipal-csv/infant-3-4m">' in shown
+    assert "— 3〜4か月児健康診査 標準レイアウト</option>" in shown
+    assert "— infant-3-4m" not in shown
+
+
 @pytest.mark.parametrize("fields", [{"what": ""}, {"what": "jahis-qr/"}, {"what": "school-csv/none"}, {"file": ""}])
 def test_an_incomplete_form_is_said(family: Neighbourhood, fields: dict[str, str]) -> None:
     answer = sent(desk(family), **fields)

@@ -34,7 +34,11 @@ PURPOSES = {Capacity.SELF: Purpose.PATRQT, Capacity.GUARDIAN: Purpose.FAMRQT, Ca
 
 
 class Command(BaseCommand):
-    help = "ファイルを記録に取り込みます。Imports files into one person's record."
+    help = (
+        "ファイルを取り込みます。一人の人の記録へ（--subject）、または機関から届いた多数の人のデータとして（--organization）。"
+        "Imports files: into one person's record (--subject), or what an organisation says of many people "
+        "(--organization)."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("kind", help=f"種類 / kind of input: {', '.join(sorted([*connectors(), *feeds()]))}")

@@ -23,8 +23,8 @@ SYSTEM = "https://city.example/number"
 CVX = "http://hl7.org/fhir/sid/cvx"
 
 
-def profiles() -> tuple[str, ...]:
-    return ()
+def profiles() -> dict[str, str]:
+    return {}
 
 
 def items(pieces: Iterable[Piece], *, profile: str, code: str) -> Iterator[Item | Problem]:
