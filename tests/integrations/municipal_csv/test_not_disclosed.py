@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from consent.models import Subject
 from integrations import linking
 from integrations.models import Unlinked
+from integrations.municipal_csv import profile
 from tests.consent.people import People
 from tests.integrations.feeds.test_linking import desk
-from tests.integrations.municipal_csv import test_import
+from tests.integrations.municipal_csv import files, test_import
 from tests.integrations.municipal_csv.test_import import HEAD, brought, content, counts, row, told, town
 
 family = test_import.family
@@ -61,3 +64,10 @@ def test_what_such_a_row_says_of_somebody_unknown_waits_for_her(family: People, 
     assert (case.identity.birth_date, case.identity.not_disclosed, case.items) == ("2024-06-01", True, 0)
     linking.link(case=case.id, subject=family.hana.pk, by=desk(family.sato), now=now)
     assert Subject.objects.get(pk=family.hana.pk).location_hidden
+
+
+def test_a_number_of_no_fixed_width_is_taken_as_it_stands() -> None:
+    free = profile.checked(tomllib.loads(files.BASE.replace(", width = 7", "")), Path("sample.toml"))
+    [item] = files.items(files.text_of([{"団体コード": "99001", "宛名番号": "123", "不開示": "1"}]), free)
+    assert (item.identity.value, item.identity.not_disclosed) == ("123", True)
+    assert [p.code for p in item.problems] == ["zeros-lost"]
