@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from celery import shared_task
@@ -9,6 +10,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from integrations import upkeep, waiting, watching
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="integrations.tasks.take_up", acks_late=True, reject_on_worker_lost=True)
@@ -27,4 +30,8 @@ def keep_up() -> int:
 def watch_imports() -> int:
     """Look into the watched folder, if there is one; returns how many inputs moved."""
     root = settings.PHR_IMPORT_WATCH
-    return watching.scan(Path(root), now=timezone.now()) if root else 0
+    if not root:
+        return 0
+    if places := watching.unheard(Path(root)):
+        log.warning("watched folder: nothing is taken from %d places; manage.py watch_imports names them", len(places))
+    return watching.scan(Path(root), now=timezone.now())

@@ -82,6 +82,24 @@ def _boxes(root: Path) -> Iterator[_Box]:
                 yield _Box(root, offices[code], feed, profile)
 
 
+def unheard(root: Path) -> list[str]:
+    """Where something lies that nothing is taken from: below no known organisation, kind or profile. Paths from the
+    root, never the names of files."""
+    codes = [name for name in _names(root) if name.isascii()]
+    known = set(Organization.objects.filter(code__in=codes).values_list("code", flat=True))
+    found = {code for code in _names(root) if code not in known and _names(root, code)}
+    for code in known:
+        for kind in _names(root, code):
+            feed = feeds().get(kind)
+            profiles = set(feed.profiles()) if feed else set()
+            lying = {name for name in _names(root, code, kind) if not name.startswith(".")} - _OURS
+            if feed is None:
+                found.add(f"{code}/{kind}" if lying else f"{code}/")  # what has nothing in it may be a file
+            elif profiles and lying - profiles:
+                found.add(f"{code}/{kind}")
+    return sorted(found)
+
+
 def _names(root: Path, *names: str) -> list[str]:
     """What a folder holds; nothing where it is none, or a link."""
     try:

@@ -24,3 +24,8 @@ class Command(BaseCommand):
             raise CommandError("PHR_IMPORT_WATCH のフォルダがありません。There is no folder to watch.")
         moved = watching.scan(root, now=timezone.now())
         self.stdout.write(f"動かした入力 moved: {moved}")
+        for place in watching.unheard(root):
+            self.stderr.write(
+                f"{place}: 機関コード・種類・様式のフォルダではないため取り込みません。"
+                " Nothing is taken here: no folder of a known organisation, kind and profile."
+            )

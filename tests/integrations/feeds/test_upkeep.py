@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from consent.models import Subject
 from consent.refusal import Absent, Refusal
@@ -171,6 +172,25 @@ def test_a_watched_folder_takes_files_and_gives_them_back_with_a_report(
     assert json.loads((refused / "report.json").read_text())["problems"][0]["code"] == "broken"
     assert (unknown / "c.csv").exists()
     assert watching.scan(tmp_path, now=now) == 0
+
+
+def test_what_the_watched_folder_does_not_take_is_told(
+    family: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.integrations.feeds import doses
+
+    monkeypatch.setattr(doses, "profiles", lambda: ("standard",))
+    for place in (f"{family.city.code}/test-doses", f"{family.city.code}/test-doze", "999999/test-doses"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "minor.csv").write_text("x")
+    call_command("watch_imports", "--folder", str(tmp_path))
+    said = capsys.readouterr().err
+    assert [line.split(":")[0] for line in said.splitlines()] == [
+        f"{family.city.code}/test-doses", f"{family.city.code}/test-doze", "999999"
+    ]  # fmt: skip
+    assert "minor" not in said
+    (tmp_path / family.city.code / "test-doses" / "minor.csv").rename(tmp_path / ".minor")
+    assert f"{family.city.code}/test-doses" not in watching.unheard(tmp_path)
 
 
 def test_a_school_does_not_send_doses(family: People, now: datetime, tmp_path: Path) -> None:
