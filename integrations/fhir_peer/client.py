@@ -46,6 +46,7 @@ class Configured:
     token_url: str
     algorithms: tuple[str, ...]
     authorize_url: str
+    issuer: str = ""  # "" = not said
 
 
 def configuration(base: str, *, origins: list[str]) -> Configured:
@@ -63,7 +64,9 @@ def configuration(base: str, *, origins: list[str]) -> Configured:
     for url in (token, authorize):
         if url and _origin(url) not in origins:
             raise Failed("other-host", passes=False)
-    return Configured(token, tuple(a for a in offered if a in keys.ALGORITHMS), authorize)
+    issuer = told.get("issuer")
+    algorithms = tuple(a for a in offered if a in keys.ALGORITHMS)
+    return Configured(token, algorithms, authorize, issuer if isinstance(issuer, str) else "")
 
 
 def ask(peer: Peer, method: str, url: str, *, clock: Clock, body: bytes | None = None,

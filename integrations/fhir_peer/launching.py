@@ -18,6 +18,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from consent import outside
 from consent.models import Person
 from consent.refusal import Absent, Because, Refusal
 from integrations import linking
@@ -50,7 +51,8 @@ def begin(peer: Peer, *, subject: UUID, now: datetime) -> tuple[str, Kept]:
         "state": state, "aud": peer.base, "code_challenge": challenge, "code_challenge_method": "S256",
     }  # fmt: skip
     until = int((now + PATIENCE).timestamp())
-    kept = {"state": state, "verifier": verifier, "peer": peer.pk, "subject": str(subject), "until": until}
+    kept = {"state": state, "verifier": verifier, "peer": peer.pk, "subject": str(subject), "until": until,
+            "issuer": found.issuer}  # fmt: skip
     joint = "&" if "?" in found.authorize_url else "?"
     return f"{found.authorize_url}{joint}{urlencode(asked)}", kept
 
@@ -60,6 +62,8 @@ def finish(kept: Mapping[str, Any], told: Mapping[str, str], *, by: Person, now:
     peer = Peer.objects.filter(pk=kept.get("peer", 0), state=Peer.State.ACTIVE).exclude(launch_client="").first()
     asked, answered = str(kept.get("state", "")), told.get("state", "")
     if peer is None or not asked or not secrets.compare_digest(asked.encode(), answered.encode("utf-8", "replace")):
+        raise Absent
+    if not _is_from(peer, kept, told.get("iss")):
         raise Absent
     if now.timestamp() > int(kept.get("until", 0)):
         raise Refusal("時間切れです。もう一度始めてください / too late: begin again", because=Because.CONFLICT)
@@ -77,6 +81,21 @@ def finish(kept: Mapping[str, Any], told: Mapping[str, str], *, by: Person, now:
     return linking.link_by_launch(
         identity=identity, subject=UUID(kept["subject"]), person=by, by=registry.caller(peer, "cu"), now=now
     )
+
+
+def _is_from(peer: Peer, kept: Mapping[str, Any], iss: str | None) -> bool:
+    """Whether the answer is of the server she was sent to, where it says whose it is (RFC 9207 §2.4).
+
+    A server that told its issuer is held to it, letter by letter; of any other it must be a registered origin.
+    """
+    if iss is None:
+        return True
+    if issuer := str(kept.get("issuer", "")):
+        return iss == issuer
+    try:
+        return outside.origin(iss) in peer.origins
+    except outside.NotFetched:
+        return False
 
 
 def callback_url() -> str:

@@ -96,6 +96,25 @@ def test_an_answer_nobody_asked_for(family: People, wire: Wire, peer: Peer, wron
     assert not LocalNumber.objects.exists()
 
 
+@pytest.mark.parametrize("issuer", ["", "https://peer.example/issuer"])
+@pytest.mark.spec("RFC 9207", "2.4", "an answer that names another issuer is refused")
+def test_an_answer_of_another_server(family: People, wire: Wire, peer: Peer, issuer: str) -> None:
+    path = "/fhir/.well-known/smart-configuration"
+    wire.answers[path] = (200, {}, json.dumps(json.loads(wire.told(path)[2]) | {"issuer": issuer}).encode())
+    browser = signed_in(family.yuki)
+    says(wire, "p-9", birthDate="1990-05-05", gender="female")
+
+    def answered(iss: str) -> int:
+        state = off(browser, family, family.yuki_subject.pk)["state"]
+        return browser.get("/api/peers/callback", {"state": state, "code": "c", "iss": iss}).status_code
+
+    for wrong in ("https://evil.example/issuer", "", "javascript:x", issuer + "/"):
+        assert answered(wrong) == 404, wrong
+    assert not LocalNumber.objects.exists()
+    assert answered(issuer or wire.base) == 302
+    assert LocalNumber.objects.count() == 1
+
+
 def test_who_does_not_act_for_her_links_nothing(family: People, wire: Wire, peer: Peer) -> None:
     browser = signed_in(family.mei)
     asked = off(browser, family, family.hana.pk)
