@@ -53,8 +53,25 @@ def park(
         cases = _cases(source, wanted, shut)
     _protect(source, [case for digest, case in cases.items() if digest in hidden and not case.not_disclosed], now=now)
     waiting = [(cases[d], i) for i in items if (d := digest_of(i.identity.system, i.identity.value)) not in dismissed]
+    _renew(waiting, key=key, now=now)
     _keep(source, waiting, key=key, now=now)
     return dismissed
+
+
+def _renew(waiting: Sequence[tuple[Unlinked, Item]], *, key: Key, now: datetime) -> None:
+    """A case shows whom the newest of its Items names: what was corrected since is what the desk goes by."""
+    newest: dict[int, tuple[Unlinked, Item]] = {}
+    for case, item in waiting:
+        if case.pk not in newest or known.said(newest[case.pk][1], now=now) <= known.said(item, now=now):
+            newest[case.pk] = case, item
+    for pk, (case, item) in sorted(newest.items()):
+        if case.state != State.WAITING or identity_of(case) == item.identity:
+            continue
+        told = (opened(one) for one in WaitingItem.objects.filter(case=case))
+        if any(known.said(one, now=now) > known.said(item, now=now) for one in told):
+            continue
+        sealed = _sealed(msgspec.json.encode(item.identity), _case_place(case.organization_id, bytes(case.digest)), key)
+        Unlinked.objects.filter(pk=pk, state=State.WAITING).update(sealed=sealed, key_version=key.version)
 
 
 def _protect(source: Source, cases: Sequence[Unlinked], *, now: datetime) -> None:

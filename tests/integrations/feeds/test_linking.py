@@ -47,6 +47,15 @@ def test_the_queue_shows_the_case_and_candidates_among_those_seen_anyway(family:
     assert AuditEntry.objects.filter(event="number:read", subject=family.hana.pk).exists()
 
 
+def test_the_queue_shows_whom_the_newest_item_names(family: People, now: datetime) -> None:
+    for birth, day, said in (
+        ("2018-06-01", "10", "20260101"), ("2018-06-02", "11", "20260110"), ("2018-06-03", "12", "20260105")
+    ):  # fmt: skip
+        brought(f"0777,{birth},female,2019-01-{day},L1,{said},\n", organization=family.city, now=now)
+    [case] = linking.waiting_cases(by=desk(family.sato), now=now)
+    assert (case.identity.birth_date, case.items) == ("2018-06-02", 3)
+
+
 def test_another_town_sees_neither_the_case_nor_the_candidate(family: People, now: datetime) -> None:
     brought(UNKNOWN, organization=family.city, now=now)
     assert linking.waiting_cases(by=desk(family.kondo), now=now) == []
