@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.decorators.http import require_safe
 
-from integrations import feed_views, number_views, record_views, views
+from integrations import family_number_views, feed_views, number_views, record_views, views
 from integrations.fhir_peer import views as peers
 from integrations.hl7 import views as hl7
 from integrations.home import views as home
@@ -12,6 +12,7 @@ from phr.fhir.door import door
 
 urlpatterns = [
     path("trust/", include(record_views.urlpatterns)),
+    path("trust/", include(family_number_views.urlpatterns)),
     path("peers", peers.peers, name="peers"),
     path("peers/jwks", require_safe(peers.jwks), name="peer-keys"),
     path("peers/links", door(POST=peers.link), name="peer-link"),
