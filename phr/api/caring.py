@@ -74,6 +74,7 @@ class PregnancyShape(serializers.Serializer[Any]):
     method = serializers.CharField()
     days = serializers.IntegerField()
     age = serializers.CharField()
+    trimester = serializers.ChoiceField(choices=["初期", "中期", "後期"])
 
 
 class DueShape(serializers.Serializer[Any]):
@@ -221,7 +222,10 @@ def _line(line: Line, rules: Rules) -> dict[str, Any]:
 
 def _pregnancy(expected: gestation.Expected, day: date) -> dict[str, Any]:
     count = gestation.days(expected.on, day) or 0
-    return {"expected": expected.on, "method": expected.method, "days": count, "age": gestation.told(count)}
+    return {
+        "expected": expected.on, "method": expected.method, "days": count, "age": gestation.told(count),
+        "trimester": gestation.trimester(count),
+    }  # fmt: skip
 
 
 def _point(one: Measured, birth: date, sex: str, found: Body) -> dict[str, Any]:

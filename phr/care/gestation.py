@@ -24,10 +24,6 @@ class Expected:
     method: Method
 
 
-def expected_from(lmp: date) -> Expected:
-    return Expected(lmp + timedelta(days=TERM), "lmp")
-
-
 def reckoned(found: Iterable[Expected]) -> Expected | None:
     """The one to reckon with: a correction before the last menstrual period; of the same kind the later told."""
     ordered = sorted(enumerate(found), key=lambda pair: (_TRUST.index(pair[1].method), -pair[0]))

@@ -42,7 +42,6 @@ DISEASE_KEY: Final = "http://medis.or.jp/CodeSystem/master-disease-keyNumber"
 DISEASE_RECEIPT: Final = "http://jpfhir.jp/fhir/core/mhlw/CodeSystem/masterB-disease"
 
 # Identifiers
-PRESCRIPTION_ID: Final = "urn:oid:1.2.392.100495.20.3.11"
 RP_NUMBER: Final = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/Medication-RPGroupNumber"
 ORDER_IN_RP: Final = "http://jpfhir.jp/fhir/core/mhlw/IdSystem/MedicationAdministrationIndex"
 RESOURCE_INSTANCE: Final = "http://jpfhir.jp/fhir/core/IdSystem/resourceInstance-identifier"

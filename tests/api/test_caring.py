@@ -117,7 +117,9 @@ def test_a_pregnancy_has_its_age_next_visit_and_vaccine(family: Neighbourhood) -
     family.mother.made(visit("prenatal", due - timedelta(days=84), YUKI))
     day = due - timedelta(days=80)
     told = get(family.mother, f"due?date={day}", of=YUKI)
-    assert told["pregnancy"] == {"expected": due.isoformat(), "method": "unknown", "days": 200, "age": "28週4日"}
+    assert told["pregnancy"] == {
+        "expected": due.isoformat(), "method": "unknown", "days": 200, "age": "28週4日", "trimester": "後期",
+    }  # fmt: skip
     [coming] = [c for c in told["checkups"] if c["id"].startswith("prenatal")]
     assert coming["first"] == (due - timedelta(days=70)).isoformat()
     [rsv] = [line for line in told["vaccinations"] if line["vaccine"] == "RSVM"]

@@ -17,7 +17,7 @@ DUE = date(2026, 12, 1)
 
 def test_the_expected_date_is_280_days_after_the_last_period() -> None:
     lmp = DUE - timedelta(days=280)
-    assert gestation.expected_from(lmp) == Expected(DUE, "lmp")
+    assert gestation.on_day(DUE, 0) == lmp
     assert (gestation.days(DUE, lmp), gestation.days(DUE, DUE)) == (0, 280)
     assert (gestation.days(DUE, lmp - timedelta(days=1)), gestation.days(DUE, DUE + timedelta(days=29))) == (None, None)
 
