@@ -2,6 +2,8 @@
 
 Two tellings with the same exact key are one. Two from different tellers (a pharmacy's claim, the family's notebook, a
 hospital) that share a loose key are taken for one: a proposal, that the owner may undo (`separate`) and redo (`join`).
+Anybody may write a key: they are one only where drug, day and amount agree, and what was told first is shown.
+Where one of them leaves out the amount, it is a proposal.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from consent.audit import Event
 from consent.decide import Caller
 from integrations.models import KeptApart
 from integrations.same_dispense import keys_of
-from phr.records import body, systems
+from phr.records import body, dispensing, systems
+from phr.records.dispensing import Said, alike
 from phr.records.gateway import NotFound, Records, Stored
 
 TYPES = ("MedicationDispense", "MedicationStatement")
@@ -48,13 +51,22 @@ class Source:
         """Who told it, by which kind of channel: the same one does not tell of one dispensing twice."""
         return self.found.facts.author, self.claim
 
+    @property
+    def rank(self) -> tuple[bool, datetime]:
+        """The words of a pharmacy or a family before those of a bill or a remark; of these, what was told first."""
+        return self.claim or self.found.type != "MedicationDispense", self.found.updated_at
+
+    @property
+    def said(self) -> Said:
+        return dispensing.said(self.resource)
+
     def keys(self, system: str) -> set[str]:
         return set(keys_of(self.resource.get("identifier", ()), system))
 
 
 @dataclass(slots=True)
 class Entry:
-    """One dispensing. The first source is what is shown; `loose`: some are joined by a loose key only."""
+    """One dispensing. The first source is what is shown; `loose`: some are joined without proof."""
 
     sources: list[Source] = field(default_factory=list)
     loose: bool = False
@@ -67,7 +79,7 @@ class Entry:
 def entries(sources: Iterable[Source], apart: Collection[str]) -> list[Entry]:
     """Each dispensing once, in the order given; what is kept apart stands alone. Pure."""
     whole = list(sources)
-    ranked = sorted(whole, key=lambda s: s.claim)  # the words of a pharmacy or a family before those of a bill
+    ranked = sorted(whole, key=lambda s: s.rank)
     alone = [Entry([s]) for s in ranked if s.reference in apart]
     joined = _by_loose_key(_by_exact_key([s for s in ranked if s.reference not in apart]))
     place = {source.reference: number for number, source in enumerate(whole)}
@@ -76,15 +88,18 @@ def entries(sources: Iterable[Source], apart: Collection[str]) -> list[Entry]:
 
 def _by_exact_key(sources: Sequence[Source]) -> list[Entry]:
     made: list[Entry] = []
-    by_key: dict[str, Entry] = {}
+    by_key: dict[str, list[Entry]] = {}
     for source in sources:
-        keys = source.keys(systems.DISPENSE_KEY)
-        entry = next((by_key[key] for key in keys if key in by_key), None)
+        keys = sorted(source.keys(systems.DISPENSE_KEY))
+        known = (entry for key in keys for entry in by_key.get(key, ()) if alike(entry.shown.said, source.said))
+        entry = next(known, None)
         if entry is None:
-            entry = Entry()
-            made.append(entry)
-        entry.sources.append(source)
-        by_key |= dict.fromkeys(keys, entry)
+            made.append(Entry([source]))
+            for key in keys:
+                by_key.setdefault(key, []).append(made[-1])
+        else:
+            entry.loose |= entry.shown.said.amount != source.said.amount  # one leaves it out
+            entry.sources.append(source)
     return made
 
 
@@ -96,7 +111,7 @@ def _by_loose_key(given: Sequence[Entry]) -> list[Entry]:
         keys = set[str]().union(*(s.keys(systems.DISPENSE_LOOSE_KEY) for s in entry.sources))
         tellers = {s.teller for s in entry.sources}
         same = (e for key in sorted(keys) for e in by_key.get(key, ()) if not tellers & {s.teller for s in e.sources})
-        known = next(same, None)
+        known = next((e for e in same if alike(e.shown.said, entry.shown.said)), None)
         if known is None:
             made.append(entry)
             known = entry

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from integrations.jahis_qr.remarks import RECORD
 from integrations.same_dispense import keys_of
-from phr.records import body, systems
+from phr.records import body, dispensing, systems
+from phr.records.dispensing import alike
 from phr.records.gateway import Records
 from phr.records.search.parse import parse as parse_search
 from phr.records.systems import DISPENSE_LOOSE_KEY
@@ -45,14 +46,18 @@ def known(found: Iterable[Resource], *, subject: UUID, records: Records) -> list
 
 def _by_key(mine: Iterable[Resource], subject: UUID, records: Records) -> Iterator[tuple[object, str]]:
     """Dispensings by their exact key. A claim counts only where it names the drug alike: else there is more to tell."""
+    mine = list(mine)
     keys = iter([f"{systems.DISPENSE_KEY}|{key}" for r in mine for key in _keys(r)])
+    wanted = {_fingerprint(r): dispensing.said(r) for r in mine if _keys(r)}
     while some := list(islice(keys, AT_ONCE)):
         query = parse_search("MedicationDispense", [("identifier", ",".join(some))], now=records.now)
         stored = [one for one in records.find(query, letter="s", limit=4 * AT_ONCE) if not one.deleted]
         for one in reversed(stored):
             resource = body.parse(one.body or b"{}")
             if one.facts.subjects[:1] == (subject,) and resource.get("status") != "entered-in-error":
-                yield _fingerprint(resource), one.id
+                told = _fingerprint(resource)
+                if told not in wanted or alike(wanted[told], dispensing.said(resource)):
+                    yield told, one.id
 
 
 def _moved(
@@ -100,7 +105,8 @@ def _fingerprint(resource: Mapping[str, Any]) -> object:
     text = resource.get("code", {}).get("text")
     match kind:
         case "MedicationDispense" if keys := _keys(resource):
-            return kind, *sorted(keys), resource.get("medicationCodeableConcept", {}).get("text")
+            said = dispensing.said(resource)  # anybody may write a key
+            return kind, *sorted(keys), resource.get("medicationCodeableConcept", {}).get("text"), said.day
         case "AllergyIntolerance" if text:
             return kind, resource.get("type", "allergy"), text
         case "Condition" if text:

@@ -21,6 +21,7 @@ from integrations.jahis_qr import symbols
 from integrations.models import KeptApart, LocalNumber
 from integrations.receipts import connector as receipts
 from phr.fhir.operations.summary import made as summary_of
+from phr.records.dispensing import Said
 from phr.records.gateway import NotFound, Records
 from phr.records.models import Resource
 from tests.consent.people import People
@@ -129,11 +130,18 @@ def test_only_what_one_sees_of_this_person_is_separated(family: People, mother: 
 # Which are one: pure
 
 
+SAID = Said("2026-01-12", 28, frozenset({("name", "見本錠")}))
+
+
 class Told:
     """A Source as far as grouping looks."""
 
-    def __init__(self, name: str, exact: str, loose: set[str], teller: object, *, claim: bool = False) -> None:
+    def __init__(
+        self, name: str, exact: str, loose: set[str], teller: object, *, claim: bool = False, said: Said | None = None,
+        at: int = 0,
+    ) -> None:  # fmt: skip
         self.reference, self.teller, self.claim, self._keys = name, teller, claim, ({exact}, loose)
+        self.rank, self.said = (claim, at), said or SAID
 
     def keys(self, system: str) -> set[str]:
         return self._keys["loose" in system]
@@ -152,6 +160,35 @@ def test_the_same_teller_does_not_tell_of_one_dispensing_twice() -> None:
 
 def test_an_exact_key_binds_whoever_tells() -> None:
     assert grouped(Told("a", "1", set(), "x"), Told("b", "1", set(), "x")) == [["a", "b"]]
+
+
+@pytest.mark.parametrize("wrong", [{"day": "2026-01-13"}, {"amount": 14}, {"drugs": frozenset({("name", "偽")})}])
+def test_no_key_binds_what_does_not_agree(wrong: dict[str, object]) -> None:
+    true, forged = Told("a", "1", {"k"}, "x"), Told("f", "1", {"k"}, "y", said=replace(SAID, **wrong), at=1)  # type: ignore[arg-type]
+    assert grouped(forged, true) == [["f"], ["a"]]
+
+
+def test_where_one_leaves_out_the_amount_it_is_a_proposal() -> None:
+    told = [Told("a", "1", set(), "x"), Told("b", "1", set(), "y", said=replace(SAID, amount=None), at=1)]
+    [entry] = entries(told, set())  # type: ignore[arg-type]
+    assert entry.loose
+
+
+def test_who_writes_later_never_replaces_what_was_told_first() -> None:
+    assert grouped(Told("b", "1", set(), "y", at=1), Told("a", "1", set(), "x")) == [["a", "b"]]
+    assert grouped(Told("b", "2", {"k"}, "y", at=1), Told("a", "1", {"k"}, "x")) == [["a", "b"]]
+
+
+def test_a_forged_key_hides_no_medicine(family: People, mother: Caller, now: datetime) -> None:
+    imported(hanas(book(*QR[:4])), by=mother, subject=family.hana.pk, now=now)
+    records = Records.opened_by(mother, now=now)
+    [true] = seen(family, mother, now)
+    copied = {name: true.shown.resource[name] for name in ("subject", "identifier", "whenHandedOver", "quantity")}
+    forged = {"resourceType": "MedicationDispense", "status": "completed"} | copied
+    records.create(forged | {"medicationCodeableConcept": {"text": "偽の薬"}})
+    assert [len(entry.sources) for entry in seen(family, mother, now)] == [1, 1]
+    assert "見本錠" in notebook.text_of(records, family.hana.pk)[0].decode("cp932")
+    assert "見本錠" in json.dumps(json.loads(summary_of(records, family.hana.pk)), ensure_ascii=False)
 
 
 def test_what_is_kept_apart_stands_alone_in_its_place() -> None:

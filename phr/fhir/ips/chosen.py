@@ -14,6 +14,7 @@ from typing import Any
 from phr.fhir.ips import pregnancy
 from phr.fhir.ips.wording import code_of, codings
 from phr.records import body
+from phr.records.dispensing import alike, said
 from phr.records.gateway import Stored
 from phr.records.systems import CLAIM, DISPENSE_KEY, LOINC, OWN_ORIGIN
 
@@ -68,13 +69,15 @@ def _tags(item: Item) -> set[str]:
 
 
 def _told_once(items: Items) -> Items:
-    """Of dispensings that bear the same exact key (two channels told of one) the first that is no claim stands."""
-    best: dict[str, Item] = {}
-    for item in items:
+    """Of dispensings that bear the same exact key and agree (two channels told of one) the first told that is no claim
+    stands. Anybody may write a key: what does not agree in drug, day and amount stands by itself.
+    """
+    best: dict[str, Items] = {}
+    for item in sorted(items, key=lambda item: (CLAIM in _tags(item), item.found.updated_at)):
         for key in _dispense_keys(item):
-            if key not in best or (CLAIM in _tags(best[key]) and CLAIM not in _tags(item)):
-                best[key] = item
-    return [item for item in items if all(best[key] is item for key in _dispense_keys(item))]
+            if not any(alike(said(one.resource), said(item.resource)) for one in best.setdefault(key, [])):
+                best[key].append(item)
+    return [item for item in items if all(any(one is item for one in best[key]) for key in _dispense_keys(item))]
 
 
 def _dispense_keys(item: Item) -> list[str]:
