@@ -60,7 +60,7 @@ def test_she_herself_is_named_by_nothing_else(reference: str) -> None:
 
 
 def test_everybody_else_and_everything_else_may_be_named() -> None:
-    more = {
+    more: dict[str, Any] = {
         "performer": [
             {"reference": "Practitioner/1", "display": "医師"}, {"identifier": {"system": "urn:x", "value": "9"}},
         ],
