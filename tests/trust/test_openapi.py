@@ -12,7 +12,7 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 
-from integrations import record_views
+from integrations import family_number_views, record_views
 from phr.api import urls
 
 JAPANESE = re.compile(r"[぀-ヿ一-鿿]")
@@ -52,7 +52,8 @@ def routes(patterns: list[Any]) -> set[str]:
 
 
 def test_it_names_every_route(schema: dict[str, Any]) -> None:
-    assert set(schema["paths"]) - {"/api/trust/openapi"} == routes([*urls.urlpatterns, *record_views.urlpatterns])
+    known = [*urls.urlpatterns, *record_views.urlpatterns, *family_number_views.urlpatterns]
+    assert set(schema["paths"]) - {"/api/trust/openapi"} == routes(known)
 
 
 def test_every_operation_has_a_name_of_its_own(schema: dict[str, Any]) -> None:
