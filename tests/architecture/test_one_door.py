@@ -14,7 +14,7 @@ ONE_DOOR = {
     r"\bset_frozen\b": (
         ("consent/", "phr/", "integrations/", "tests/"),
         {"consent/guardianship.py", "consent/death.py", "phr/smart/severing.py", "tests/consent/test_guardianship.py",
-         "tests/consent/test_kin.py"},
+         "tests/consent/test_kin.py", "tests/integrations/feeds/test_authority.py"},
     ),
     # Doors tell of the log what `consent.log_view` lets them: they read it by `phr.trust.log_pages`.
     r"\bAuditEntry\b|\bconsent_auditentry\b": (("phr/api/", "phr/fhir/", "phr/web/", "phr/municipal/"), set()),
