@@ -36,6 +36,7 @@ from tests.access.permissions import TABLE
 from tests.access.test_leaks_linked import LINKED, UNIT, refer
 from tests.family import FHIR_JSON, KAI, LOINC, Answer, App, Neighbourhood, encoded, pressure, secret, weight
 from tests.fhir.bulk.exports import job_of, kick_off
+from tests.operations.test_immunization import dose
 
 EPDS = {"coding": [{"system": LOINC, "code": "71354-5"}]}
 MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
@@ -348,3 +349,28 @@ def test_the_comparison_would_notice(family: Neighbourhood) -> None:
     moved = {q for q in asked if without[q] != with_it[q]}
     assert len(moved) > 100
     assert {"read", "total", "if-none-exist by identifier", "export", "export filtered", "own List"} <= moved
+
+
+RECKONED = (
+    "notebook", "notebook/symbols", "dispensed", "due",
+)  # fmt: skip
+
+
+def test_what_is_reckoned_from_a_record_tells_nothing_of_what_is_hidden(family: Neighbourhood) -> None:
+    """A dose and a medicine that are hidden from the mother; shown, each answer would differ."""
+    app = mother_of_hana(family)
+    asked = {name: got(f"/api/trust/records/{YUKI}/{name}") for name in RECKONED}
+    asked |= {f"${name}": got(f"Patient/{YUKI}/$immunization-{name}") for name in ("recommendation", "status")}
+    without = answers(app, asked, {str(HANA)})
+    hana = {"reference": f"Patient/{HANA}"}
+    made = [
+        dose("MR1", "2020-01-20") | {"patient": hana},
+        {"resourceType": "MedicationDispense", "status": "completed", "subject": hana, "whenHandedOver": "2026-03-01",
+         "medicationCodeableConcept": {"text": "見本錠"}},
+    ]  # fmt: skip
+    hospital = Records.opened_by(OTHER(family), now=timezone.now())
+    hospital.create_all([one | marked("minor-confidential") for one in made], keep_ids=False)
+    assert answers(app, asked, {str(HANA)}) == without
+    hospital.create_all(made, keep_ids=False)
+    shown = answers(app, asked, {str(HANA)})
+    assert {name for name in asked if shown[name] != without[name]} == set(asked)
