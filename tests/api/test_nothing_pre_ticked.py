@@ -23,8 +23,12 @@ RECORD = (
     "provisions", "provisions/waiting", "benefits", "mandates", "complaints", "consents", "log", "disclosure",
     "portability", "corrections", "erasure", "closing", "transfers",
 )  # fmt: skip
-# Beside permission nothing is chosen beforehand but that nothing is chosen.
-CHOSEN = {'<input type="radio" name="encounter" value="" checked>'}
+# Beside permission nothing is chosen beforehand but that nothing is chosen. What staff chose for an upload is shown
+# again when the form comes back with a fault: `chosen` is what they sent, "" before.
+CHOSEN = {
+    '<input type="radio" name="encounter" value="" checked>',
+    '<option value="{{ key }}"{% if key == chosen %} selected{% endif %}>',
+}
 TICKED = re.compile(r"<(?:input|option)\b[^>]*\b(?:checked|selected)\b[^>]*>")
 
 
